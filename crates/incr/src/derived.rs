@@ -1,0 +1,208 @@
+//! Tables that rules write and later rules read.
+
+use crate::cell::{Cell, TableId};
+use crate::reads::Reads;
+use crate::{AnySource, Changes, Key, Source, Target};
+use kiln_types::HashMap;
+use std::hash::Hash;
+
+/// A value for each key, each written by one run: a derived query. An equal value stops the change there.
+pub struct Derived<K: Key, V> {
+    id: TableId,
+    values: HashMap<K, V>,
+    changes: Changes<K>,
+}
+
+impl<K: Key, V: PartialEq> Derived<K, V> {
+    /// An empty table. `name` must be unique among the tables of a database.
+    pub fn new(name: &'static str) -> Self {
+        Derived { id: TableId::of(name), values: HashMap::default(), changes: Changes::input(name) }
+    }
+
+    /// A value, unrecorded: for shells and allocators, never for rules.
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        self.values.get(key)
+    }
+
+    /// All values in no particular order, unrecorded.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.values.iter()
+    }
+
+    /// Sets the value of `key`: what allocators do with their grants.
+    pub fn put(&mut self, key: K, value: V) {
+        match self.values.get_mut(&key) {
+            Some(old) if *old == value => return,
+            Some(old) => *old = value,
+            None => {
+                self.changes.keys.push(key.clone());
+                self.values.insert(key.clone(), value);
+            }
+        }
+        self.changes.cells.push(Cell::row(self.id, &key));
+    }
+
+    /// Removes the value of `key`.
+    pub fn delete(&mut self, key: &K) -> Option<V> {
+        let value = self.values.remove(key)?;
+        self.changes.cells.push(Cell::row(self.id, key));
+        self.changes.keys.push(key.clone());
+        if self.values.capacity() > 4 * self.values.len() + 1024 {
+            self.values.shrink_to_fit();
+        }
+        Some(value)
+    }
+
+    pub(crate) fn read<'a>(&'a self, key: &K, reads: &Reads) -> Option<&'a V> {
+        self.changes.check_order(reads);
+        reads.note(Cell::row(self.id, key));
+        self.values.get(key)
+    }
+}
+
+impl<K: Key, V> Source for Derived<K, V> {
+    type Key = K;
+    fn has(&self, key: &K) -> bool {
+        self.values.contains_key(key)
+    }
+    fn changes(&self) -> &Changes<K> {
+        &self.changes
+    }
+    fn changes_mut(&mut self) -> &mut Changes<K> {
+        &mut self.changes
+    }
+}
+
+impl<K: Key, V: PartialEq + Send + Sync + 'static> Target for Derived<K, V> {
+    type Item = (K, V);
+    type Id = K;
+
+    fn replace(&mut self, old: &[K], new: Vec<(K, V)>) -> Box<[K]> {
+        let keys: Box<[K]> = new.iter().map(|(key, _)| key.clone()).collect();
+        for key in old {
+            if !keys.contains(key) {
+                self.delete(key);
+            }
+        }
+        for (key, value) in new {
+            self.put(key, value);
+        }
+        keys
+    }
+
+    fn as_source(&mut self) -> Option<&mut dyn AnySource> {
+        Some(self)
+    }
+}
+
+/// Several values under each key, written by any number of runs, each value as often as it was written: an index, a
+/// reverse reference, the routes of a router.
+pub struct Relation<K: Key, V> {
+    id: TableId,
+    groups: HashMap<K, Group<V>>,
+    changes: Changes<K>,
+}
+
+/// Values in order, and how many runs wrote each.
+struct Group<V> {
+    values: Vec<V>,
+    counts: Vec<u32>,
+}
+
+impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
+    /// An empty relation. `name` must be unique among the tables of a database.
+    pub fn new(name: &'static str) -> Self {
+        Relation { id: TableId::of(name), groups: HashMap::default(), changes: Changes::input(name) }
+    }
+
+    fn add(&mut self, key: K, value: V) {
+        let cell = Cell::row(self.id, &key);
+        if !self.groups.contains_key(&key) {
+            self.changes.keys.push(key.clone());
+        }
+        let group = self.groups.entry(key).or_insert(Group { values: Vec::new(), counts: Vec::new() });
+        match group.values.binary_search(&value) {
+            Ok(at) => group.counts[at] += 1,
+            Err(at) => {
+                self.changes.cells.extend([cell, cell.element(&value)]);
+                group.values.insert(at, value);
+                group.counts.insert(at, 1);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &K, value: &V) {
+        let group = self.groups.get_mut(key).expect("what a run wrote is there until it is taken back");
+        let at = group.values.binary_search(value).expect("as above");
+        group.counts[at] -= 1;
+        if group.counts[at] > 0 {
+            return;
+        }
+        group.values.remove(at);
+        group.counts.remove(at);
+        let cell = Cell::row(self.id, key);
+        self.changes.cells.extend([cell, cell.element(value)]);
+        if group.values.is_empty() {
+            self.groups.remove(key);
+            self.changes.keys.push(key.clone());
+            if self.groups.capacity() > 4 * self.groups.len() + 1024 {
+                self.groups.shrink_to_fit();
+            }
+        }
+    }
+
+    /// The values under a key in order, unrecorded: for shells and allocators, never for rules.
+    pub fn peek(&self, key: &K) -> &[V] {
+        self.groups.get(key).map_or(&[], |group| &group.values)
+    }
+
+    /// All groups in no particular order, unrecorded.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &[V])> {
+        self.groups.iter().map(|(key, group)| (key, group.values.as_slice()))
+    }
+
+    pub(crate) fn read<'a>(&'a self, key: &K, reads: &Reads) -> &'a [V] {
+        self.changes.check_order(reads);
+        reads.note(Cell::row(self.id, key));
+        self.peek(key)
+    }
+
+    pub(crate) fn holds(&self, key: &K, value: &V, reads: &Reads) -> bool {
+        self.changes.check_order(reads);
+        reads.note(Cell::row(self.id, key).element(value));
+        self.peek(key).binary_search(value).is_ok()
+    }
+}
+
+impl<K: Key, V> Source for Relation<K, V> {
+    type Key = K;
+    fn has(&self, key: &K) -> bool {
+        self.groups.contains_key(key)
+    }
+    fn changes(&self) -> &Changes<K> {
+        &self.changes
+    }
+    fn changes_mut(&mut self) -> &mut Changes<K> {
+        &mut self.changes
+    }
+}
+
+impl<K: Key, V: Ord + Clone + Hash + Send + Sync + 'static> Target for Relation<K, V> {
+    type Item = (K, V);
+    type Id = (K, V);
+
+    fn replace(&mut self, old: &[(K, V)], new: Vec<(K, V)>) -> Box<[(K, V)]> {
+        // Additions first: the count of a value that stays never reaches zero, so it is not noted as changed.
+        for (key, value) in &new {
+            self.add(key.clone(), value.clone());
+        }
+        for (key, value) in old {
+            self.remove(key, value);
+        }
+        new.into()
+    }
+
+    fn as_source(&mut self) -> Option<&mut dyn AnySource> {
+        Some(self)
+    }
+}

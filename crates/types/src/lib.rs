@@ -1,0 +1,28 @@
+//! Newtypes of the domain, shared by every layer: link-layer addresses, masks and prefixes, tunnel keys, time as
+//! data, maps whose order does not vary, and seeded randomness.
+#![forbid(unsafe_code)]
+
+mod eth;
+mod keys;
+mod mask;
+mod time;
+
+pub use eth::{EthAddr, ParseEthAddrError};
+pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use keys::{DatapathKey, OfPort, PortKey};
+pub use mask::{eui64_link_local, prefix_len_v4, prefix_len_v6, solicited_node};
+pub use time::Instant;
+pub use uuid::Uuid;
+
+/// A hash map whose hasher has no random seed: the same insertions give the same order in every process.
+///
+/// Outputs still must not depend on that order; sort before emitting.
+#[allow(clippy::disallowed_types)]
+pub type HashMap<K, V> = std::collections::HashMap<K, V, rustc_hash::FxBuildHasher>;
+
+/// A hash set with the same hasher as [`HashMap`].
+#[allow(clippy::disallowed_types)]
+pub type HashSet<K> = std::collections::HashSet<K, rustc_hash::FxBuildHasher>;
+
+/// A seeded source of pseudo-random numbers. Engines get one made from a seed that their shell chose.
+pub type Rng = fastrand::Rng;
