@@ -3,7 +3,7 @@
 use crate::cell::{Cell, TableId};
 use crate::reads::Reads;
 use crate::{AnySource, Changes, Key, Source, Target};
-use kiln_types::HashMap;
+use kiln_types::{HashMap, HashSet};
 use std::hash::Hash;
 
 /// A value for each key, each written by one run: a derived query. An equal value stops the change there.
@@ -192,13 +192,22 @@ impl<K: Key, V: Ord + Clone + Hash + Send + Sync + 'static> Target for Relation<
     type Id = (K, V);
 
     fn replace(&mut self, old: &[(K, V)], new: Vec<(K, V)>) -> Box<[(K, V)]> {
-        // Additions first: the count of a value that stays never reaches zero, so it is not noted as changed.
-        for (key, value) in &new {
-            self.add(key.clone(), value.clone());
+        // Most of what a run writes again is what it wrote before: only the rest is touched, additions first, so that
+        // the count of a value that stays never reaches zero and is not noted as changed.
+        let stays: HashSet<&(K, V)> = old.iter().collect();
+        let mut kept = HashSet::default();
+        for item in &new {
+            if !stays.contains(item) || !kept.insert(item) {
+                self.add(item.0.clone(), item.1.clone());
+            }
         }
-        for (key, value) in old {
-            self.remove(key, value);
+        let mut seen = HashSet::default();
+        for item in old {
+            if !kept.contains(item) || !seen.insert(item) {
+                self.remove(&item.0, &item.1);
+            }
         }
+        drop((stays, kept, seen));
         new.into()
     }
 

@@ -120,6 +120,15 @@ impl<D: Database> Engine<D> {
         total
     }
 
+    /// Makes every rule run again for every key at the next settle: nothing should come of it but work.
+    pub fn recompute(&mut self) {
+        for (step, _) in &mut self.steps {
+            if let Step::Rule(rule) = step {
+                rule.mark_all();
+            }
+        }
+    }
+
     /// Bad input that rules have met since the last call and had not reported before.
     pub fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.shared.reports)

@@ -61,6 +61,7 @@ pub(crate) trait AnyRule<D>: Send {
     /// Makes runs for keys that came, and drops those of keys that went.
     fn follow_source(&mut self, shared: &mut Shared, db: &mut D);
     fn mark(&mut self, slot: u32);
+    fn mark_all(&mut self);
     /// Runs what is dirty and hands the cells that its target changed to `shared`.
     fn run(&mut self, shared: &mut Shared, db: &mut D) -> u64;
     fn runs(&self) -> usize;
@@ -216,6 +217,12 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
         if !run.dirty && run.key.is_some() {
             run.dirty = true;
             self.dirty.push(slot);
+        }
+    }
+
+    fn mark_all(&mut self) {
+        for slot in 0..self.runs.len() as u32 {
+            self.mark(slot);
         }
     }
 

@@ -41,6 +41,16 @@ impl<'a, R> Tracked<'a, R> {
         get(self.row)
     }
 
+    /// Notes that a column is read, for readers that take the row as it is.
+    pub fn note(&self, column: u16) {
+        self.reads.note(self.cell.column(column));
+    }
+
+    /// The row itself: whoever reads it notes which columns.
+    pub fn untracked(&self) -> &'a R {
+        self.row
+    }
+
     /// A map column: which of its keys are read is recorded one by one.
     pub fn map<K, V>(&self, column: u16, get: impl FnOnce(&'a R) -> &'a [(K, V)]) -> MapView<'a, K, V> {
         MapView { pairs: get(self.row), cell: self.cell.column(column), reads: self.reads }

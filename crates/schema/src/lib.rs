@@ -12,7 +12,7 @@ pub use facet::Facet;
 pub use kiln_incr as incr;
 pub use kiln_ovsdb as ovsdb;
 pub use refetch::Refetch;
-pub use write::{Columns, TypedRow, update_columns};
+pub use write::{Columns, RowView, TypedRow, update_columns};
 pub use kiln_types::Uuid;
 
 /// The number of the column with this identifier, for the macro.

@@ -134,6 +134,15 @@ macro_rules! database {
                 #[derive(Clone, Copy)]
                 pub struct $Row<'a>(pub(super) $crate::incr::Tracked<'a, super::$Row>);
 
+                impl<'a> $crate::RowView<'a, super::$Row> for $Row<'a> {
+                    fn columns(&self, columns: $crate::Columns) -> &'a super::$Row {
+                        for column in columns.iter() {
+                            self.0.note(column);
+                        }
+                        self.0.untracked()
+                    }
+                }
+
                 #[allow(missing_docs)]
                 impl<'a> $Row<'a> {
                     $(

@@ -12,10 +12,26 @@ impl Columns {
     /// Every column.
     pub const ALL: Columns = Columns(u64::MAX);
 
+    /// The numbers of the chosen columns.
+    pub fn iter(self) -> impl Iterator<Item = u16> {
+        (0..64).filter(move |column| self.has(*column))
+    }
+
+    /// Those of either choice.
+    pub const fn and(self, other: Columns) -> Columns {
+        Columns(self.0 | other.0)
+    }
+
     /// Whether column number `column` is chosen.
     pub const fn has(self, column: u16) -> bool {
         self.0 & (1 << column) != 0
     }
+}
+
+/// A row as a rule sees it.
+pub trait RowView<'a, R> {
+    /// The row itself, for reading the chosen columns and no others: those are noted as read.
+    fn columns(&self, columns: Columns) -> &'a R;
 }
 
 /// A row that the [`crate::database!`] macro declared.

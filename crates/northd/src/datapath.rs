@@ -1,0 +1,61 @@
+//! Datapath_Binding: a row for each logical switch and router.
+
+use crate::tables::Ctx;
+use kiln_ovsdb::{Map, Text};
+use kiln_schema_ovn::sb;
+use kiln_types::Uuid;
+
+/// Options of a switch or router that chassis read from the binding's `external_ids`, under the same name.
+const SWITCH_OPTIONS: &[&str] = &["interconn-ts", "fdb_age_threshold", "ct-zone-limit", "dynamic-routing-vni"];
+const ROUTER_OPTIONS: &[&str] = &["mac_binding_age_threshold", "snat-ct-zone", "ct-zone-limit"];
+
+fn text_map(pairs: Vec<(&str, String)>) -> Map<Text, Text> {
+    Map::from_vec(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+}
+
+pub(crate) fn of_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, sb::DatapathBinding)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_switch, switch) else { return };
+    let Some(datapath) = ctx.value(&ctx.datapaths, switch) else { return };
+    let mut ids = vec![("logical-switch", switch.to_string()), ("name", row.name().to_string())];
+    // A cloud's own name for the switch, shown beside the technical one.
+    if let Some(name) = row.external_ids().get("neutron:network_name") {
+        ids.push(("name2", name.to_string()));
+    }
+    for option in SWITCH_OPTIONS {
+        if let Some(value) = row.other_config().get(*option) {
+            ids.push((option, value.to_string()));
+        }
+    }
+    out.push((datapath.row, binding(*switch, datapath.key, "logical-switch", ids)));
+}
+
+pub(crate) fn of_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(Uuid, sb::DatapathBinding)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_router, router) else { return };
+    let Some(datapath) = ctx.value(&ctx.datapaths, router) else { return };
+    let options = row.options();
+    let mut ids = vec![("logical-router", router.to_string()), ("name", row.name().to_string())];
+    if let Some(name) = row.external_ids().get("neutron:router_name") {
+        ids.push(("name2", name.to_string()));
+    }
+    let quiet = options.get("disable_garp_rarp").is_some_and(|value| &**value == "true");
+    ids.push(("disable_garp_rarp", quiet.to_string()));
+    if options.get("always_learn_from_arp_request").is_some_and(|value| &**value == "false") {
+        ids.push(("always_learn_from_arp_request", "false".to_owned()));
+    }
+    for option in ROUTER_OPTIONS {
+        if let Some(value) = options.get(*option) {
+            ids.push((option, value.to_string()));
+        }
+    }
+    out.push((datapath.row, binding(*router, datapath.key, "logical-router", ids)));
+}
+
+fn binding(nb: Uuid, key: u32, kind: &str, ids: Vec<(&str, String)>) -> sb::DatapathBinding {
+    sb::DatapathBinding {
+        tunnel_key: i64::from(key),
+        nb_uuid: Some(nb),
+        r#type: Some(kind.into()),
+        external_ids: text_map(ids),
+        ..sb::DatapathBinding::default()
+    }
+}

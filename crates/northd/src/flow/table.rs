@@ -1,0 +1,313 @@
+//! Which flows are wanted, which stand in the database, and the difference.
+
+use super::groups::Groups;
+use super::{Content, DatapathIndex, Flow};
+use kiln_abi::options::lflow_external_id::{SOURCE, STAGE_HINT, STAGE_NAME};
+use kiln_incr::Target;
+use kiln_ovsdb::column::Pairs;
+use kiln_ovsdb::txn::Txn;
+use kiln_types::{HashMap, Uuid};
+use roaring::RoaringBitmap;
+
+/// The datapaths that want a flow, and how many runs want it there.
+#[derive(Debug, Default, PartialEq)]
+enum Wanted {
+    #[default]
+    Nowhere,
+    One(DatapathIndex, u32),
+    Many(Box<Many>),
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Many {
+    datapaths: RoaringBitmap,
+    /// Counts above one.
+    again: HashMap<u32, u32>,
+}
+
+impl Wanted {
+    fn add(&mut self, datapath: DatapathIndex) {
+        match self {
+            Wanted::Nowhere => *self = Wanted::One(datapath, 1),
+            Wanted::One(only, count) if *only == datapath => *count += 1,
+            Wanted::One(only, count) => {
+                let mut many = Many { datapaths: [only.0, datapath.0].into_iter().collect(), ..Many::default() };
+                if *count > 1 {
+                    many.again.insert(only.0, *count);
+                }
+                *self = Wanted::Many(Box::new(many));
+            }
+            Wanted::Many(many) => {
+                if !many.datapaths.insert(datapath.0) {
+                    *many.again.entry(datapath.0).or_insert(1) += 1;
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, datapath: DatapathIndex) {
+        match self {
+            Wanted::Nowhere => {}
+            Wanted::One(_, count) if *count > 1 => *count -= 1,
+            Wanted::One(..) => *self = Wanted::Nowhere,
+            Wanted::Many(many) => {
+                if let Some(count) = many.again.get_mut(&datapath.0) {
+                    *count -= 1;
+                    if *count == 1 {
+                        many.again.remove(&datapath.0);
+                    }
+                } else {
+                    many.datapaths.remove(datapath.0);
+                    if many.datapaths.is_empty() {
+                        *self = Wanted::Nowhere;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The datapaths, when there is more than one; or the only one.
+    fn place(&self) -> Option<Result<DatapathIndex, &RoaringBitmap>> {
+        match self {
+            Wanted::Nowhere => None,
+            Wanted::One(only, _) => Some(Ok(*only)),
+            Wanted::Many(many) => Some(match many.datapaths.min() {
+                Some(only) if many.datapaths.len() == 1 => Ok(DatapathIndex(only)),
+                _ => Err(&many.datapaths),
+            }),
+        }
+    }
+}
+
+/// Where a row of Logical_Flow says that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Column `logical_datapath`.
+    Datapath(Uuid),
+    /// Column `logical_dp_group`.
+    Group(Uuid),
+}
+
+#[derive(Debug)]
+struct Entry {
+    uuid: Uuid,
+    wanted: Wanted,
+    /// The row as the database has it, or will once the transaction in flight is done.
+    stands: Option<Place>,
+    touched: bool,
+}
+
+/// Wanted and standing flows. Rules write to it; a transaction brings the database up to it.
+#[derive(Debug, Default)]
+pub struct FlowTable {
+    entries: Vec<Entry>,
+    by_uuid: HashMap<Uuid, u32>,
+    free: Vec<u32>,
+    /// Entries whose row may differ from what is wanted.
+    touched: Vec<u32>,
+    /// What is to be inserted.
+    contents: HashMap<u32, Content>,
+    /// Rows that no flow of Kiln's can have written.
+    foreign: Vec<Uuid>,
+    pub(crate) groups: Groups,
+    /// What the transaction in flight assumed, to be undone if it fails.
+    undo: Vec<(Uuid, Option<Place>)>,
+}
+
+/// What is kept of a flow that a run wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowRef {
+    slot: u32,
+    datapath: DatapathIndex,
+}
+
+impl Target for FlowTable {
+    type Item = Flow;
+    type Id = FlowRef;
+
+    fn replace(&mut self, old: &[FlowRef], new: Vec<Flow>) -> Box<[FlowRef]> {
+        let new: Box<[FlowRef]> = new.into_iter().map(|flow| self.want(flow)).collect();
+        for flow in old {
+            self.entries[flow.slot as usize].wanted.remove(flow.datapath);
+            self.touch(flow.slot);
+        }
+        new
+    }
+}
+
+impl FlowTable {
+    fn want(&mut self, flow: Flow) -> FlowRef {
+        let slot = self.slot(flow.content.uuid());
+        let entry = &mut self.entries[slot as usize];
+        entry.wanted.add(flow.datapath);
+        if entry.stands.is_none() {
+            self.contents.insert(slot, flow.content);
+        }
+        self.touch(slot);
+        FlowRef { slot, datapath: flow.datapath }
+    }
+
+    fn slot(&mut self, uuid: Uuid) -> u32 {
+        if let Some(slot) = self.by_uuid.get(&uuid) {
+            return *slot;
+        }
+        let entry = Entry { uuid, wanted: Wanted::Nowhere, stands: None, touched: false };
+        let slot = if let Some(slot) = self.free.pop() {
+            self.entries[slot as usize] = entry;
+            slot
+        } else {
+            self.entries.push(entry);
+            (self.entries.len() - 1) as u32
+        };
+        self.by_uuid.insert(uuid, slot);
+        slot
+    }
+
+    fn touch(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push(slot);
+        }
+    }
+
+    /// Notes a row that stands in the database; `None` when it is gone.
+    pub(crate) fn stands(&mut self, uuid: Uuid, place: Option<Place>) {
+        let slot = self.slot(uuid);
+        let old = std::mem::replace(&mut self.entries[slot as usize].stands, place);
+        if old != place {
+            self.groups.moved(old, place);
+        }
+        self.touch(slot);
+    }
+
+    /// Notes a row that Kiln did not write: it will be deleted.
+    pub(crate) fn foreign(&mut self, uuid: Uuid) {
+        self.foreign.push(uuid);
+    }
+
+    /// Rows that stand in the database, for a refetch.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = Uuid> {
+        self.entries.iter().filter(|entry| entry.stands.is_some()).map(|entry| entry.uuid)
+    }
+
+    /// How many flows are wanted.
+    pub fn len(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.wanted != Wanted::Nowhere).count()
+    }
+
+    /// Whether no flow is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether some wanted flow's text was not kept: every rule has to run again before the difference can be written.
+    pub(crate) fn lacks_content(&self) -> bool {
+        self.touched.iter().any(|slot| {
+            let entry = &self.entries[*slot as usize];
+            entry.wanted != Wanted::Nowhere && entry.stands.is_none() && !self.contents.contains_key(slot)
+        })
+    }
+
+    /// Writes the difference between what is wanted and what stands, and assumes that it will be done.
+    ///
+    /// `row_of` gives the Datapath_Binding row of a datapath.
+    pub(crate) fn write(&mut self, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) {
+        for uuid in std::mem::take(&mut self.foreign) {
+            txn.delete("Logical_Flow").row(uuid);
+        }
+        let touched = std::mem::take(&mut self.touched);
+        let moving = touched.iter().filter_map(|slot| {
+            let entry = &self.entries[*slot as usize];
+            match (entry.stands, entry.wanted.place()) {
+                (Some(Place::Group(group)), Some(Err(set))) => Some((group, set)),
+                _ => None,
+            }
+        });
+        self.groups.reshape(moving, row_of, txn);
+        for slot in touched {
+            self.write_one(slot, row_of, txn);
+        }
+        self.groups.collect();
+    }
+
+    fn write_one(&mut self, slot: u32, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) {
+        let entry = &mut self.entries[slot as usize];
+        entry.touched = false;
+        let place = match entry.wanted.place() {
+            None => None,
+            Some(Ok(only)) => Some(Place::Datapath(row_of(only))),
+            Some(Err(set)) => Some(Place::Group(self.groups.for_set(set, row_of, txn))),
+        };
+        let content = self.contents.remove(&slot);
+        if entry.stands != place {
+            match (entry.stands, place) {
+                (_, None) => drop(txn.delete("Logical_Flow").row(entry.uuid)),
+                (None, Some(place)) => {
+                    let content = content.expect("a flow that stands nowhere keeps its text until it is written");
+                    insert(entry.uuid, place, &content, txn);
+                }
+                (Some(_), Some(place)) => {
+                    let (datapath, group) = place.columns();
+                    let mut op = txn.update("Logical_Flow");
+                    op.row(entry.uuid).set("logical_datapath", &datapath).set("logical_dp_group", &group);
+                }
+            }
+            self.undo.push((entry.uuid, entry.stands));
+            self.groups.moved(entry.stands, place);
+            entry.stands = place;
+        }
+        if entry.wanted == Wanted::Nowhere && entry.stands.is_none() {
+            self.by_uuid.remove(&entry.uuid);
+            self.free.push(slot);
+        }
+    }
+
+    /// The transaction in flight was committed.
+    pub(crate) fn committed(&mut self) {
+        self.undo = Vec::new();
+        self.groups.committed();
+        if self.contents.is_empty() {
+            self.contents = HashMap::default();
+        }
+    }
+
+    /// The transaction in flight was not carried out: what it would have changed stands as before.
+    pub(crate) fn failed(&mut self) {
+        for (uuid, place) in std::mem::take(&mut self.undo).into_iter().rev() {
+            self.stands(uuid, place);
+        }
+        self.groups.failed();
+    }
+}
+
+impl Place {
+    fn columns(self) -> (Option<Uuid>, Option<Uuid>) {
+        match self {
+            Place::Datapath(uuid) => (Some(uuid), None),
+            Place::Group(uuid) => (None, Some(uuid)),
+        }
+    }
+}
+
+fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
+    let mut op = txn.insert("Logical_Flow");
+    op.uuid(uuid);
+    match place {
+        Place::Datapath(uuid) => op.set("logical_datapath", &uuid),
+        Place::Group(uuid) => op.set("logical_dp_group", &uuid),
+    };
+    op.set("pipeline", content.stage.pipeline.as_str())
+        .set("table_id", &i64::from(content.stage.number))
+        .set("priority", &i64::from(content.priority))
+        .set("match", content.matches())
+        .set("actions", content.actions());
+    let file = content.source.file();
+    let file = file.rsplit_once("src/").map_or(file, |(_, file)| file);
+    let source = format!("{file}:{}", content.source.line());
+    let hint = content.hint.map(|uuid| format!("{:08x}", uuid.as_fields().0));
+    let mut ids = vec![(SOURCE, source.as_str())];
+    ids.extend(hint.as_deref().map(|hint| (STAGE_HINT, hint)));
+    ids.push((STAGE_NAME, content.stage.name));
+    op.set("external_ids", &Pairs(&ids));
+}

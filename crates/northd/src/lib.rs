@@ -1,0 +1,30 @@
+//! The northbound compiler: rows of OVN_Northbound in, rows of OVN_Southbound out (ovn-northd(8)).
+//!
+//! [`Compiler`] holds both databases' replicas and the tables between them; [`Compiler::settle`] brings everything up to
+//! date and [`Compiler::southbound`] writes what the southbound database still lacks into a transaction.
+//!
+//! A file is a topic that an operator knows; its rules stand in the order of the pipeline. [`rules`] lists them all.
+#![forbid(unsafe_code)]
+
+pub mod addresses;
+mod compiler;
+pub mod daemon;
+mod datapath;
+mod flow;
+mod global;
+mod index;
+mod ipam;
+mod keys;
+mod monitored;
+mod multicast;
+mod outstanding;
+mod port_binding;
+mod router;
+mod rules;
+mod static_rows;
+mod switch;
+mod tables;
+
+pub use compiler::{Compiler, SouthboundReplica};
+pub use flow::{Flow, FlowTable, flow_uuid};
+pub use tables::Db;

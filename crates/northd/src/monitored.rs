@@ -1,0 +1,99 @@
+//! What northd replicates of the databases: the columns that some rule reads, and no others.
+
+use kiln_ovsdb::client::{Select, TableMonitor};
+
+const NORTHBOUND: &[(&str, &[&str])] = &[
+    (
+        "NB_Global",
+        &["nb_cfg", "nb_cfg_timestamp", "sb_cfg", "sb_cfg_timestamp", "hv_cfg", "hv_cfg_timestamp", "options", "ipsec"],
+    ),
+    ("Logical_Switch", &["name", "ports", "other_config", "external_ids"]),
+    (
+        "Logical_Switch_Port",
+        &[
+            "name",
+            "type",
+            "options",
+            "parent_name",
+            "tag",
+            "addresses",
+            "dynamic_addresses",
+            "port_security",
+            "up",
+            "enabled",
+            "external_ids",
+        ],
+    ),
+    ("Logical_Router", &["name", "ports", "static_routes", "policies", "enabled", "options", "external_ids"]),
+    ("Logical_Router_Port", &["name", "mac", "networks", "peer", "enabled", "options", "external_ids"]),
+    (
+        "Logical_Router_Static_Route",
+        &["ip_prefix", "policy", "nexthop", "output_port", "selection_fields", "route_table"],
+    ),
+    (
+        "Logical_Router_Policy",
+        &["priority", "chain", "match", "action", "jump_chain", "nexthops", "output_port", "options"],
+    ),
+    ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac"]),
+];
+
+const SOUTHBOUND: &[(&str, &[&str])] = &[
+    ("SB_Global", &["nb_cfg", "options", "ipsec"]),
+    ("Chassis", &["name", "hostname", "other_config"]),
+    ("Chassis_Private", &["nb_cfg", "nb_cfg_timestamp", "chassis"]),
+    ("Datapath_Binding", &["tunnel_key", "load_balancers", "type", "nb_uuid", "external_ids"]),
+    (
+        "Port_Binding",
+        &[
+            "logical_port",
+            "type",
+            "gateway_chassis",
+            "ha_chassis_group",
+            "options",
+            "datapath",
+            "tunnel_key",
+            "parent_port",
+            "mirror_port",
+            "tag",
+            "chassis",
+            "mirror_rules",
+            "mac",
+            "port_security",
+            "nat_addresses",
+            "up",
+            "external_ids",
+            "requested_chassis",
+            "requested_additional_chassis",
+        ],
+    ),
+    ("Multicast_Group", &["datapath", "name", "tunnel_key", "ports"]),
+    ("MAC_Binding", &["logical_port", "datapath"]),
+    ("FDB", &["dp_key", "port_key"]),
+    ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"]),
+    ("IP_Multicast", &["datapath"]),
+    ("RBAC_Permission", &["table", "authorization", "insert_delete", "update"]),
+    ("RBAC_Role", &["name", "permissions"]),
+    ("DHCP_Options", &["name", "code", "type"]),
+    ("DHCPv6_Options", &["name", "code", "type"]),
+    ("Logical_DP_Group", &["datapaths"]),
+];
+
+const LOGICAL_FLOW: &[&str] =
+    &["logical_datapath", "logical_dp_group", "pipeline", "table_id", "priority", "match", "actions"];
+
+fn monitors(tables: &[(&str, &[&str])]) -> Vec<TableMonitor> {
+    tables.iter().map(|(table, columns)| TableMonitor::new(*table, columns.iter().copied())).collect()
+}
+
+/// The northbound tables.
+pub(crate) fn northbound() -> Vec<TableMonitor> {
+    monitors(NORTHBOUND)
+}
+
+/// The southbound tables. Flows that this northd inserts need not come back: it knows them.
+pub(crate) fn southbound() -> Vec<TableMonitor> {
+    let mut tables = monitors(SOUTHBOUND);
+    let select = Select { insert: false, ..Select::default() };
+    tables.push(TableMonitor::new("Logical_Flow", LOGICAL_FLOW.iter().copied()).with_select(select));
+    tables
+}

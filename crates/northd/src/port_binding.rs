@@ -1,0 +1,165 @@
+//! Port_Binding: a row for each logical port, and what chassis report back through it.
+
+use crate::addresses::{AddressItem, parse_address};
+use crate::outstanding::NbOp;
+use crate::tables::{Ctx, Peer, PortKind};
+use kiln_ovsdb::{Map, Set, Text};
+use kiln_schema_ovn::{nb, sb};
+use kiln_types::Uuid;
+
+/// An option that chassis write to the binding themselves.
+const ACTIVATED: &str = "additional-chassis-activated";
+
+pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb::PortBinding)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
+    let Some(checked) = ctx.value(&ctx.switch_ports, port) else { return };
+    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
+    let Some(datapath) = ctx.value(&ctx.datapaths, &checked.switch) else { return };
+    let mut options: Vec<(Text, Text)> = Vec::new();
+    if checked.kind == PortKind::Router {
+        let peer = checked.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer));
+        options.extend(peer.map(|peer| ("peer".into(), peer.name.clone())));
+    } else {
+        options.extend(row.options().all().iter().cloned());
+    }
+    let standing = ctx.row(&ctx.sb.port_binding, &grant.row);
+    if let Some(activated) = standing.and_then(|binding| binding.options().get(ACTIVATED)) {
+        options.push((ACTIVATED.into(), activated.clone()));
+    }
+    let (requested, additional) = requested_chassis(ctx, &row);
+    let mut external_ids = row.external_ids().all().to_vec();
+    if let Some(name) = row.external_ids().get("neutron:port_name") {
+        external_ids.push(("name".into(), name.clone()));
+    }
+    out.push((
+        grant.row,
+        sb::PortBinding {
+            logical_port: checked.name.clone(),
+            r#type: if checked.kind == PortKind::Router { "patch".into() } else { row.r#type().clone() },
+            options: Map::from_vec(options),
+            datapath: datapath.row,
+            tunnel_key: i64::from(grant.key),
+            parent_port: row.parent_name().clone().filter(|name| !name.is_empty()),
+            tag: row.tag(),
+            mac: macs(ctx, port, &row),
+            port_security: Set::from_vec(row.port_security().all().to_vec()),
+            external_ids: Map::from_vec(external_ids),
+            requested_chassis: requested,
+            requested_additional_chassis: Set::from_vec(additional),
+            ..sb::PortBinding::default()
+        },
+    ));
+}
+
+/// Addresses as chassis read them: what was to be chosen is replaced by what was chosen.
+fn macs(ctx: &Ctx<'_>, port: &Uuid, row: &nb::view::LogicalSwitchPort<'_>) -> Set<Text> {
+    let text = |text: &Text| match parse_address(text) {
+        Ok(AddressItem::Dynamic(_)) => ctx.value(&ctx.dynamic_addresses, port).cloned(),
+        _ => Some(text.clone()),
+    };
+    row.addresses().all().iter().filter_map(text).collect()
+}
+
+/// Chassis that the operator asks for by name or host name: the first is the main one.
+fn requested_chassis(ctx: &Ctx<'_>, row: &nb::view::LogicalSwitchPort<'_>) -> (Option<Uuid>, Vec<Uuid>) {
+    let options = row.options();
+    let Some(names) = options.get("requested-chassis") else { return (None, Vec::new()) };
+    let mut rows = names.split(',').filter_map(|name| ctx.all(&ctx.chassis_named, &name.into()).first().copied());
+    (rows.next(), rows.collect())
+}
+
+pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb::PortBinding)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_router_port, port) else { return };
+    let Some(checked) = ctx.value(&ctx.router_ports, port) else { return };
+    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
+    let Some(datapath) = ctx.value(&ctx.datapaths, &checked.router) else { return };
+    let peer = match checked.peer {
+        Peer::Switch(peer) => ctx.value(&ctx.switch_ports, &peer).map(|peer| peer.name.clone()),
+        Peer::Router(peer) => ctx.value(&ctx.router_ports, &peer).map(|peer| peer.name.clone()),
+        Peer::None => None,
+    };
+    let networks = row.networks().all();
+    let mac = std::iter::once(row.mac()).chain(networks).map(|text| &**text).collect::<Vec<_>>().join(" ");
+    out.push((
+        grant.row,
+        sb::PortBinding {
+            logical_port: checked.name.clone(),
+            r#type: "patch".into(),
+            options: peer.map(|peer| ("peer".into(), peer)).into_iter().collect(),
+            datapath: datapath.row,
+            tunnel_key: i64::from(grant.key),
+            mac: Set::from_vec(vec![mac.into()]),
+            external_ids: Map::from_vec(row.external_ids().all().to_vec()),
+            ..sb::PortBinding::default()
+        },
+    ));
+}
+
+/// Whether a port is up: ports to routers always are, others when their chassis says so.
+pub(crate) fn is_up(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<NbOp>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
+    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
+    let Some(binding) = ctx.row(&ctx.sb.port_binding, &grant.row) else { return };
+    let router = &**row.r#type() == "router";
+    // A chassis that says nothing about it is one that does not yet know how to.
+    let up = router || (binding.chassis().is_some() && binding.up() != Some(false));
+    if row.up() != Some(up) {
+        out.push(NbOp::Up(*port, up));
+    }
+}
+
+/// Learned neighbours of ports that are gone.
+pub(crate) fn stale_neighbor(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<crate::outstanding::SbOp>) {
+    let Some(binding) = ctx.row(&ctx.sb.mac_binding, row) else { return };
+    let port = ctx.all(&ctx.router_port_named, binding.logical_port()).first();
+    let router = port.and_then(|port| ctx.value(&ctx.router_ports, port)).map(|port| port.router);
+    let datapath = router.and_then(|router| ctx.value(&ctx.datapaths, &router));
+    if datapath.is_none_or(|datapath| datapath.row != binding.datapath()) {
+        out.push(crate::outstanding::SbOp(crate::outstanding::SbTable::MacBinding, *row));
+    }
+}
+
+/// Which ports and datapaths there are, by their keys.
+pub(crate) fn ports_by_key(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(i64, i64)>) {
+    let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
+    let Some(datapath) = ctx.value(&ctx.datapaths, &row.switch) else { return };
+    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
+    out.push((i64::from(datapath.key), i64::from(grant.key)));
+}
+
+/// Learned Ethernet addresses behind ports that are gone.
+pub(crate) fn stale_fdb(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<crate::outstanding::SbOp>) {
+    let Some(fdb) = ctx.row(&ctx.sb.fdb, row) else { return };
+    if !ctx.holds(&ctx.ports_by_key, &fdb.dp_key(), &fdb.port_key()) {
+        out.push(crate::outstanding::SbOp(crate::outstanding::SbTable::Fdb, *row));
+    }
+}
+
+pub(crate) fn static_binding(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, sb::StaticMacBinding)>) {
+    let Some(binding) = ctx.row(&ctx.nb.static_mac_binding, row) else { return };
+    let report = |column: &str, what: String| {
+        ctx.report(format!("Static_MAC_Binding {row}, column {column}: {what}; it is skipped"));
+    };
+    let port = ctx.all(&ctx.router_port_named, binding.logical_port()).first();
+    let Some(port) = port.and_then(|port| ctx.value(&ctx.router_ports, port)) else {
+        return report("logical_port", format!("there is no router port `{}`", binding.logical_port()));
+    };
+    if binding.mac().parse::<kiln_types::EthAddr>().is_err() {
+        return report("mac", format!("`{}` is no Ethernet address", binding.mac()));
+    }
+    if binding.ip().parse::<std::net::IpAddr>().is_err() {
+        return report("ip", format!("`{}` is no IP address", binding.ip()));
+    }
+    let Some(datapath) = ctx.value(&ctx.datapaths, &port.router) else { return };
+    let key = (binding.logical_port().clone(), binding.ip().clone());
+    out.push((
+        ctx.all(&ctx.static_binding_rows, &key).first().copied().unwrap_or(*row),
+        sb::StaticMacBinding {
+            logical_port: key.0,
+            ip: key.1,
+            mac: binding.mac().clone(),
+            override_dynamic_mac: binding.override_dynamic_mac(),
+            datapath: datapath.row,
+        },
+    ));
+}

@@ -1,0 +1,25 @@
+//! Stage `lr_in_admission`: frames that are meant for the router.
+
+use super::{port_flows, router_flows};
+use crate::flow::Flow;
+use crate::switch::admission::TUNNEL_MTU_ERROR;
+use crate::tables::Ctx;
+use kiln_abi::stages::Stage;
+use kiln_types::Uuid;
+
+const STAGE: Stage = Stage::LR_IN_ADMISSION;
+
+pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
+    let Some(mut flows) = router_flows(ctx, router, out) else { return };
+    flows.add(STAGE, 110, TUNNEL_MTU_ERROR, "drop;");
+    flows.add(STAGE, 100, "vlan.present || eth.src[40]", "drop;");
+    flows.fallback(STAGE, "drop;");
+}
+
+pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    let (name, mac) = (&row.name, row.mac);
+    let accept = format!("xreg0[0..47] = {mac}; next;");
+    flows.add(STAGE, 50, format_args!("eth.mcast && inport == \"{name}\""), &accept);
+    flows.add(STAGE, 50, format_args!("eth.dst == {mac} && inport == \"{name}\""), &accept);
+}

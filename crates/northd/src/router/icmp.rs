@@ -1,0 +1,97 @@
+//! Stage `lr_in_ip_input`, what the router says about packets: echo replies, time exceeded, and that it serves nothing
+//! on its own addresses.
+
+use super::ip_input::{STAGE, set};
+use super::port_flows;
+use crate::flow::{Flow, Flows};
+use crate::tables::{Ctx, RouterPort};
+use kiln_types::Uuid;
+use std::net::IpAddr;
+
+pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    echo(row, &mut flows);
+    unreachable(row, &mut flows);
+    time_exceeded(row, &mut flows);
+}
+
+/// RFC 792, echo; RFC 4443, section 4.2.
+fn echo(row: &RouterPort, flows: &mut Flows<'_>) {
+    if !row.ipv4.is_empty() {
+        flows.add(
+            STAGE,
+            90,
+            format_args!(
+                "ip4.dst == {} && icmp4.type == 8 && icmp4.code == 0",
+                set(row.ipv4.iter().map(|net| net.addr()))
+            ),
+            "ip4.dst <-> ip4.src; ip.ttl = 255; icmp4.type = 0; flags.loopback = 1; next;",
+        );
+    }
+    flows.add(
+        STAGE,
+        90,
+        format_args!(
+            "ip6.dst == {} && icmp6.type == 128 && icmp6.code == 0",
+            set(row.ipv6.iter().map(|net| net.addr()))
+        ),
+        "ip6.dst <-> ip6.src; ip.ttl = 255; icmp6.type = 129; flags.loopback = 1; next;",
+    );
+}
+
+/// RFC 1122, section 3.2.2.1: nothing listens on a router's addresses.
+fn unreachable(row: &RouterPort, flows: &mut Flows<'_>) {
+    let v4 = row.ipv4.iter().map(|net| ("4", net.addr().to_string(), 3, 3, 2));
+    let v6 = row.ipv6.iter().map(|net| ("6", net.addr().to_string(), 1, 4, 3));
+    for (family, ip, kind, port_code, protocol_code) in v4.chain(v6) {
+        let meant = format!("ip{family} && ip{family}.dst == {ip} && !ip.later_frag");
+        let back = format!("eth.dst <-> eth.src; ip{family}.dst <-> ip{family}.src;");
+        flows.add(STAGE, 80, format_args!("{meant} && tcp"), format_args!("tcp_reset {{ {back} next; }};"));
+        flows.add(STAGE, 80, format_args!("{meant} && sctp"), format_args!("sctp_abort {{ {back} next; }};"));
+        let mut say = |priority, protocol: &str, code: u8| {
+            flows.add(
+                STAGE,
+                priority,
+                format_args!("{meant}{protocol}"),
+                format_args!(
+                    "icmp{family} {{ {back} ip.ttl = 255; icmp{family}.type = {kind}; icmp{family}.code = {code}; \
+                     next; }};"
+                ),
+            );
+        };
+        say(80, " && udp", port_code);
+        say(70, "", protocol_code);
+    }
+}
+
+/// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.
+fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
+    let name = &row.name;
+    let mut say = |priority, network: Option<String>, source: IpAddr| {
+        let (family, kind) = if source.is_ipv4() { ("4", 11) } else { ("6", 3) };
+        let from = network.map_or(String::new(), |net| format!(" && ip{family}.src == {net}"));
+        flows.add(
+            STAGE,
+            priority,
+            format_args!("inport == \"{name}\" && ip{family}{from} && ip.ttl == {{0, 1}} && !ip.later_frag"),
+            format_args!(
+                "icmp{family} {{ eth.dst <-> eth.src; icmp{family}.type = {kind}; icmp{family}.code = 0; \
+                 ip{family}.dst = ip{family}.src; ip{family}.src = {source}; ip.ttl = 254; outport = \"{name}\"; \
+                 flags.loopback = 1; output; }};"
+            ),
+        );
+    };
+    for net in &row.ipv4 {
+        say(31, Some(net.trunc().to_string()), net.addr().into());
+    }
+    for net in row.ipv6.iter().filter(|net| !net.addr().is_unicast_link_local()) {
+        say(31, Some(net.trunc().to_string()), net.addr().into());
+    }
+    // Senders behind other routers: the first address that is not bound to one link.
+    if let Some(net) = row.ipv4.first() {
+        say(30, None, net.addr().into());
+    }
+    if let Some(net) = row.ipv6.iter().find(|net| !net.addr().is_unicast_link_local()) {
+        say(30, None, net.addr().into());
+    }
+}

@@ -1,0 +1,82 @@
+//! Stage `lr_in_ip_input`: what is never routed, and what is meant for the router itself.
+
+use super::{port_flows, router_flows};
+use crate::flow::{Flow, Flows};
+use crate::tables::{Ctx, RouterPort};
+use kiln_abi::stages::Stage;
+use kiln_types::{Uuid, solicited_node};
+use std::fmt::Display;
+
+pub(super) const STAGE: Stage = Stage::LR_IN_IP_INPUT;
+
+pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
+    let Some(mut flows) = router_flows(ctx, router, out) else { return };
+    // RFC 1812, section 5.3.7: addresses that no packet from elsewhere may have.
+    flows.add(
+        STAGE,
+        100,
+        "ip4.src_mcast || ip4.src == 255.255.255.255 || ip4.src == 127.0.0.0/8 || ip4.dst == 127.0.0.0/8 || \
+         ip4.src == 0.0.0.0/8 || ip4.dst == 0.0.0.0/8",
+        "drop;",
+    );
+    flows.add(STAGE, 85, "arp || nd", "drop;");
+    flows.add(STAGE, 84, "nd_rs || nd_ra", "next;");
+    flows.add(STAGE, 83, "ip6.mcast_rsvd", "drop;");
+    flows.add(STAGE, 82, "ip4.mcast || ip6.mcast", "drop;");
+    flows.add(STAGE, 50, "eth.bcast", "drop;");
+    flows.add(STAGE, 32, "ip.ttl == {0, 1} && !ip.later_frag && (ip4.mcast || ip6.mcast)", "drop;");
+    flows.add(STAGE, 29, "ip.ttl == {0, 1}", "drop;");
+    flows.fallback(STAGE, "next;");
+}
+
+pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    let broadcasts = row.ipv4.iter().filter(|net| net.prefix_len() < 31).map(|net| net.broadcast());
+    let own_sources = row.ipv4.iter().map(|net| net.addr()).chain(broadcasts);
+    if !row.ipv4.is_empty() {
+        flows.add(STAGE, 100, format_args!("ip4.src == {} && reg9[0] == 0", set(own_sources)), "drop;");
+        flows.add(STAGE, 60, format_args!("ip4.dst == {}", set(row.ipv4.iter().map(|net| net.addr()))), "drop;");
+    }
+    flows.add(STAGE, 60, format_args!("ip6.dst == {}", set(row.ipv6.iter().map(|net| net.addr()))), "drop;");
+    answer_neighbours(row, &mut flows);
+}
+
+/// A constant or, for several, a set of them.
+pub(super) fn set(values: impl Iterator<Item = impl Display>) -> String {
+    let values: Vec<String> = values.map(|value| value.to_string()).collect();
+    match values.as_slice() {
+        [only] => only.clone(),
+        many => format!("{{{}}}", many.join(", ")),
+    }
+}
+
+/// ARP requests and neighbour solicitations for the port's own addresses.
+fn answer_neighbours(row: &RouterPort, flows: &mut Flows<'_>) {
+    let name = &row.name;
+    for net in &row.ipv4 {
+        flows.add(
+            STAGE,
+            90,
+            format_args!(
+                "inport == \"{name}\" && arp.op == 1 && arp.tpa == {} && arp.spa == {}",
+                net.addr(),
+                net.trunc()
+            ),
+            "eth.dst = eth.src; eth.src = xreg0[0..47]; arp.op = 2; arp.tha = arp.sha; arp.sha = xreg0[0..47]; \
+             arp.tpa <-> arp.spa; outport = inport; flags.loopback = 1; output;",
+        );
+    }
+    for net in &row.ipv6 {
+        let ip = net.addr();
+        flows.add(
+            STAGE,
+            90,
+            format_args!(
+                "inport == \"{name}\" && ip6.dst == {{{ip}, {}}} && nd_ns && nd.target == {ip}",
+                solicited_node(ip)
+            ),
+            "nd_na_router { eth.src = xreg0[0..47]; ip6.src = nd.target; nd.tll = xreg0[0..47]; outport = inport; \
+             flags.loopback = 1; output; };",
+        );
+    }
+}

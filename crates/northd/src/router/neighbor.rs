@@ -1,0 +1,68 @@
+//! Stages `lr_in_lookup_neighbor` and `lr_in_learn_neighbor`: what ARP and neighbour discovery tell about others is
+//! looked up, and learned when it is new.
+
+use super::{port_flows, router_flows};
+use crate::flow::Flow;
+use crate::tables::Ctx;
+use kiln_abi::stages::Stage;
+use kiln_types::Uuid;
+
+const LOOKUP: Stage = Stage::LR_IN_LOOKUP_NEIGHBOR;
+const LEARN: Stage = Stage::LR_IN_LEARN_NEIGHBOR;
+
+/// Whether a router learns from every request that it hears, or only updates what it knows.
+fn always_learns(ctx: &Ctx<'_>, router: &Uuid) -> bool {
+    ctx.row(&ctx.nb.logical_router, router)
+        .and_then(|row| row.options().get("always_learn_from_arp_request"))
+        .is_none_or(|value| &**value != "false")
+}
+
+pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
+    let Some(mut flows) = router_flows(ctx, router, out) else { return };
+    let always = always_learns(ctx, router);
+    let may = if always { "" } else { "reg9[3] = 1; " };
+    let known = if always { "" } else { "reg9[3] = lookup_nd_ip(inport, ip6.src); " };
+    flows.add(
+        LOOKUP,
+        100,
+        "arp.op == 2",
+        format_args!("reg9[2] = lookup_arp(inport, arp.spa, arp.sha); {may}next;"),
+    );
+    flows.add(LOOKUP, 100, "nd_na", format_args!("reg9[2] = lookup_nd(inport, nd.target, nd.tll); {may}next;"));
+    flows.add(LOOKUP, 100, "nd_ns", format_args!("reg9[2] = lookup_nd(inport, ip6.src, nd.sll); {known}next;"));
+    flows.fallback(LOOKUP, "reg9[2] = 1; next;");
+
+    let done = if always { "reg9[2] == 1" } else { "reg9[2] == 1 || reg9[3] == 0" };
+    flows.add(LEARN, 100, done, "mac_cache_use; next;");
+    flows.add(LEARN, 95, "nd_na && nd.tll == 0", "put_nd(inport, nd.target, eth.src); next;");
+    flows.add(LEARN, 95, "nd_ns && (ip6.src == 0 || nd.sll == 0)", "next;");
+    flows.add(LEARN, 90, "arp", "put_arp(inport, arp.spa, arp.sha); next;");
+    flows.add(LEARN, 90, "nd_na", "put_nd(inport, nd.target, nd.tll); next;");
+    flows.add(LEARN, 90, "nd_ns", "put_nd(inport, ip6.src, nd.sll); next;");
+    flows.fallback(LEARN, "drop;");
+}
+
+pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    let always = always_learns(ctx, &row.router);
+    let lookup = "reg9[2] = lookup_arp(inport, arp.spa, arp.sha);";
+    for net in &row.ipv4 {
+        let asked = format!("inport == \"{}\" && arp.spa == {}", row.name, net.trunc());
+        if always {
+            flows.add(LOOKUP, 100, format_args!("{asked} && arp.op == 1"), format_args!("{lookup} next;"));
+            continue;
+        }
+        flows.add(
+            LOOKUP,
+            110,
+            format_args!("{asked} && arp.tpa == {} && arp.op == 1", net.addr()),
+            format_args!("{lookup} reg9[3] = 1; next;"),
+        );
+        flows.add(
+            LOOKUP,
+            100,
+            format_args!("{asked} && arp.op == 1"),
+            format_args!("{lookup} reg9[3] = lookup_arp_ip(inport, arp.spa); next;"),
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! Rows of Logical_Router_Port, checked.
+
+use crate::addresses::{Net, parse_ip};
+use crate::tables::{Ctx, Peer, RouterPort};
+use kiln_ovsdb::Text;
+use kiln_types::{Ipv6Net, Uuid, eui64_link_local};
+
+fn report(ctx: &Ctx<'_>, port: &Uuid, name: &str, column: &str, what: &str) {
+    ctx.report(format!("Logical_Router_Port {port} ({name}), column {column}: {what}; it is skipped"));
+}
+
+pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPort)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_router_port, port) else { return };
+    let Some(router) = ctx.all(&ctx.router_of_port, port).first().copied() else { return };
+    let name = row.name();
+    // Of the addresses that `mac` may list, the first is the port's own.
+    let mac = row.mac().split_ascii_whitespace().next().unwrap_or_default().parse();
+    let Ok(mac) = mac else {
+        report(ctx, port, name, "mac", &format!("`{}` is no Ethernet address", row.mac()));
+        return;
+    };
+    let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+    for network in row.networks().all() {
+        match parse_ip(network) {
+            Some(Net::V4(net)) => ipv4.push(net),
+            Some(Net::V6(net)) => ipv6.push(net),
+            None => report(ctx, port, name, "networks", &format!("`{network}` is no address with a prefix length")),
+        }
+    }
+    let link_local = Ipv6Net::new(eui64_link_local(mac), 64).expect("64 is a prefix length");
+    if !ipv6.contains(&link_local) {
+        ipv6.push(link_local);
+    }
+    out.push((
+        *port,
+        RouterPort {
+            router,
+            name: name.clone(),
+            mac,
+            ipv4,
+            ipv6,
+            peer: peer(ctx, port, name, row.peer().as_ref()),
+            enabled: row.enabled() != Some(false),
+        },
+    ));
+}
+
+fn peer(ctx: &Ctx<'_>, port: &Uuid, name: &Text, peer: Option<&Text>) -> Peer {
+    let switch_port = ctx.all(&ctx.switch_ports_towards, name).first();
+    let Some(peer) = peer else { return switch_port.map_or(Peer::None, |port| Peer::Switch(*port)) };
+    if switch_port.is_some() {
+        report(ctx, port, name, "peer", "a switch port leads here too; the switch port counts");
+        return switch_port.map_or(Peer::None, |port| Peer::Switch(*port));
+    }
+    match ctx.all(&ctx.router_port_named, peer).first() {
+        None => {
+            report(ctx, port, name, "peer", &format!("there is no router port `{peer}`"));
+            Peer::None
+        }
+        Some(other) if ctx.holds(&ctx.router_ports_towards, name, other) => Peer::Router(*other),
+        Some(_) => {
+            report(ctx, port, name, "peer", &format!("router port `{peer}` does not lead back here"));
+            Peer::None
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Stages `lr_in_ip_routing_pre`, `lr_in_ip_routing` and `lr_in_ip_routing_ecmp`: which next hop a packet goes to.
+//!
+//! The priority of a route grows by [`STEP`] for each bit of its prefix; within one length, networks of the router's own
+//! ports come before static routes, and those before routes by source.
+
+use super::nexthop::{Reach, towards};
+use super::route::{Route, RouteGroup};
+use super::{port_flows, router_flows};
+use crate::addresses::Net;
+use crate::flow::{Flow, Flows};
+use crate::tables::Ctx;
+use kiln_abi::stages::Stage;
+use kiln_types::Uuid;
+use std::net::IpAddr;
+
+const STAGE: Stage = Stage::LR_IN_IP_ROUTING;
+/// Room for the kinds of routes within one prefix length.
+const STEP: u16 = 8;
+const BY_SOURCE: u16 = 0;
+const STATIC: u16 = 4;
+const CONNECTED: u16 = 6;
+
+pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
+    let Some(mut flows) = router_flows(ctx, router, out) else { return };
+    flows.fallback(Stage::LR_IN_IP_ROUTING_PRE, "reg7 = 0; next;");
+    flows.add(STAGE, 10550, "nd_rs || nd_ra", "drop;");
+    flows.fallback(STAGE, "drop;");
+    flows.add(Stage::LR_IN_IP_ROUTING_ECMP, 150, "reg8[0..15] == 0", "next;");
+    flows.fallback(Stage::LR_IN_IP_ROUTING_ECMP, "drop;");
+}
+
+/// Networks of a port, and the routing table that packets from it are held against.
+pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    let table = ctx.row(&ctx.nb.logical_router_port, port).and_then(|lrp| lrp.options().get("route_table"));
+    if let Some(table) = table
+        && let Some(id) = ctx.value(&ctx.table_ids, &(row.router, table.clone()))
+    {
+        flows.add(
+            Stage::LR_IN_IP_ROUTING_PRE,
+            100,
+            format_args!("inport == \"{}\"", row.name),
+            format_args!("reg7 = {id}; next;"),
+        );
+    }
+    let mut connect = |prefix: &str, len: u8, source: IpAddr| {
+        let (field, link_local) = match source {
+            IpAddr::V4(_) => ("ip4", false),
+            IpAddr::V6(ip) => ("ip6", ip.is_unicast_link_local()),
+        };
+        // A link-local address means something only on the link that it was heard on.
+        let here = if link_local { format!("inport == \"{}\" && ", row.name) } else { String::new() };
+        let reach = Reach { port: *port, source };
+        flows.add(
+            STAGE,
+            u16::from(len) * STEP + CONNECTED,
+            format_args!("{here}{field}.dst == {prefix}"),
+            format_args!("ip.ttl--; reg8[0..15] = 0; {}", towards(&format!("{field}.dst"), &reach, row)),
+        );
+    };
+    for net in &row.ipv4 {
+        connect(&net.trunc().to_string(), net.prefix_len(), net.addr().into());
+    }
+    for net in &row.ipv6 {
+        connect(&net.trunc().to_string(), net.prefix_len(), net.addr().into());
+    }
+}
+
+/// Static routes with one prefix.
+pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
+    let Some(datapath) = ctx.value(&ctx.datapaths, &group.router) else { return };
+    let routes = ctx.all(&ctx.routes, group);
+    let Some(first) = routes.first() else { return };
+    let table = if group.table.is_empty() {
+        0
+    } else {
+        // A table that no port uses routes nothing.
+        let Some(id) = ctx.value(&ctx.table_ids, &(group.router, group.table.clone())) else { return };
+        *id
+    };
+    let mut flows = Flows::new(out, datapath.index, first.row());
+    let side = if group.by_source { "src" } else { "dst" };
+    let (field, prefix, len) = match group.prefix {
+        Net::V4(net) => ("ip4", net.to_string(), net.prefix_len()),
+        Net::V6(net) => ("ip6", net.to_string(), net.prefix_len()),
+    };
+    let priority = u16::from(len) * STEP + if group.by_source { BY_SOURCE } else { STATIC };
+    let matches = format!("reg7 == {table} && {field}.{side} == {prefix}");
+    // One route that discards makes all of them discard: nothing else is safe.
+    if routes.iter().any(|route| matches!(route, Route::Discard { .. })) {
+        flows.add(STAGE, priority, matches, "drop;");
+        return;
+    }
+    if let [Route::Via { nexthop, reach, .. }] = routes {
+        let Some(row) = ctx.value(&ctx.router_ports, &reach.port) else { return };
+        let hop = towards(&nexthop.to_string(), reach, row);
+        flows.add(STAGE, priority, matches, format_args!("ip.ttl--; reg8[0..15] = 0; {hop}"));
+        return;
+    }
+    share(ctx, group, routes, priority, &matches, &mut flows);
+}
+
+/// Several routes that share traffic.
+fn share(ctx: &Ctx<'_>, group: &RouteGroup, routes: &[Route], priority: u16, matches: &str, flows: &mut Flows<'_>) {
+    let Some(id) = ctx.value(&ctx.ecmp_ids, group) else { return };
+    let mut hops: Vec<(IpAddr, Reach)> = Vec::new();
+    let mut selection: Vec<&str> = Vec::new();
+    for route in routes {
+        if let Route::Via { nexthop, reach, selection: fields, .. } = route {
+            hops.push((*nexthop, *reach));
+            selection.extend(fields.iter().map(|field| &**field));
+        }
+    }
+    hops.dedup();
+    selection.sort_unstable();
+    selection.dedup();
+    let select = select(hops.len(), &selection);
+    flows.add(
+        STAGE,
+        priority,
+        matches,
+        format_args!("ip.ttl--; flags.loopback = 1; reg8[0..15] = {id}; {select}"),
+    );
+    for (member, (nexthop, reach)) in (1..).zip(&hops) {
+        let Some(row) = ctx.value(&ctx.router_ports, &reach.port) else { continue };
+        flows.add(
+            Stage::LR_IN_IP_ROUTING_ECMP,
+            100,
+            format_args!("reg8[0..15] == {id} && reg8[16..31] == {member}"),
+            towards(&nexthop.to_string(), reach, row),
+        );
+    }
+}
+
+/// The action that chooses one of `members`.
+pub(super) fn select(members: usize, fields: &[&str]) -> String {
+    if members == 1 {
+        return "reg8[16..31] = 1; next;".to_owned();
+    }
+    let members: Vec<String> = (1..=members).map(|member| member.to_string()).collect();
+    let members = members.join(", ");
+    if fields.is_empty() {
+        format!("reg8[16..31] = select({members});")
+    } else {
+        format!("reg8[16..31] = select(values=({members}); hash_fields=\"{}\");", fields.join(","))
+    }
+}

@@ -1,0 +1,150 @@
+//! Rows of Logical_Switch_Port, checked: addresses read, names resolved, duplicates refused.
+
+use crate::addresses::{AddressItem, PortAddress, parse_address, parse_port_address};
+use crate::multicast::Member;
+use crate::tables::{Ctx, Owned, PortKind, SwitchPort};
+use kiln_schema_ovn::nb::view;
+use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
+
+/// Types of ports that are bound but have no flows of their own here.
+const OTHER_TYPES: &[&str] =
+    &["l2gateway", "vtep", "external", "virtual", "remote", "switch"];
+
+/// Which port of a switch has which address. Ports of which two have the same are judged by `checked`.
+pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Owned), Uuid)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
+    let Some(switch) = ctx.all(&ctx.switch_of_port, port).first().copied() else { return };
+    for text in row.addresses().all() {
+        if let Ok(AddressItem::Static(address)) = parse_address(text) {
+            out.extend(owned(&address).map(|owned| ((switch, owned), *port)));
+        }
+    }
+    out.sort_unstable();
+    out.dedup();
+}
+
+fn owned(address: &PortAddress) -> impl Iterator<Item = Owned> {
+    let v4 = address.ipv4.iter().filter(|net| net.prefix_len() == 32).map(|net| Owned::V4(net.addr()));
+    let v6 = address.ipv6.iter().filter(|net| net.prefix_len() == 128).map(|net| Owned::V6(net.addr()));
+    std::iter::once(Owned::Mac(address.mac)).chain(v4).chain(v6)
+}
+
+pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, SwitchPort)>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
+    let Some(switch) = ctx.all(&ctx.switch_of_port, port).first().copied() else { return };
+    let kind = match &**row.r#type() {
+        "" => PortKind::Vif,
+        "router" => PortKind::Router,
+        "localnet" => PortKind::Localnet,
+        "localport" => PortKind::Localport,
+        other if OTHER_TYPES.contains(&other) => PortKind::Other,
+        other => {
+            report(ctx, port, row.name(), "type", &format!("`{other}` is no type of port"));
+            return;
+        }
+    };
+    let mut checked = SwitchPort {
+        switch,
+        name: row.name().clone(),
+        kind,
+        enabled: row.enabled() != Some(false),
+        addresses: Vec::new(),
+        unknown: false,
+        secured: false,
+        router_port: None,
+    };
+    if kind == PortKind::Router {
+        checked.router_port = router_port(ctx, port, &row);
+    }
+    read_addresses(ctx, port, &row, &mut checked);
+    for text in row.port_security().all() {
+        match parse_port_address(text) {
+            Ok(_) => checked.secured = true,
+            Err(error) => report(ctx, port, row.name(), "port_security", &format!("`{text}`: {error}")),
+        }
+    }
+    out.push((*port, checked));
+}
+
+fn report(ctx: &Ctx<'_>, port: &Uuid, name: &str, column: &str, what: &str) {
+    ctx.report(format!("Logical_Switch_Port {port} ({name}), column {column}: {what}; it is skipped"));
+}
+
+fn router_port(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>) -> Option<Uuid> {
+    let options = row.options();
+    let Some(name) = options.get("router-port") else {
+        report(ctx, port, row.name(), "options", "a port of type router needs router-port");
+        return None;
+    };
+    let found = ctx.all(&ctx.router_port_named, name).first().copied();
+    if found.is_none() {
+        report(ctx, port, row.name(), "options", &format!("there is no router port `{name}`"));
+    }
+    // Of several switch ports that lead to one router port, the first is its peer.
+    let first = ctx.all(&ctx.switch_ports_towards, name).first();
+    if first.is_some_and(|first| first != port) {
+        report(ctx, port, row.name(), "options", &format!("router port `{name}` leads to another switch port already"));
+        return None;
+    }
+    found
+}
+
+fn read_addresses(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>, checked: &mut SwitchPort) {
+    for text in row.addresses().all() {
+        match parse_address(text) {
+            Ok(AddressItem::Static(address)) => match taken(ctx, port, checked, &address) {
+                None => checked.addresses.push(address),
+                Some(what) => report(ctx, port, row.name(), "addresses", &format!("`{text}`: {what}")),
+            },
+            Ok(AddressItem::Unknown) => checked.unknown = true,
+            Ok(AddressItem::Router) => checked.addresses.extend(router_addresses(ctx, checked)),
+            Ok(AddressItem::Dynamic(_)) => {
+                let chosen = ctx.value(&ctx.dynamic_addresses, port);
+                checked.addresses.extend(chosen.and_then(|text| parse_port_address(text).ok()));
+            }
+            Err(error) => report(ctx, port, row.name(), "addresses", &format!("`{text}`: {error}")),
+        }
+    }
+    // A physical network has hosts behind it that nobody declares.
+    checked.unknown |= checked.kind == PortKind::Localnet && row.addresses().all().is_empty();
+}
+
+/// Whether another port of the switch has one of these addresses; the port that comes first keeps it.
+fn taken(ctx: &Ctx<'_>, port: &Uuid, checked: &SwitchPort, address: &PortAddress) -> Option<String> {
+    owned(address).find_map(|owned| {
+        let first = ctx.all(&ctx.address_owners, &(checked.switch, owned)).first()?;
+        let what = match owned {
+            Owned::Mac(mac) => mac.to_string(),
+            Owned::V4(ip) => ip.to_string(),
+            Owned::V6(ip) => ip.to_string(),
+        };
+        (first != port).then(|| format!("port {first} of the same switch has {what}"))
+    })
+}
+
+/// What `router` in `addresses` stands for: all that the router port answers for.
+fn router_addresses(ctx: &Ctx<'_>, checked: &SwitchPort) -> Option<PortAddress> {
+    let port = ctx.value(&ctx.router_ports, &checked.router_port?)?;
+    Some(PortAddress {
+        mac: port.mac,
+        ipv4: port.ipv4.iter().map(|net| Ipv4Net::from(net.addr())).collect(),
+        ipv6: port.ipv6.iter().map(|net| Ipv6Net::from(net.addr())).collect(),
+    })
+}
+
+/// The ports of each switch that pass packets.
+pub(crate) fn ports_of_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Member)>) {
+    let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
+    if row.enabled {
+        let router = row.kind == PortKind::Router;
+        out.push((row.switch, Member { port: *port, unknown: row.unknown, router }));
+    }
+}
+
+/// Router ports by the switch that they are attached to.
+pub(crate) fn router_ports_on_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Uuid)>) {
+    let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
+    if row.enabled {
+        out.extend(row.router_port.map(|router_port| (row.switch, router_port)));
+    }
+}
