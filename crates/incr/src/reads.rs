@@ -45,7 +45,10 @@ pub(crate) const MAX_STEPS: u16 = 1 << (31 - SLOT_BITS);
 
 impl RunRef {
     pub(crate) fn new(step: u16, slot: u32) -> Self {
-        assert!(step < MAX_STEPS && slot < MAX_SLOTS, "step {step} has too many runs, or there are too many steps");
+        assert!(
+            step < MAX_STEPS && slot < MAX_SLOTS,
+            "step {step} has too many runs, or there are too many steps"
+        );
         RunRef(u32::from(step) << SLOT_BITS | slot)
     }
 

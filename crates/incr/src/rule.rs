@@ -43,7 +43,12 @@ impl<D> Ctx<'_, D> {
     }
 
     /// Whether a relation holds `value` under `key`; other values under the key may change unnoticed.
-    pub fn holds<K: Key, V: Ord + Clone + Hash>(&self, relation: &Relation<K, V>, key: &K, value: &V) -> bool {
+    pub fn holds<K: Key, V: Ord + Clone + Hash>(
+        &self,
+        relation: &Relation<K, V>,
+        key: &K,
+        value: &V,
+    ) -> bool {
         relation.holds(key, value, &self.reads)
     }
 
@@ -177,8 +182,12 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
             let Some(key) = source.changes().keys.get(at) else { break };
             match (source.has(key), self.slots.get(key).copied()) {
                 (true, None) => {
-                    let run =
-                        Run { key: Some(key.clone()), reads: Box::default(), written: Box::default(), dirty: true };
+                    let run = Run {
+                        key: Some(key.clone()),
+                        reads: Box::default(),
+                        written: Box::default(),
+                        dirty: true,
+                    };
                     let slot = if let Some(slot) = self.free.pop() {
                         self.runs[slot as usize] = run;
                         slot
@@ -232,7 +241,8 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
         dirty.sort_unstable();
         dirty.dedup();
         if let Some(trace) = &mut shared.trace {
-            let mut ran: Vec<_> = dirty.iter().filter_map(|slot| self.runs[*slot as usize].key.as_ref()).collect();
+            let mut ran: Vec<_> =
+                dirty.iter().filter_map(|slot| self.runs[*slot as usize].key.as_ref()).collect();
             ran.sort();
             trace.extend(ran.iter().map(|key| format!("{} {key:?}", self.name)));
         }

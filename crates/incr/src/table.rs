@@ -128,7 +128,13 @@ impl Changed<'_> {
     pub fn map<K: Ord + Hash, V: PartialEq>(&mut self, column: u16, old: &[(K, V)], new: &[(K, V)]) {
         let cell = self.row.column(column);
         let before = self.cells.len();
-        merge(old, new, |a, b| a.0.cmp(&b.0), |pair| self.cells.push(cell.element(&pair.0)), |a, b| a.1 == b.1);
+        merge(
+            old,
+            new,
+            |a, b| a.0.cmp(&b.0),
+            |pair| self.cells.push(cell.element(&pair.0)),
+            |a, b| a.1 == b.1,
+        );
         if self.cells.len() != before {
             self.cells.push(cell);
         }

@@ -141,8 +141,12 @@ mod tests {
     fn text(item: Result<AddressItem, AddressError>) -> String {
         match item {
             Ok(AddressItem::Static(a)) => {
-                let ips: Vec<_> =
-                    a.ipv4.iter().map(ToString::to_string).chain(a.ipv6.iter().map(ToString::to_string)).collect();
+                let ips: Vec<_> = a
+                    .ipv4
+                    .iter()
+                    .map(ToString::to_string)
+                    .chain(a.ipv6.iter().map(ToString::to_string))
+                    .collect();
                 format!("{} [{}]", a.mac, ips.join(" "))
             }
             Ok(AddressItem::Dynamic(d)) => format!("dynamic {:?} {:?} {:?}", d.mac, d.ipv4, d.ipv6),

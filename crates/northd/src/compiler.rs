@@ -1,7 +1,7 @@
 //! The compiler: replicas in, transactions out.
 
-use crate::flow::table::Place;
 use crate::flow::flow_uuid;
+use crate::flow::table::Place;
 use crate::global;
 use crate::outstanding::{self, NbOp};
 use crate::rules;
@@ -120,7 +120,10 @@ impl Compiler {
                 NbOp::Options(row) => {
                     let missing = global::missing_options(db, row);
                     let keys: Vec<&Text> = missing.iter().map(|(key, _)| key).collect();
-                    txn.mutate("NB_Global").row(*row).delete("options", &keys[..]).put("options", &Pairs(&missing));
+                    txn.mutate("NB_Global")
+                        .row(*row)
+                        .delete("options", &keys[..])
+                        .put("options", &Pairs(&missing));
                 }
                 NbOp::Progress(row) => progress(db, *row, wall_ms, txn),
                 NbOp::Up(port, up) => drop(txn.update("Logical_Switch_Port").row(*port).set("up", up)),
@@ -285,4 +288,3 @@ impl Replica for SouthboundReplica<'_> {
         self.compiler.groups_changed = true;
     }
 }
-

@@ -86,7 +86,12 @@ impl NorthdDaemon {
         let mut rng = Rng::with_seed(config.seed);
         let mut link = |side, remotes: &Remotes| {
             let seed = Rng::with_seed(rng.u64(..));
-            Link::new(session_config(side, remotes.cluster_id), remotes.remotes.clone(), Order::Shuffled, seed)
+            Link::new(
+                session_config(side, remotes.cluster_id),
+                remotes.remotes.clone(),
+                Order::Shuffled,
+                seed,
+            )
         };
         let mut daemon = NorthdDaemon {
             northbound: link(Side::Northbound, &config.northbound),
@@ -164,7 +169,11 @@ impl NorthdDaemon {
     /// When to call [`NorthdDaemon::handle_timeout`] and [`NorthdDaemon::advance`] next, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let retry = [self.nb_txn.retry_at, self.sb_txn.retry_at];
-        [self.northbound.poll_timeout(), self.southbound.poll_timeout()].into_iter().chain(retry).flatten().min()
+        [self.northbound.poll_timeout(), self.southbound.poll_timeout()]
+            .into_iter()
+            .chain(retry)
+            .flatten()
+            .min()
     }
 
     // work
@@ -178,7 +187,10 @@ impl NorthdDaemon {
         while let Some(event) = self.southbound.poll_event(now) {
             self.note(now, Side::Southbound, event);
         }
-        if !self.is_active() || !self.northbound.session().is_synced() || !self.southbound.session().is_synced() {
+        if !self.is_active()
+            || !self.northbound.session().is_synced()
+            || !self.southbound.session().is_synced()
+        {
             return;
         }
         if std::mem::take(&mut self.stale) {

@@ -6,7 +6,8 @@ use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
 
 /// Options of a switch or router that chassis read from the binding's `external_ids`, under the same name.
-const SWITCH_OPTIONS: &[&str] = &["interconn-ts", "fdb_age_threshold", "ct-zone-limit", "dynamic-routing-vni"];
+const SWITCH_OPTIONS: &[&str] =
+    &["interconn-ts", "fdb_age_threshold", "ct-zone-limit", "dynamic-routing-vni"];
 const ROUTER_OPTIONS: &[&str] = &["mac_binding_age_threshold", "snat-ct-zone", "ct-zone-limit"];
 
 fn text_map(pairs: Vec<(&str, String)>) -> Map<Text, Text> {

@@ -26,7 +26,8 @@ pub struct Settings {
     pub ignore_chassis_features: bool,
 }
 
-static DEFAULTS: Settings = Settings { mac_prefix: 0x0a_0000, ignore_lsp_down: true, ignore_chassis_features: false };
+static DEFAULTS: Settings =
+    Settings { mac_prefix: 0x0a_0000, ignore_lsp_down: true, ignore_chassis_features: false };
 
 /// The settings in force.
 pub(crate) fn settings<'r>(ctx: &'r Ctx<'_>) -> &'r Settings {
@@ -103,7 +104,10 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
     out.push((
         ONLY,
         Settings {
-            mac_prefix: options.get(option::MAC_PREFIX).and_then(|text| parse_prefix(text)).unwrap_or(0x0a_0000),
+            mac_prefix: options
+                .get(option::MAC_PREFIX)
+                .and_then(|text| parse_prefix(text))
+                .unwrap_or(0x0a_0000),
             ignore_lsp_down: flag("ignore_lsp_down", true),
             ignore_chassis_features: flag("ignore_chassis_features", false),
         },
@@ -124,7 +128,9 @@ pub(crate) fn want_sb_global(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, 
     options.insert(option::REGISTER_CONSOLIDATION.into(), "true".into());
     let standing = ctx.all(&ctx.sb_global_rows, &ONLY).first().copied();
     if let Some(standing) = standing
-        && let Some(probe) = ctx.row(&ctx.sb.sb_global, &standing).and_then(|sb| sb.options().get(option::SBCTL_PROBE_INTERVAL))
+        && let Some(probe) = ctx
+            .row(&ctx.sb.sb_global, &standing)
+            .and_then(|sb| sb.options().get(option::SBCTL_PROBE_INTERVAL))
     {
         options.insert(option::SBCTL_PROBE_INTERVAL.into(), probe.clone());
     }
@@ -142,9 +148,10 @@ pub(crate) fn want_sb_global(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, 
 /// How far each chassis is: `nb_cfg` and its time, by chassis that are not remote.
 pub(crate) fn chassis_progress(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, (i64, i64, Uuid))>) {
     let Some(private) = ctx.row(&ctx.sb.chassis_private, row) else { return };
-    let remote = private.chassis().and_then(|chassis| ctx.row(&ctx.sb.chassis, &chassis)).is_some_and(|chassis| {
-        chassis.other_config().get("is-remote").is_some_and(|value| &**value == "true")
-    });
+    let remote =
+        private.chassis().and_then(|chassis| ctx.row(&ctx.sb.chassis, &chassis)).is_some_and(|chassis| {
+            chassis.other_config().get("is-remote").is_some_and(|value| &**value == "true")
+        });
     if !remote {
         out.push((ONLY, (private.nb_cfg(), private.nb_cfg_timestamp(), *row)));
     }
@@ -175,7 +182,8 @@ pub(crate) fn northbound(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<NbOp>) {
     }
     let standing = ctx.all(&ctx.sb_global_rows, &ONLY).first().and_then(|sb| ctx.row(&ctx.sb.sb_global, sb));
     let Some(sb_cfg) = standing.map(|sb| sb.nb_cfg()) else { return };
-    let slowest = ctx.all(&ctx.chassis_progress, &ONLY).first().map_or(sb_cfg, |(cfg, ..)| (*cfg).min(sb_cfg));
+    let slowest =
+        ctx.all(&ctx.chassis_progress, &ONLY).first().map_or(sb_cfg, |(cfg, ..)| (*cfg).min(sb_cfg));
     if row.sb_cfg() != sb_cfg || row.hv_cfg() != slowest {
         out.push(NbOp::Progress(*global));
     }
@@ -184,6 +192,7 @@ pub(crate) fn northbound(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<NbOp>) {
 /// The options that NB_Global lacks.
 pub(crate) fn missing_options(db: &Db, global: &Uuid) -> Vec<(Text, Text)> {
     let row = db.nb.nb_global.peek(global);
-    let current = row.map(|row| row.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default();
+    let current =
+        row.map(|row| row.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default();
     complete(db, &current)
 }

@@ -65,7 +65,9 @@ pub(crate) fn pool(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, Pool)>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch, switch) else { return };
     let config = row.other_config();
     let report = |key: &str, value: &str| {
-        ctx.report(format!("Logical_Switch {switch}, column other_config: {key} `{value}` is not understood; it is skipped"));
+        ctx.report(format!(
+            "Logical_Switch {switch}, column other_config: {key} `{value}` is not understood; it is skipped"
+        ));
     };
     let mut pool = Pool { subnet: None, excluded: Vec::new(), ipv6_prefix: None };
     if let Some(text) = config.get("subnet") {
@@ -102,7 +104,14 @@ pub(crate) fn request(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Request>) {
     let Some(wish) = wish else { return };
     let Some(pool) = ctx.value(&ctx.pools, &switch).cloned() else { return };
     let mac_prefix = crate::global::settings(ctx).mac_prefix;
-    out.push(Request { port: *port, switch, wish, pool, mac_prefix, before: row.dynamic_addresses().clone() });
+    out.push(Request {
+        port: *port,
+        switch,
+        wish,
+        pool,
+        mac_prefix,
+        before: row.dynamic_addresses().clone(),
+    });
 }
 
 /// Chooses.
@@ -142,7 +151,8 @@ impl Ipam {
             (None, None) => None,
             (None, Some(subnet)) => {
                 let kept = before_v4.filter(|ip| self.may_have(request, subnet, *ip, taken));
-                let first_free = || subnet.hosts().skip(1).find(|ip| self.may_have(request, subnet, *ip, taken));
+                let first_free =
+                    || subnet.hosts().skip(1).find(|ip| self.may_have(request, subnet, *ip, taken));
                 Some(kept.or_else(first_free)?)
             }
         };
@@ -171,7 +181,13 @@ impl Ipam {
 
     /// Whether `ip` can be given to the port: the network, its first host (the router's by custom), its broadcast
     /// address and what others have cannot.
-    fn may_have(&self, request: &Request, subnet: Ipv4Net, ip: Ipv4Addr, taken: &dyn Fn(Owned) -> bool) -> bool {
+    fn may_have(
+        &self,
+        request: &Request,
+        subnet: Ipv4Net,
+        ip: Ipv4Addr,
+        taken: &dyn Fn(Owned) -> bool,
+    ) -> bool {
         let first = subnet.network().to_bits() + 1;
         subnet.contains(&ip)
             && ip.to_bits() > first

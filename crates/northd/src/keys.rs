@@ -126,7 +126,8 @@ impl DatapathKeys {
 
 pub(crate) fn request_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<DatapathRequest>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch, switch) else { return };
-    let key = requested(ctx, "Logical_Switch", switch, "other_config", row.other_config().get("requested-tnl-key"));
+    let key =
+        requested(ctx, "Logical_Switch", switch, "other_config", row.other_config().get("requested-tnl-key"));
     out.push(DatapathRequest { nb: *switch, kind: stages::Datapath::Switch, key });
 }
 
@@ -180,7 +181,9 @@ pub(crate) fn grant_datapaths(db: &mut Db) {
         }
     }
     // What is asked for by number comes first, then what stands in the database, then the rest.
-    let standing = |nb: &Uuid| datapath_rows.peek(nb).first().and_then(|row| Some((*row, sb.datapath_binding.peek(row)?)));
+    let standing = |nb: &Uuid| {
+        datapath_rows.peek(nb).first().and_then(|row| Some((*row, sb.datapath_binding.peek(row)?)))
+    };
     newcomers.sort_by_key(|request| (request.key.is_none(), standing(&request.nb).is_none(), request.nb));
     for request in newcomers {
         let nb = request.nb;
@@ -188,7 +191,9 @@ pub(crate) fn grant_datapaths(db: &mut Db) {
         let known = standing(&nb);
         let wished = request.key.into_iter().chain(known.map(|(_, row)| row.tunnel_key as u32));
         let range = state.range.clone();
-        let wish = wished.filter(|key| range.contains(key) || keys::DATAPATH_GLOBAL.contains(key)).find(|key| state.keys.take(*key));
+        let wish = wished
+            .filter(|key| range.contains(key) || keys::DATAPATH_GLOBAL.contains(key))
+            .find(|key| state.keys.take(*key));
         let key = match (wish, old) {
             (Some(key), Some(old)) => {
                 state.keys.free(old.key);
@@ -204,7 +209,9 @@ pub(crate) fn grant_datapaths(db: &mut Db) {
         let row = known.map_or(nb, |(row, _)| row);
         let index = match old {
             Some(old) => old.index,
-            None => DatapathIndex(state.indexes.next(&(0..=u32::MAX - 1)).expect("more indexes than datapath keys")),
+            None => DatapathIndex(
+                state.indexes.next(&(0..=u32::MAX - 1)).expect("more indexes than datapath keys"),
+            ),
         };
         state.row_of_index.insert(index.0, row);
         datapaths.put(nb, Datapath { index, row, key, kind: request.kind });
@@ -287,7 +294,9 @@ pub(crate) fn grant_ports(db: &mut Db) {
         let request = state.requests.get(&nb);
         let unchanged = match (request, state.granted.get(&nb)) {
             (Some(request), Some((datapath, name, key))) => {
-                request.datapath == *datapath && request.name == *name && request.key.is_none_or(|wish| wish == *key)
+                request.datapath == *datapath
+                    && request.name == *name
+                    && request.key.is_none_or(|wish| wish == *key)
             }
             _ => false,
         };
@@ -312,7 +321,9 @@ pub(crate) fn grant_ports(db: &mut Db) {
         let datapath = datapaths.peek(&request.datapath)?;
         Some((*row, (binding.datapath == datapath.row).then_some(binding.tunnel_key as u32)))
     };
-    newcomers.sort_by_cached_key(|request| (request.key.is_none(), standing(request).is_none(), request.name.clone()));
+    newcomers.sort_by_cached_key(|request| {
+        (request.key.is_none(), standing(request).is_none(), request.name.clone())
+    });
     for request in newcomers {
         let numbers = state.keys.entry(request.datapath).or_insert_with(Numbers::new);
         let known = standing(&request);

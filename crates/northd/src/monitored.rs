@@ -5,7 +5,16 @@ use kiln_ovsdb::client::{Select, TableMonitor};
 const NORTHBOUND: &[(&str, &[&str])] = &[
     (
         "NB_Global",
-        &["nb_cfg", "nb_cfg_timestamp", "sb_cfg", "sb_cfg_timestamp", "hv_cfg", "hv_cfg_timestamp", "options", "ipsec"],
+        &[
+            "nb_cfg",
+            "nb_cfg_timestamp",
+            "sb_cfg",
+            "sb_cfg_timestamp",
+            "hv_cfg",
+            "hv_cfg_timestamp",
+            "options",
+            "ipsec",
+        ],
     ),
     ("Logical_Switch", &["name", "ports", "other_config", "external_ids"]),
     (

@@ -32,7 +32,8 @@ pub(crate) fn of_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, sb::M
         .filter_map(|member| Some((*member, ctx.value(&ctx.port_grants, &member.port)?.row)))
         .collect();
     let mut group = |group: MulticastGroup, belongs: fn(&Member) -> bool| {
-        let ports: Vec<Uuid> = members.iter().filter(|(member, _)| belongs(member)).map(|(_, row)| *row).collect();
+        let ports: Vec<Uuid> =
+            members.iter().filter(|(member, _)| belongs(member)).map(|(_, row)| *row).collect();
         if ports.is_empty() {
             return;
         }

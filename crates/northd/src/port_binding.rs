@@ -64,7 +64,8 @@ fn macs(ctx: &Ctx<'_>, port: &Uuid, row: &nb::view::LogicalSwitchPort<'_>) -> Se
 fn requested_chassis(ctx: &Ctx<'_>, row: &nb::view::LogicalSwitchPort<'_>) -> (Option<Uuid>, Vec<Uuid>) {
     let options = row.options();
     let Some(names) = options.get("requested-chassis") else { return (None, Vec::new()) };
-    let mut rows = names.split(',').filter_map(|name| ctx.all(&ctx.chassis_named, &name.into()).first().copied());
+    let mut rows =
+        names.split(',').filter_map(|name| ctx.all(&ctx.chassis_named, &name.into()).first().copied());
     (rows.next(), rows.collect())
 }
 

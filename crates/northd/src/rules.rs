@@ -18,8 +18,18 @@ pub(crate) fn add(engine: &mut Engine<Db>) {
 fn indexes(e: &mut Engine<Db>) {
     e.rule("switch_of_port", |db| &db.nb.logical_switch, |db| &mut db.switch_of_port, index::switch_of_port);
     e.rule("router_of_port", |db| &db.nb.logical_router, |db| &mut db.router_of_port, index::router_of_port);
-    e.rule("router_of_route", |db| &db.nb.logical_router, |db| &mut db.router_of_route, index::router_of_route);
-    e.rule("router_of_policy", |db| &db.nb.logical_router, |db| &mut db.router_of_policy, index::router_of_policy);
+    e.rule(
+        "router_of_route",
+        |db| &db.nb.logical_router,
+        |db| &mut db.router_of_route,
+        index::router_of_route,
+    );
+    e.rule(
+        "router_of_policy",
+        |db| &db.nb.logical_router,
+        |db| &mut db.router_of_policy,
+        index::router_of_policy,
+    );
     e.rule(
         "switch_port_named",
         |db| &db.nb.logical_switch_port,
@@ -55,13 +65,28 @@ fn indexes(e: &mut Engine<Db>) {
     e.rule("multicast_rows", |db| &db.sb.multicast_group, |db| &mut db.multicast_rows, multicast::rows);
     e.rule("chassis_named", |db| &db.sb.chassis, |db| &mut db.chassis_named, index::chassis_named);
     e.rule("sb_global_rows", |db| &db.sb.sb_global, |db| &mut db.sb_global_rows, global::sb_global_rows);
-    e.rule("chassis_progress", |db| &db.sb.chassis_private, |db| &mut db.chassis_progress, global::chassis_progress);
+    e.rule(
+        "chassis_progress",
+        |db| &db.sb.chassis_private,
+        |db| &mut db.chassis_progress,
+        global::chassis_progress,
+    );
 }
 
 fn settings_and_keys(e: &mut Engine<Db>) {
     e.rule("settings", |db| &db.nb.nb_global, |db| &mut db.settings, global::read_settings);
-    e.rule("request_switch_key", |db| &db.nb.logical_switch, |db| &mut db.datapath_keys, keys::request_switch);
-    e.rule("request_router_key", |db| &db.nb.logical_router, |db| &mut db.datapath_keys, keys::request_router);
+    e.rule(
+        "request_switch_key",
+        |db| &db.nb.logical_switch,
+        |db| &mut db.datapath_keys,
+        keys::request_switch,
+    );
+    e.rule(
+        "request_router_key",
+        |db| &db.nb.logical_router,
+        |db| &mut db.datapath_keys,
+        keys::request_router,
+    );
     e.allocator("datapath_keys", |db| &mut db.datapaths, keys::grant_datapaths);
     e.rule("address_pool", |db| &db.nb.logical_switch, |db| &mut db.pools, ipam::pool);
     e.rule(
@@ -77,15 +102,30 @@ fn settings_and_keys(e: &mut Engine<Db>) {
 fn ports(e: &mut Engine<Db>) {
     e.rule("router_port", |db| &db.nb.logical_router_port, |db| &mut db.router_ports, router::port::checked);
     e.rule("switch_port", |db| &db.nb.logical_switch_port, |db| &mut db.switch_ports, switch::port::checked);
-    e.rule("ports_of_switch", |db| &db.switch_ports, |db| &mut db.ports_of_switch, switch::port::ports_of_switch);
+    e.rule(
+        "ports_of_switch",
+        |db| &db.switch_ports,
+        |db| &mut db.ports_of_switch,
+        switch::port::ports_of_switch,
+    );
     e.rule(
         "router_ports_on_switch",
         |db| &db.switch_ports,
         |db| &mut db.router_ports_on_switch,
         switch::port::router_ports_on_switch,
     );
-    e.rule("request_switch_port_key", |db| &db.switch_ports, |db| &mut db.port_keys, keys::request_switch_port);
-    e.rule("request_router_port_key", |db| &db.router_ports, |db| &mut db.port_keys, keys::request_router_port);
+    e.rule(
+        "request_switch_port_key",
+        |db| &db.switch_ports,
+        |db| &mut db.port_keys,
+        keys::request_switch_port,
+    );
+    e.rule(
+        "request_router_port_key",
+        |db| &db.router_ports,
+        |db| &mut db.port_keys,
+        keys::request_router_port,
+    );
     e.allocator("port_keys", |db| &mut db.port_grants, keys::grant_ports);
     e.rule("ports_by_key", |db| &db.switch_ports, |db| &mut db.ports_by_key, port_binding::ports_by_key);
 }
@@ -101,11 +141,26 @@ fn routes(e: &mut Engine<Db>) {
     e.rule("route", |db| &db.nb.logical_router_static_route, |db| &mut db.routes, router::route::checked);
     e.rule("ecmp_groups", |db| &db.routes, |db| &mut db.ecmp_groups, router::route::ecmp_groups);
     e.rule("ecmp_ids", |db| &db.ecmp_groups, |db| &mut db.ecmp_ids, router::route::ecmp_ids);
-    e.rule("route_tables", |db| &db.nb.logical_router_port, |db| &mut db.route_tables, router::route::route_tables);
+    e.rule(
+        "route_tables",
+        |db| &db.nb.logical_router_port,
+        |db| &mut db.route_tables,
+        router::route::route_tables,
+    );
     e.rule("table_ids", |db| &db.route_tables, |db| &mut db.table_ids, router::route::table_ids);
-    e.rule("ecmp_policies", |db| &db.nb.logical_router_policy, |db| &mut db.ecmp_policies, router::policy::ecmp_policies);
+    e.rule(
+        "ecmp_policies",
+        |db| &db.nb.logical_router_policy,
+        |db| &mut db.ecmp_policies,
+        router::policy::ecmp_policies,
+    );
     e.rule("policy_ids", |db| &db.ecmp_policies, |db| &mut db.policy_ids, router::policy::policy_ids);
-    e.rule("policy_chains", |db| &db.nb.logical_router_policy, |db| &mut db.policy_chains, router::policy::policy_chains);
+    e.rule(
+        "policy_chains",
+        |db| &db.nb.logical_router_policy,
+        |db| &mut db.policy_chains,
+        router::policy::policy_chains,
+    );
     e.rule("chain_ids", |db| &db.policy_chains, |db| &mut db.chain_ids, router::policy::chain_ids);
 }
 
@@ -123,7 +178,9 @@ fn switch_flows(e: &mut Engine<Db>) {
 }
 
 fn router_flows(e: &mut Engine<Db>) {
-    use crate::router::{admission, arp_request, arp_resolve, delivery, icmp, ip_input, neighbor, passing, policy, routing};
+    use crate::router::{
+        admission, arp_request, arp_resolve, delivery, icmp, ip_input, neighbor, passing, policy, routing,
+    };
     e.rule("router/admission", |db| &db.nb.logical_router, |db| &mut db.flows, admission::common);
     e.rule("router/admission/port", |db| &db.router_ports, |db| &mut db.flows, admission::of_port);
     e.rule("router/neighbor", |db| &db.nb.logical_router, |db| &mut db.flows, neighbor::common);
@@ -139,19 +196,39 @@ fn router_flows(e: &mut Engine<Db>) {
     e.rule("router/policy/row", |db| &db.nb.logical_router_policy, |db| &mut db.flows, policy::of_policy);
     e.rule("router/arp_resolve", |db| &db.nb.logical_router, |db| &mut db.flows, arp_resolve::common);
     e.rule("router/arp_resolve/port", |db| &db.router_ports, |db| &mut db.flows, arp_resolve::of_port);
-    e.rule("router/arp_resolve/switch_port", |db| &db.switch_ports, |db| &mut db.flows, arp_resolve::of_switch_port);
+    e.rule(
+        "router/arp_resolve/switch_port",
+        |db| &db.switch_ports,
+        |db| &mut db.flows,
+        arp_resolve::of_switch_port,
+    );
     e.rule("router/arp_request", |db| &db.nb.logical_router, |db| &mut db.flows, arp_request::common);
     e.rule("router/arp_request/port", |db| &db.router_ports, |db| &mut db.flows, arp_request::of_port);
     e.rule("router/arp_request/routes", |db| &db.routes, |db| &mut db.flows, arp_request::of_routes);
-    e.rule("router/arp_request/policy", |db| &db.nb.logical_router_policy, |db| &mut db.flows, arp_request::of_policy);
+    e.rule(
+        "router/arp_request/policy",
+        |db| &db.nb.logical_router_policy,
+        |db| &mut db.flows,
+        arp_request::of_policy,
+    );
     e.rule("router/delivery", |db| &db.nb.logical_router, |db| &mut db.flows, delivery::common);
     e.rule("router/delivery/port", |db| &db.router_ports, |db| &mut db.flows, delivery::of_port);
 }
 
 fn wanted_rows(e: &mut Engine<Db>) {
     e.rule("want_sb_global", |db| &db.nb.nb_global, |db| &mut db.want_sb_global, global::want_sb_global);
-    e.rule("want_datapath/switch", |db| &db.nb.logical_switch, |db| &mut db.want_datapath, datapath::of_switch);
-    e.rule("want_datapath/router", |db| &db.nb.logical_router, |db| &mut db.want_datapath, datapath::of_router);
+    e.rule(
+        "want_datapath/switch",
+        |db| &db.nb.logical_switch,
+        |db| &mut db.want_datapath,
+        datapath::of_switch,
+    );
+    e.rule(
+        "want_datapath/router",
+        |db| &db.nb.logical_router,
+        |db| &mut db.want_datapath,
+        datapath::of_router,
+    );
     e.rule("want_port/switch", |db| &db.switch_ports, |db| &mut db.want_port, port_binding::of_switch_port);
     e.rule("want_port/router", |db| &db.router_ports, |db| &mut db.want_port, port_binding::of_router_port);
     e.rule("want_multicast", |db| &db.nb.logical_switch, |db| &mut db.want_multicast, multicast::of_switch);
@@ -168,11 +245,21 @@ fn differences(e: &mut Engine<Db>) {
     e.rule("sb_global", |db| &db.want_sb_global, |db| &mut db.sb_ops, o::sb_global);
     e.rule("sb_global/stale", |db| &db.sb.sb_global, |db| &mut db.sb_ops, o::stale_sb_global);
     e.rule("datapath_binding", |db| &db.want_datapath, |db| &mut db.sb_ops, o::datapath_binding);
-    e.rule("datapath_binding/stale", |db| &db.sb.datapath_binding, |db| &mut db.sb_ops, o::stale_datapath_binding);
+    e.rule(
+        "datapath_binding/stale",
+        |db| &db.sb.datapath_binding,
+        |db| &mut db.sb_ops,
+        o::stale_datapath_binding,
+    );
     e.rule("port_binding", |db| &db.want_port, |db| &mut db.sb_ops, o::port_binding);
     e.rule("port_binding/stale", |db| &db.sb.port_binding, |db| &mut db.sb_ops, o::stale_port_binding);
     e.rule("multicast_group", |db| &db.want_multicast, |db| &mut db.sb_ops, o::multicast_group);
-    e.rule("multicast_group/stale", |db| &db.sb.multicast_group, |db| &mut db.sb_ops, o::stale_multicast_group);
+    e.rule(
+        "multicast_group/stale",
+        |db| &db.sb.multicast_group,
+        |db| &mut db.sb_ops,
+        o::stale_multicast_group,
+    );
     e.rule("static_mac_binding", |db| &db.want_static_binding, |db| &mut db.sb_ops, o::static_mac_binding);
     e.rule(
         "static_mac_binding/stale",
@@ -184,7 +271,12 @@ fn differences(e: &mut Engine<Db>) {
     e.rule("mac_binding/stale", |db| &db.sb.mac_binding, |db| &mut db.sb_ops, port_binding::stale_neighbor);
     e.rule("fdb/stale", |db| &db.sb.fdb, |db| &mut db.sb_ops, port_binding::stale_fdb);
     e.rule("rbac_permission", |db| &db.want_rbac_permission, |db| &mut db.sb_ops, o::rbac_permission);
-    e.rule("rbac_permission/stale", |db| &db.sb.rbac_permission, |db| &mut db.sb_ops, o::stale_rbac_permission);
+    e.rule(
+        "rbac_permission/stale",
+        |db| &db.sb.rbac_permission,
+        |db| &mut db.sb_ops,
+        o::stale_rbac_permission,
+    );
     e.rule("rbac_role", |db| &db.want_rbac_role, |db| &mut db.sb_ops, o::rbac_role);
     e.rule("rbac_role/stale", |db| &db.sb.rbac_role, |db| &mut db.sb_ops, o::stale_rbac_role);
     e.rule("dhcp_options", |db| &db.want_dhcp_options, |db| &mut db.sb_ops, o::dhcp_options);

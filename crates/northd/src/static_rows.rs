@@ -17,12 +17,27 @@ const PERMISSIONS: &[Permission] = &[
         true,
         &["nb_cfg", "external_ids", "encaps", "vtep_logical_switches", "other_config", "transport_zones"],
     ),
-    Permission("Chassis_Private", &["name"], true, &["nb_cfg", "nb_cfg_timestamp", "chassis", "external_ids"]),
+    Permission(
+        "Chassis_Private",
+        &["name"],
+        true,
+        &["nb_cfg", "nb_cfg_timestamp", "chassis", "external_ids"],
+    ),
     Permission("Controller_Event", &[""], true, &["chassis", "event_info", "event_type", "seq_num"]),
     Permission("Encap", &["chassis_name"], true, &["type", "options", "ip"]),
     Permission("FDB", &[""], true, &["dp_key", "mac", "port_key", "timestamp"]),
-    Permission("IGMP_Group", &["chassis_name"], true, &["address", "chassis", "datapath", "ports", "protocol"]),
-    Permission("Learned_Route", &[""], true, &["datapath", "external_ids", "ip_prefix", "logical_port", "nexthop"]),
+    Permission(
+        "IGMP_Group",
+        &["chassis_name"],
+        true,
+        &["address", "chassis", "datapath", "ports", "protocol"],
+    ),
+    Permission(
+        "Learned_Route",
+        &[""],
+        true,
+        &["datapath", "external_ids", "ip_prefix", "logical_port", "nexthop"],
+    ),
     Permission("MAC_Binding", &[""], true, &["logical_port", "ip", "mac", "datapath", "timestamp"]),
     Permission(
         "Port_Binding",
@@ -111,21 +126,29 @@ pub(crate) fn rbac_permissions() -> impl Iterator<Item = (Uuid, sb::RbacPermissi
 
 /// The role that chassis have.
 pub(crate) fn rbac_role() -> (Uuid, sb::RbacRole) {
-    let permissions: Map<_, _> =
-        PERMISSIONS.iter().map(|Permission(table, ..)| ((*table).into(), row("RBAC_Permission", table))).collect();
+    let permissions: Map<_, _> = PERMISSIONS
+        .iter()
+        .map(|Permission(table, ..)| ((*table).into(), row("RBAC_Permission", table)))
+        .collect();
     (row("RBAC_Role", "ovn-controller"), sb::RbacRole { name: "ovn-controller".into(), permissions })
 }
 
 /// DHCPv4 options by name.
 pub(crate) fn dhcp_options() -> impl Iterator<Item = (Uuid, sb::DhcpOptions)> {
     DHCPV4.iter().map(|(name, code, kind)| {
-        (row("DHCP_Options", name), sb::DhcpOptions { name: (*name).into(), code: *code, r#type: (*kind).into() })
+        (
+            row("DHCP_Options", name),
+            sb::DhcpOptions { name: (*name).into(), code: *code, r#type: (*kind).into() },
+        )
     })
 }
 
 /// DHCPv6 options by name.
 pub(crate) fn dhcpv6_options() -> impl Iterator<Item = (Uuid, sb::Dhcpv6Options)> {
     DHCPV6.iter().map(|(name, code, kind)| {
-        (row("DHCPv6_Options", name), sb::Dhcpv6Options { name: (*name).into(), code: *code, r#type: (*kind).into() })
+        (
+            row("DHCPv6_Options", name),
+            sb::Dhcpv6Options { name: (*name).into(), code: *code, r#type: (*kind).into() },
+        )
     })
 }

@@ -169,7 +169,11 @@ impl Base {
             [only] => drop(object.insert("enum".into(), (*only).into())),
             many => drop(object.insert("enum".into(), json!(["set", many]))),
         }
-        let bounds = [("minInteger", self.min), ("maxInteger", self.max), ("maxLength", self.max_length.map(i64::from))];
+        let bounds = [
+            ("minInteger", self.min),
+            ("maxInteger", self.max),
+            ("maxLength", self.max_length.map(i64::from)),
+        ];
         for (name, bound) in bounds {
             if let Some(bound) = bound {
                 object.insert(name.into(), bound.into());

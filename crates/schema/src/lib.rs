@@ -11,9 +11,9 @@ mod write;
 pub use facet::Facet;
 pub use kiln_incr as incr;
 pub use kiln_ovsdb as ovsdb;
+pub use kiln_types::Uuid;
 pub use refetch::Refetch;
 pub use write::{Columns, RowView, TypedRow, update_columns};
-pub use kiln_types::Uuid;
 
 /// The number of the column with this identifier, for the macro.
 ///

@@ -41,7 +41,12 @@ pub trait TypedRow: Clone + Default + PartialEq + Send + Sync + 'static {
 
     /// Calls `f` with the number, name and value of every chosen column that is not as in `old`; without `old`, that is
     /// not the type's default.
-    fn changed(&self, old: Option<&Self>, columns: Columns, f: &mut dyn FnMut(u16, &'static str, &dyn Encode));
+    fn changed(
+        &self,
+        old: Option<&Self>,
+        columns: Columns,
+        f: &mut dyn FnMut(u16, &'static str, &dyn Encode),
+    );
 
     /// The columns of these names.
     ///

@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn malformed_text_is_refused() {
-        for bad in ["", "0a", "0a:00:00:00:0f", "0a:00:00:00:0f:01:02", "0a:00:00:00:0f:g1", "+a:00:00:00:0f:01"] {
+        for bad in
+            ["", "0a", "0a:00:00:00:0f", "0a:00:00:00:0f:01:02", "0a:00:00:00:0f:g1", "+a:00:00:00:0f:01"]
+        {
             assert_eq!(bad.parse::<EthAddr>(), Err(ParseEthAddrError), "{bad}");
         }
     }

@@ -100,7 +100,9 @@ impl Groups {
             if group.users != count || self.by_set.contains_key(&set_hash(set)) {
                 continue;
             }
-            let rows = |set: RoaringBitmap| -> Vec<Uuid> { set.iter().map(|at| row_of(DatapathIndex(at))).collect() };
+            let rows = |set: RoaringBitmap| -> Vec<Uuid> {
+                set.iter().map(|at| row_of(DatapathIndex(at))).collect()
+            };
             let (come, go) = (rows(set - old), rows(old - set));
             let mut op = txn.mutate("Logical_DP_Group");
             op.row(uuid);

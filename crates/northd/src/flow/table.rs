@@ -31,7 +31,8 @@ impl Wanted {
             Wanted::Nowhere => *self = Wanted::One(datapath, 1),
             Wanted::One(only, count) if *only == datapath => *count += 1,
             Wanted::One(only, count) => {
-                let mut many = Many { datapaths: [only.0, datapath.0].into_iter().collect(), ..Many::default() };
+                let mut many =
+                    Many { datapaths: [only.0, datapath.0].into_iter().collect(), ..Many::default() };
                 if *count > 1 {
                     many.again.insert(only.0, *count);
                 }
@@ -244,7 +245,8 @@ impl FlowTable {
             match (entry.stands, place) {
                 (_, None) => drop(txn.delete("Logical_Flow").row(entry.uuid)),
                 (None, Some(place)) => {
-                    let content = content.expect("a flow that stands nowhere keeps its text until it is written");
+                    let content =
+                        content.expect("a flow that stands nowhere keeps its text until it is written");
                     insert(entry.uuid, place, &content, txn);
                 }
                 (Some(_), Some(place)) => {

@@ -63,7 +63,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         Peer::Switch(switch_port) if !asks => {
             let Some(switch_port) = ctx.value(&ctx.switch_ports, &switch_port) else { return };
             for other in ctx.all(&ctx.router_ports_on_switch, &switch_port.switch) {
-                if let Some(other) = ctx.value(&ctx.router_ports, other).filter(|other| other.router != row.router) {
+                if let Some(other) =
+                    ctx.value(&ctx.router_ports, other).filter(|other| other.router != row.router)
+                {
                     neighbour(&row.name, other, &mut flows);
                 }
             }

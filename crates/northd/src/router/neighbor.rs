@@ -28,8 +28,18 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
         "arp.op == 2",
         format_args!("reg9[2] = lookup_arp(inport, arp.spa, arp.sha); {may}next;"),
     );
-    flows.add(LOOKUP, 100, "nd_na", format_args!("reg9[2] = lookup_nd(inport, nd.target, nd.tll); {may}next;"));
-    flows.add(LOOKUP, 100, "nd_ns", format_args!("reg9[2] = lookup_nd(inport, ip6.src, nd.sll); {known}next;"));
+    flows.add(
+        LOOKUP,
+        100,
+        "nd_na",
+        format_args!("reg9[2] = lookup_nd(inport, nd.target, nd.tll); {may}next;"),
+    );
+    flows.add(
+        LOOKUP,
+        100,
+        "nd_ns",
+        format_args!("reg9[2] = lookup_nd(inport, ip6.src, nd.sll); {known}next;"),
+    );
     flows.fallback(LOOKUP, "reg9[2] = 1; next;");
 
     let done = if always { "reg9[2] == 1" } else { "reg9[2] == 1 || reg9[3] == 0" };

@@ -78,8 +78,11 @@ fn on_router(
     // Only a router that has chains distinguishes them.
     let chains = !ctx.all(&ctx.policy_chains, router).is_empty();
     let Some(own_chain) = chain(row.chain()) else { return };
-    let matches =
-        if chains { format!("reg9[16..31] == {own_chain} && ({})", row.r#match()) } else { row.r#match().to_string() };
+    let matches = if chains {
+        format!("reg9[16..31] == {own_chain} && ({})", row.r#match())
+    } else {
+        row.r#match().to_string()
+    };
     let mark = match row.options().get("pkt_mark") {
         Some(mark) => match mark.parse::<u32>() {
             Ok(mark) => format!("pkt.mark = {mark}; "),

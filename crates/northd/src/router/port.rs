@@ -24,7 +24,13 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
         match parse_ip(network) {
             Some(Net::V4(net)) => ipv4.push(net),
             Some(Net::V6(net)) => ipv6.push(net),
-            None => report(ctx, port, name, "networks", &format!("`{network}` is no address with a prefix length")),
+            None => report(
+                ctx,
+                port,
+                name,
+                "networks",
+                &format!("`{network}` is no address with a prefix length"),
+            ),
         }
     }
     let link_local = Ipv6Net::new(eui64_link_local(mac), 64).expect("64 is a prefix length");

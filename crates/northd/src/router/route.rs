@@ -127,14 +127,18 @@ pub(crate) fn ecmp_ids(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(RouteGroup, 
 pub(crate) fn route_tables(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Text)>) {
     let Some(router) = ctx.all(&ctx.router_of_port, port).first() else { return };
     let row = ctx.row(&ctx.nb.logical_router_port, port);
-    if let Some(table) = row.and_then(|row| row.options().get("route_table")).filter(|table| !table.is_empty()) {
+    if let Some(table) =
+        row.and_then(|row| row.options().get("route_table")).filter(|table| !table.is_empty())
+    {
         out.push((*router, table.clone()));
     }
 }
 
 /// Numbers the routing tables of a router; the main one is 0.
 pub(crate) fn table_ids(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<((Uuid, Text), u16)>) {
-    out.extend(number(ctx.all(&ctx.route_tables, router)).into_iter().map(|(table, id)| ((*router, table), id)));
+    out.extend(
+        number(ctx.all(&ctx.route_tables, router)).into_iter().map(|(table, id)| ((*router, table), id)),
+    );
 }
 
 /// Distinct numbers from 1 for distinct things, a function of the things alone, in which one that comes or goes leaves

@@ -101,7 +101,14 @@ pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
 }
 
 /// Several routes that share traffic.
-fn share(ctx: &Ctx<'_>, group: &RouteGroup, routes: &[Route], priority: u16, matches: &str, flows: &mut Flows<'_>) {
+fn share(
+    ctx: &Ctx<'_>,
+    group: &RouteGroup,
+    routes: &[Route],
+    priority: u16,
+    matches: &str,
+    flows: &mut Flows<'_>,
+) {
     let Some(id) = ctx.value(&ctx.ecmp_ids, group) else { return };
     let mut hops: Vec<(IpAddr, Reach)> = Vec::new();
     let mut selection: Vec<&str> = Vec::new();

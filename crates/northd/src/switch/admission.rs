@@ -38,7 +38,12 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let name = &row.name;
     if !row.enabled {
         flows.add(stage, 100, format_args!("inport == \"{name}\""), "reg0[15] = 1; next;");
-        flows.add(Stage::LS_OUT_CHECK_PORT_SEC, 150, format_args!("outport == \"{name}\""), "reg0[15] = 1; next;");
+        flows.add(
+            Stage::LS_OUT_CHECK_PORT_SEC,
+            150,
+            format_args!("outport == \"{name}\""),
+            "reg0[15] = 1; next;",
+        );
         return;
     }
     if row.kind == PortKind::Router {
@@ -56,7 +61,8 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         }
         return;
     }
-    if let Some(queue) = ctx.row(&ctx.nb.logical_switch_port, port).and_then(|lsp| lsp.options().get("qdisc_queue_id"))
+    if let Some(queue) =
+        ctx.row(&ctx.nb.logical_switch_port, port).and_then(|lsp| lsp.options().get("qdisc_queue_id"))
         && let Ok(queue) = queue.parse::<u16>()
     {
         flows.add(

@@ -22,7 +22,10 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         return;
     }
     // Behind a port with unknown addresses the declared ones may have moved: only their owner answers.
-    if !row.enabled || row.unknown || !matches!(row.kind, PortKind::Vif | PortKind::Router | PortKind::Localport) {
+    if !row.enabled
+        || row.unknown
+        || !matches!(row.kind, PortKind::Vif | PortKind::Router | PortKind::Localport)
+    {
         return;
     }
     let settings = crate::global::settings(ctx);

@@ -31,7 +31,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let name = &row.name;
     let action = if row.enabled { format!("outport = \"{name}\"; output;") } else { "drop;".to_owned() };
     if row.kind == PortKind::Router {
-        let Some(router_port) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) else { return };
+        let Some(router_port) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) else {
+            return;
+        };
         flows.add(STAGE, 50, format_args!("eth.dst == {}", router_port.mac), &action);
         if !row.enabled {
             return;
@@ -40,10 +42,20 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         let flood_l2 = MulticastGroup::FLOOD_L2.name;
         let copy = format!("clone {{ outport = \"{name}\"; output; }}; outport = \"{flood_l2}\"; output;");
         for net in &router_port.ipv4 {
-            flows.add(STAGE, 80, format_args!("flags[1] == 0 && arp.op == 1 && arp.tpa == {}", net.addr()), &copy);
+            flows.add(
+                STAGE,
+                80,
+                format_args!("flags[1] == 0 && arp.op == 1 && arp.tpa == {}", net.addr()),
+                &copy,
+            );
         }
         for net in &router_port.ipv6 {
-            flows.add(STAGE, 80, format_args!("flags[1] == 0 && nd_ns && nd.target == {}", net.addr()), &copy);
+            flows.add(
+                STAGE,
+                80,
+                format_args!("flags[1] == 0 && nd_ns && nd.target == {}", net.addr()),
+                &copy,
+            );
         }
         // What the router itself asks for or announces is not for other routers' pipelines to flood again.
         flows.add(

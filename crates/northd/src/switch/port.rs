@@ -7,8 +7,7 @@ use kiln_schema_ovn::nb::view;
 use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
 
 /// Types of ports that are bound but have no flows of their own here.
-const OTHER_TYPES: &[&str] =
-    &["l2gateway", "vtep", "external", "virtual", "remote", "switch"];
+const OTHER_TYPES: &[&str] = &["l2gateway", "vtep", "external", "virtual", "remote", "switch"];
 
 /// Which port of a switch has which address. Ports of which two have the same are judged by `checked`.
 pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Owned), Uuid)>) {
@@ -83,7 +82,13 @@ fn router_port(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>) ->
     // Of several switch ports that lead to one router port, the first is its peer.
     let first = ctx.all(&ctx.switch_ports_towards, name).first();
     if first.is_some_and(|first| first != port) {
-        report(ctx, port, row.name(), "options", &format!("router port `{name}` leads to another switch port already"));
+        report(
+            ctx,
+            port,
+            row.name(),
+            "options",
+            &format!("router port `{name}` leads to another switch port already"),
+        );
         return None;
     }
     found

@@ -1,0 +1,2 @@
+//! Topologies in a few lines, stock peers, and oracles for tests
+#![forbid(unsafe_code)]
