@@ -77,6 +77,34 @@ impl Compiler {
         self.engine.clear_stats();
     }
 
+    /// How many different cells rules have read.
+    pub fn cells(&self) -> usize {
+        self.engine.cells()
+    }
+
+    /// The features that chassis may announce, and whether every chassis that is not remote does (`true` or `false`), as
+    /// lines for `debug/chassis-features-list`.
+    pub fn chassis_features(&self) -> String {
+        use kiln_abi::options::chassis_feature::ALL;
+        let is = |chassis: &kiln_schema_ovn::sb::Chassis, key: &str| {
+            chassis.other_config.get(key).is_some_and(|value| &**value == "true")
+        };
+        let db = self.db();
+        let ignore = db.settings.peek(&global::ONLY).is_some_and(|settings| settings.ignore_chassis_features);
+        let mut lines = String::new();
+        for feature in ALL {
+            let mut local =
+                db.sb.chassis.iter().map(|(_, chassis)| chassis).filter(|chassis| !is(chassis, "is-remote"));
+            let all = ignore || local.all(|chassis| is(chassis, feature));
+            lines.push_str(&format!(
+                "{feature}:{:>width$}{all}\n",
+                "",
+                width = 40_usize.saturating_sub(feature.len())
+            ));
+        }
+        lines
+    }
+
     /// Starts or stops recording which rules run, for [`Compiler::take_trace`].
     pub fn trace(&mut self, on: bool) {
         self.engine.trace(on);

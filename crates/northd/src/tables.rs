@@ -188,7 +188,7 @@ pub struct Db {
     pub(crate) want_dhcpv6_options: Derived<Uuid, sb::Dhcpv6Options>,
     pub(crate) sb_ops: Ops<SbOp>,
     pub(crate) nb_ops: Ops<NbOp>,
-    pub(crate) flows: FlowTable,
+    pub flows: FlowTable,
 }
 
 impl Db {

@@ -23,7 +23,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         ipsec: bool = one(boolean()),
     }
-    
+
     /// Rows of `Sample_Collector`.
     sample_collector: SampleCollector = table("Sample_Collector").root().index(&["id"]) => {
         id: i64 = one(integer().within(1, 255)),
@@ -32,20 +32,20 @@ kiln_schema::database! {
         set_id: i64 = one(integer().within(1, 4294967295)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Sample`.
     sample: Sample = table("Sample").index(&["metadata"]) => {
         collectors: Set<Uuid> = set(strong("Sample_Collector")),
         metadata: i64 = one(integer().within(1, 4294967295)),
     }
-    
+
     /// Rows of `Copp`.
     copp: Copp = table("Copp").root().index(&["name"]) => {
         name: Text = one(string()),
         meters: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Logical_Switch`.
     logical_switch: LogicalSwitch = table("Logical_Switch").root() => {
         name: Text = one(string()),
@@ -60,7 +60,7 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         forwarding_groups: Set<Uuid> = set(strong("Forwarding_Group")),
     }
-    
+
     /// Rows of `Logical_Switch_Port`.
     logical_switch_port: LogicalSwitchPort = table("Logical_Switch_Port").index(&["name"]) => {
         name: Text = one(string()),
@@ -82,14 +82,14 @@ kiln_schema::database! {
         health_checks: Set<Uuid> = set(strong("Logical_Switch_Port_Health_Check")),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Network_Function_Health_Check`.
     network_function_health_check: NetworkFunctionHealthCheck = table("Network_Function_Health_Check").index(&["name"]) => {
         name: Text = one(string()),
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Network_Function`.
     network_function: NetworkFunction = table("Network_Function").root().index(&["name"]).index(&["id"]) => {
         name: Text = one(string()),
@@ -99,7 +99,7 @@ kiln_schema::database! {
         id: i64 = one(integer().within(1, 255)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Network_Function_Group`.
     network_function_group: NetworkFunctionGroup = table("Network_Function_Group").root().index(&["name"]).index(&["id"]) => {
         name: Text = one(string()),
@@ -110,7 +110,7 @@ kiln_schema::database! {
         id: i64 = one(integer().within(1, 255)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Logical_Switch_Port_Health_Check`.
     logical_switch_port_health_check: LogicalSwitchPortHealthCheck = table("Logical_Switch_Port_Health_Check") => {
         protocol: Text = one(string().one_of(&["tcp", "udp", "icmp"])),
@@ -120,7 +120,7 @@ kiln_schema::database! {
         status: Option<Text> = opt(string().one_of(&["online", "offline", "error"])),
         options: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Forwarding_Group`.
     forwarding_group: ForwardingGroup = table("Forwarding_Group") => {
         name: Text = one(string()),
@@ -130,14 +130,14 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         child_port: Set<Text> = set(string()).count(1, None),
     }
-    
+
     /// Rows of `Address_Set`.
     address_set: AddressSet = table("Address_Set").root().index(&["name"]) => {
         name: Text = one(string()),
         addresses: Set<Text> = set(string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Port_Group`.
     port_group: PortGroup = table("Port_Group").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -145,7 +145,7 @@ kiln_schema::database! {
         acls: Set<Uuid> = set(strong("ACL")),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Load_Balancer`.
     load_balancer: LoadBalancer = table("Load_Balancer").root() => {
         name: Text = one(string()),
@@ -157,20 +157,20 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Load_Balancer_Group`.
     load_balancer_group: LoadBalancerGroup = table("Load_Balancer_Group").root().index(&["name"]) => {
         name: Text = one(string()),
         load_balancer: Set<Uuid> = set(weak("Load_Balancer")),
     }
-    
+
     /// Rows of `Load_Balancer_Health_Check`.
     load_balancer_health_check: LoadBalancerHealthCheck = table("Load_Balancer_Health_Check") => {
         vip: Text = one(string()),
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `ACL`.
     acl: Acl = table("ACL") => {
         name: Option<Text> = opt(string().max_length(63)),
@@ -189,7 +189,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `QoS`.
     qos: Qos = table("QoS") => {
         priority: i64 = one(integer().within(0, 32767)),
@@ -199,7 +199,7 @@ kiln_schema::database! {
         bandwidth: Map<Text, i64> = map(string().one_of(&["rate", "burst"]), integer().within(1, 4294967295)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Mirror`.
     mirror: Mirror = table("Mirror").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -210,14 +210,14 @@ kiln_schema::database! {
         mirror_rules: Set<Uuid> = set(strong("Mirror_Rule")),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Mirror_Rule`.
     mirror_rule: MirrorRule = table("Mirror_Rule") => {
         r#match: Text = one(string()),
         action: Text = one(string().one_of(&["mirror", "skip"])),
         priority: i64 = one(integer().within(0, 32767)),
     }
-    
+
     /// Rows of `Meter`.
     meter: Meter = table("Meter").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -226,7 +226,7 @@ kiln_schema::database! {
         fair: Option<bool> = opt(boolean()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Meter_Band`.
     meter_band: MeterBand = table("Meter_Band") => {
         action: Text = one(string().one_of(&["drop"])),
@@ -234,7 +234,7 @@ kiln_schema::database! {
         burst_size: i64 = one(integer().within(0, 4294967295)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Logical_Router`.
     logical_router: LogicalRouter = table("Logical_Router").root() => {
         name: Text = one(string()),
@@ -249,7 +249,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Logical_Router_Port`.
     logical_router_port: LogicalRouterPort = table("Logical_Router_Port").index(&["name"]) => {
         name: Text = one(string()),
@@ -266,7 +266,7 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         status: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Logical_Router_Static_Route`.
     logical_router_static_route: LogicalRouterStaticRoute = table("Logical_Router_Static_Route") => {
         route_table: Text = one(string()),
@@ -279,7 +279,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Logical_Router_Policy`.
     logical_router_policy: LogicalRouterPolicy = table("Logical_Router_Policy") => {
         priority: i64 = one(integer().within(0, 32767)),
@@ -294,7 +294,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `NAT`.
     nat: Nat = table("NAT") => {
         external_ip: Text = one(string()),
@@ -311,14 +311,14 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `DHCP_Options`.
     dhcp_options: DhcpOptions = table("DHCP_Options").root() => {
         cidr: Text = one(string()),
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `DHCP_Relay`.
     dhcp_relay: DhcpRelay = table("DHCP_Relay").root() => {
         name: Text = one(string()),
@@ -326,7 +326,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Connection`.
     connection: Connection = table("Connection").index(&["target"]) => {
         target: Text = one(string()),
@@ -337,14 +337,14 @@ kiln_schema::database! {
         is_connected: bool = one(boolean()).ephemeral(),
         status: Map<Text, Text> = map(string(), string()).ephemeral(),
     }
-    
+
     /// Rows of `DNS`.
     dns: Dns = table("DNS").root() => {
         records: Map<Text, Text> = map(string(), string()),
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `SSL`.
     ssl: Ssl = table("SSL").max_rows(1) => {
         private_key: Text = one(string()),
@@ -356,7 +356,7 @@ kiln_schema::database! {
         ssl_ciphersuites: Text = one(string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Gateway_Chassis`.
     gateway_chassis: GatewayChassis = table("Gateway_Chassis").index(&["name"]) => {
         name: Text = one(string()),
@@ -365,21 +365,21 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         options: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `HA_Chassis`.
     ha_chassis: HaChassis = table("HA_Chassis") => {
         chassis_name: Text = one(string()),
         priority: i64 = one(integer().within(0, 32767)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `HA_Chassis_Group`.
     ha_chassis_group: HaChassisGroup = table("HA_Chassis_Group").root().index(&["name"]) => {
         name: Text = one(string()),
         ha_chassis: Set<Uuid> = set(strong("HA_Chassis")),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `BFD`.
     bfd: Bfd = table("BFD").root().index(&["logical_port", "dst_ip"]) => {
         logical_port: Text = one(string()),
@@ -391,7 +391,7 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         options: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Static_MAC_Binding`.
     static_mac_binding: StaticMacBinding = table("Static_MAC_Binding").root().index(&["logical_port", "ip"]) => {
         logical_port: Text = one(string()),
@@ -399,14 +399,14 @@ kiln_schema::database! {
         mac: Text = one(string()),
         override_dynamic_mac: bool = one(boolean()),
     }
-    
+
     /// Rows of `Chassis_Template_Var`.
     chassis_template_var: ChassisTemplateVar = table("Chassis_Template_Var").root().index(&["chassis"]) => {
         chassis: Text = one(string()),
         variables: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Sampling_App`.
     sampling_app: SamplingApp = table("Sampling_App").root().index(&["type"]) => {
         r#type: Text = one(string().one_of(&["drop", "acl-new", "acl-est"])),

@@ -17,7 +17,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         ipsec: bool = one(boolean()),
     }
-    
+
     /// Rows of `Chassis`.
     chassis: Chassis = table("Chassis").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -29,7 +29,7 @@ kiln_schema::database! {
         other_config: Map<Text, Text> = map(string(), string()),
         transport_zones: Set<Text> = set(string()),
     }
-    
+
     /// Rows of `Chassis_Private`.
     chassis_private: ChassisPrivate = table("Chassis_Private").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -38,7 +38,7 @@ kiln_schema::database! {
         nb_cfg_timestamp: i64 = one(integer()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Encap`.
     encap: Encap = table("Encap").index(&["type", "ip"]) => {
         r#type: Text = one(string().one_of(&["geneve", "vxlan"])),
@@ -46,19 +46,19 @@ kiln_schema::database! {
         ip: Text = one(string()),
         chassis_name: Text = one(string()),
     }
-    
+
     /// Rows of `Address_Set`.
     address_set: AddressSet = table("Address_Set").root().index(&["name"]) => {
         name: Text = one(string()),
         addresses: Set<Text> = set(string()),
     }
-    
+
     /// Rows of `Port_Group`.
     port_group: PortGroup = table("Port_Group").root().index(&["name"]) => {
         name: Text = one(string()),
         ports: Set<Text> = set(string()),
     }
-    
+
     /// Rows of `Logical_Flow`.
     logical_flow: LogicalFlow = table("Logical_Flow").root() => {
         logical_datapath: Option<Uuid> = opt(strong("Datapath_Binding")),
@@ -73,12 +73,12 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         flow_desc: Option<Text> = opt(string()),
     }
-    
+
     /// Rows of `Logical_DP_Group`.
     logical_dp_group: LogicalDpGroup = table("Logical_DP_Group") => {
         datapaths: Set<Uuid> = set(weak("Datapath_Binding")),
     }
-    
+
     /// Rows of `Multicast_Group`.
     multicast_group: MulticastGroup = table("Multicast_Group").root().index(&["datapath", "tunnel_key"]).index(&["datapath", "name"]) => {
         datapath: Uuid = one(strong("Datapath_Binding")),
@@ -86,7 +86,7 @@ kiln_schema::database! {
         tunnel_key: i64 = one(integer().within(32768, 65535)),
         ports: Set<Uuid> = set(weak("Port_Binding")),
     }
-    
+
     /// Rows of `Mirror`.
     mirror: Mirror = table("Mirror").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -96,21 +96,21 @@ kiln_schema::database! {
         index: i64 = one(integer()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Meter`.
     meter: Meter = table("Meter").root().index(&["name"]) => {
         name: Text = one(string()),
         unit: Text = one(string().one_of(&["kbps", "pktps"])),
         bands: Set<Uuid> = set(strong("Meter_Band")).count(1, None),
     }
-    
+
     /// Rows of `Meter_Band`.
     meter_band: MeterBand = table("Meter_Band") => {
         action: Text = one(string().one_of(&["drop"])),
         rate: i64 = one(integer().within(1, 4294967295)),
         burst_size: i64 = one(integer().within(0, 4294967295)),
     }
-    
+
     /// Rows of `Datapath_Binding`.
     datapath_binding: DatapathBinding = table("Datapath_Binding").root().index(&["tunnel_key"]) => {
         tunnel_key: i64 = one(integer().within(1, 16777215)),
@@ -119,7 +119,7 @@ kiln_schema::database! {
         nb_uuid: Option<Uuid> = opt(uuid()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Port_Binding`.
     port_binding: PortBinding = table("Port_Binding").root().index(&["datapath", "tunnel_key"]).index(&["logical_port"]) => {
         logical_port: Text = one(string()),
@@ -146,7 +146,7 @@ kiln_schema::database! {
         requested_chassis: Option<Uuid> = opt(weak("Chassis")),
         requested_additional_chassis: Set<Uuid> = set(weak("Chassis")),
     }
-    
+
     /// Rows of `MAC_Binding`.
     mac_binding: MacBinding = table("MAC_Binding").root().index(&["logical_port", "ip"]) => {
         logical_port: Text = one(string()),
@@ -155,21 +155,21 @@ kiln_schema::database! {
         timestamp: i64 = one(integer()),
         datapath: Uuid = one(strong("Datapath_Binding")),
     }
-    
+
     /// Rows of `DHCP_Options`.
     dhcp_options: DhcpOptions = table("DHCP_Options").root() => {
         name: Text = one(string()),
         code: i64 = one(integer().within(0, 254)),
         r#type: Text = one(string().one_of(&["bool", "uint8", "uint16", "uint32", "ipv4", "static_routes", "str", "host_id", "domains"])),
     }
-    
+
     /// Rows of `DHCPv6_Options`.
     dhcpv6_options: Dhcpv6Options = table("DHCPv6_Options").root() => {
         name: Text = one(string()),
         code: i64 = one(integer().within(0, 254)),
         r#type: Text = one(string().one_of(&["ipv6", "str", "mac", "domain"])),
     }
-    
+
     /// Rows of `Connection`.
     connection: Connection = table("Connection").index(&["target"]) => {
         target: Text = one(string()),
@@ -182,7 +182,7 @@ kiln_schema::database! {
         is_connected: bool = one(boolean()).ephemeral(),
         status: Map<Text, Text> = map(string(), string()).ephemeral(),
     }
-    
+
     /// Rows of `SSL`.
     ssl: Ssl = table("SSL").max_rows(1) => {
         private_key: Text = one(string()),
@@ -194,7 +194,7 @@ kiln_schema::database! {
         ssl_ciphersuites: Text = one(string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `DNS`.
     dns: Dns = table("DNS").root() => {
         records: Map<Text, Text> = map(string(), string()),
@@ -202,13 +202,13 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `RBAC_Role`.
     rbac_role: RbacRole = table("RBAC_Role").root() => {
         name: Text = one(string()),
         permissions: Map<Text, Uuid> = map(string(), weak("RBAC_Permission")),
     }
-    
+
     /// Rows of `RBAC_Permission`.
     rbac_permission: RbacPermission = table("RBAC_Permission").root() => {
         table: Text = one(string()),
@@ -216,7 +216,7 @@ kiln_schema::database! {
         insert_delete: bool = one(boolean()),
         update: Set<Text> = set(string()),
     }
-    
+
     /// Rows of `Gateway_Chassis`.
     gateway_chassis: GatewayChassis = table("Gateway_Chassis").index(&["name"]) => {
         name: Text = one(string()),
@@ -225,14 +225,14 @@ kiln_schema::database! {
         external_ids: Map<Text, Text> = map(string(), string()),
         options: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `HA_Chassis`.
     ha_chassis: HaChassis = table("HA_Chassis") => {
         chassis: Option<Uuid> = opt(weak("Chassis")),
         priority: i64 = one(integer().within(0, 32767)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `HA_Chassis_Group`.
     ha_chassis_group: HaChassisGroup = table("HA_Chassis_Group").root().index(&["name"]) => {
         name: Text = one(string()),
@@ -240,7 +240,7 @@ kiln_schema::database! {
         ref_chassis: Set<Uuid> = set(weak("Chassis")),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Controller_Event`.
     controller_event: ControllerEvent = table("Controller_Event").root() => {
         event_type: Text = one(string().one_of(&["empty_lb_backends"])),
@@ -248,7 +248,7 @@ kiln_schema::database! {
         chassis: Option<Uuid> = opt(weak("Chassis")),
         seq_num: i64 = one(integer()),
     }
-    
+
     /// Rows of `IP_Multicast`.
     ip_multicast: IpMulticast = table("IP_Multicast").root().index(&["datapath"]) => {
         datapath: Uuid = one(weak("Datapath_Binding")),
@@ -263,7 +263,7 @@ kiln_schema::database! {
         query_max_resp: Option<i64> = opt(integer()),
         seq_no: i64 = one(integer()),
     }
-    
+
     /// Rows of `IGMP_Group`.
     igmp_group: IgmpGroup = table("IGMP_Group").root().index(&["address", "datapath", "chassis"]) => {
         address: Text = one(string()),
@@ -273,7 +273,7 @@ kiln_schema::database! {
         ports: Set<Uuid> = set(weak("Port_Binding")),
         chassis_name: Text = one(string()),
     }
-    
+
     /// Rows of `Service_Monitor`.
     service_monitor: ServiceMonitor = table("Service_Monitor").root().index(&["logical_port", "ip", "port", "protocol"]) => {
         r#type: Option<Text> = opt(string().one_of(&["load-balancer", "network-function", "logical-switch-port"])),
@@ -292,7 +292,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Load_Balancer`.
     load_balancer: LoadBalancer = table("Load_Balancer").root() => {
         name: Text = one(string()),
@@ -305,7 +305,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `BFD`.
     bfd: Bfd = table("BFD").root().index(&["logical_port", "dst_ip", "src_port", "disc"]) => {
         src_port: i64 = one(integer().within(49152, 65535)),
@@ -320,7 +320,7 @@ kiln_schema::database! {
         options: Map<Text, Text> = map(string(), string()),
         chassis_name: Text = one(string()),
     }
-    
+
     /// Rows of `FDB`.
     fdb: Fdb = table("FDB").root().index(&["mac", "dp_key"]) => {
         mac: Text = one(string()),
@@ -328,7 +328,7 @@ kiln_schema::database! {
         port_key: i64 = one(integer().within(1, 16777215)),
         timestamp: i64 = one(integer()),
     }
-    
+
     /// Rows of `Static_MAC_Binding`.
     static_mac_binding: StaticMacBinding = table("Static_MAC_Binding").root().index(&["logical_port", "ip"]) => {
         logical_port: Text = one(string()),
@@ -337,7 +337,7 @@ kiln_schema::database! {
         override_dynamic_mac: bool = one(boolean()),
         datapath: Uuid = one(strong("Datapath_Binding")),
     }
-    
+
     /// Rows of `ECMP_Nexthop`.
     ecmp_nexthop: EcmpNexthop = table("ECMP_Nexthop").root().index(&["nexthop", "port"]) => {
         nexthop: Text = one(string()),
@@ -346,13 +346,13 @@ kiln_schema::database! {
         mac: Text = one(string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Chassis_Template_Var`.
     chassis_template_var: ChassisTemplateVar = table("Chassis_Template_Var").root().index(&["chassis"]) => {
         chassis: Text = one(string()),
         variables: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Advertised_Route`.
     advertised_route: AdvertisedRoute = table("Advertised_Route").root().index(&["datapath", "logical_port", "ip_prefix", "tracked_port"]) => {
         datapath: Uuid = one(strong("Datapath_Binding")),
@@ -361,7 +361,7 @@ kiln_schema::database! {
         tracked_port: Option<Uuid> = opt(strong("Port_Binding")),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Learned_Route`.
     learned_route: LearnedRoute = table("Learned_Route").root().index(&["datapath", "logical_port", "ip_prefix", "nexthop"]) => {
         datapath: Uuid = one(strong("Datapath_Binding")),
@@ -370,12 +370,12 @@ kiln_schema::database! {
         nexthop: Text = one(string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `ACL_ID`.
     acl_id: AclId = table("ACL_ID").root() => {
         id: i64 = one(integer().within(0, 32767)),
     }
-    
+
     /// Rows of `Advertised_MAC_Binding`.
     advertised_mac_binding: AdvertisedMacBinding = table("Advertised_MAC_Binding").root().index(&["datapath", "logical_port", "ip", "mac"]) => {
         datapath: Uuid = one(strong("Datapath_Binding")),

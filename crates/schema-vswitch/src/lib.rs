@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 use kiln_ovsdb::{Map, Set, Text};
-use kiln_schema::decl::{boolean, integer, map, one, opt, set, string, strong, table, weak};
+use kiln_schema::decl::{boolean, integer, map, one, opt, set, string, strong, table};
 use kiln_types::Uuid;
 
 kiln_schema::database! {
     /// The database of one Open vSwitch.
-    pub struct OpenVSwitch = "Open_vSwitch" "8.8.0";
+    pub struct VswitchDb = "Open_vSwitch" "8.8.0";
 
     /// Rows of `Open_vSwitch`.
-    open_vswitch: OpenVSwitch = table("Open_vSwitch").root().max_rows(1) => {
+    open_vswitch: OpenVswitch = table("Open_vSwitch").root().max_rows(1) => {
         datapaths: Map<Text, Uuid> = map(string(), strong("Datapath")),
         bridges: Set<Uuid> = set(strong("Bridge")),
         manager_options: Set<Uuid> = set(strong("Manager")),
@@ -29,7 +29,7 @@ kiln_schema::database! {
         dpdk_initialized: bool = one(boolean()),
         dpdk_version: Option<Text> = opt(string()),
     }
-    
+
     /// Rows of `Bridge`.
     bridge: Bridge = table("Bridge").index(&["name"]) => {
         name: Text = one(string()).immutable(),
@@ -55,7 +55,7 @@ kiln_schema::database! {
         flow_tables: Map<i64, Uuid> = map(integer().within(0, 254), strong("Flow_Table")),
         auto_attach: Option<Uuid> = opt(strong("AutoAttach")),
     }
-    
+
     /// Rows of `Port`.
     port: Port = table("Port").index(&["name"]) => {
         name: Text = one(string()).immutable(),
@@ -81,7 +81,7 @@ kiln_schema::database! {
         other_config: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Interface`.
     interface: Interface = table("Interface").index(&["name"]) => {
         name: Text = one(string()).immutable(),
@@ -120,7 +120,7 @@ kiln_schema::database! {
         mtu_request: Option<i64> = opt(integer().at_least(1)),
         error: Option<Text> = opt(string()),
     }
-    
+
     /// Rows of `Flow_Table`.
     flow_table: FlowTable = table("Flow_Table") => {
         name: Option<Text> = opt(string()),
@@ -130,7 +130,7 @@ kiln_schema::database! {
         prefixes: Set<Text> = set(string()).count(0, Some(4)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `QoS`.
     qos: Qos = table("QoS").root() => {
         r#type: Text = one(string()),
@@ -138,14 +138,14 @@ kiln_schema::database! {
         other_config: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Queue`.
     queue: Queue = table("Queue").root() => {
         dscp: Option<i64> = opt(integer().within(0, 63)),
         other_config: Map<Text, Text> = map(string(), string()),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Flow_Sample_Collector_Set`.
     flow_sample_collector_set: FlowSampleCollectorSet = table("Flow_Sample_Collector_Set").root().index(&["id", "bridge"]) => {
         id: i64 = one(integer().within(0, 4294967295)),
@@ -154,7 +154,7 @@ kiln_schema::database! {
         local_group_id: Option<i64> = opt(integer().within(0, 4294967295)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `Datapath`.
     datapath: Datapath = table("Datapath") => {
         datapath_version: Text = one(string()),
@@ -163,14 +163,14 @@ kiln_schema::database! {
         ct_zone_default_limit: Option<i64> = opt(integer().within(0, 4294967295)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `CT_Zone`.
     ct_zone: CtZone = table("CT_Zone") => {
         timeout_policy: Option<Uuid> = opt(strong("CT_Timeout_Policy")),
         limit: Option<i64> = opt(integer().within(0, 4294967295)),
         external_ids: Map<Text, Text> = map(string(), string()),
     }
-    
+
     /// Rows of `SSL`.
     ssl: Ssl = table("SSL").max_rows(1) => {
         private_key: Text = one(string()),

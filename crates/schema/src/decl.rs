@@ -80,6 +80,7 @@ pub struct Shape {
     /// `None`: without limit.
     max: Option<u32>,
     ephemeral: bool,
+    immutable: bool,
 }
 
 /// The type of one atom.
@@ -189,22 +190,22 @@ impl Base {
 
 /// Exactly one value.
 pub const fn one(key: Base) -> Shape {
-    Shape { key, value: None, min: 1, max: Some(1), ephemeral: false }
+    Shape { key, value: None, min: 1, max: Some(1), ephemeral: false, immutable: false }
 }
 
 /// One value or none.
 pub const fn opt(key: Base) -> Shape {
-    Shape { key, value: None, min: 0, max: Some(1), ephemeral: false }
+    Shape { key, value: None, min: 0, max: Some(1), ephemeral: false, immutable: false }
 }
 
 /// Any number of values.
 pub const fn set(key: Base) -> Shape {
-    Shape { key, value: None, min: 0, max: None, ephemeral: false }
+    Shape { key, value: None, min: 0, max: None, ephemeral: false, immutable: false }
 }
 
 /// Any number of pairs.
 pub const fn map(key: Base, value: Base) -> Shape {
-    Shape { key, value: Some(value), min: 0, max: None, ephemeral: false }
+    Shape { key, value: Some(value), min: 0, max: None, ephemeral: false, immutable: false }
 }
 
 impl Shape {
@@ -217,6 +218,12 @@ impl Shape {
     /// Not kept across a restart of the server.
     pub const fn ephemeral(mut self) -> Self {
         self.ephemeral = true;
+        self
+    }
+
+    /// Set when a row is inserted, and never changed.
+    pub const fn immutable(mut self) -> Self {
+        self.immutable = true;
         self
     }
 
@@ -236,7 +243,15 @@ impl Shape {
         }
         let plain = kind.len() == 1 && kind["key"].is_string();
         let kind = if plain { kind["key"].clone() } else { kind.into() };
-        if self.ephemeral { json!({"type": kind, "ephemeral": true}) } else { json!({"type": kind}) }
+        let mut column = Map::new();
+        column.insert("type".into(), kind);
+        if self.ephemeral {
+            column.insert("ephemeral".into(), true.into());
+        }
+        if self.immutable {
+            column.insert("mutable".into(), false.into());
+        }
+        column.into()
     }
 }
 

@@ -1,0 +1,52 @@
+//! `kiln`: every daemon and tool in one program.
+//!
+//! The first word says which; started through a link named `ovn-northd` or `ovn-controller`, it is that daemon. Here are
+//! command lines and wiring, nothing else.
+#![forbid(unsafe_code)]
+// The shell may look at its arguments and write to its terminal.
+#![allow(clippy::disallowed_methods)]
+
+mod northd;
+mod schema;
+mod stats;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+kiln: Open Virtual Network
+usage: kiln COMMAND [OPTION]...
+
+  northd       compile OVN_Northbound into OVN_Southbound (also as `ovn-northd`)
+  schema       print a database schema: nb, sb
+  version      print the version
+
+`kiln COMMAND --help` tells more.
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let program = args.next().unwrap_or_default();
+    let invoked_as = Path::new(&program).file_name().and_then(|name| name.to_str()).unwrap_or("kiln");
+    if invoked_as == "ovn-northd" {
+        return northd::main(args);
+    }
+    let command = args.next().unwrap_or_else(|| OsString::from("--help"));
+    match command.to_str() {
+        Some("northd" | "ovn-northd") => northd::main(args),
+        Some("schema") => schema::main(args),
+        Some("version" | "--version" | "-V") => {
+            println!("kiln {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("kiln: `{}` is no command of kiln's\n{USAGE}", command.display());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Options of DHCP, DHCPv6 and router advertisements.
+
+use super::parse::ActionParser;
+use super::{Action, OptionValue, OptionsOf, Value};
+use crate::constant::{Constant, Format};
+use crate::env::{OptionDef, OptionKind};
+use crate::error::Error;
+use crate::expr::Names;
+use crate::parser::{Constants, Numbers};
+use crate::symbol::FieldRef;
+use crate::token::{Op, Token};
+
+/// Codes of a router advertisement's options; the first and last are no options on the wire.
+pub mod ra {
+    /// `addr_mode`: `slaac`, `dhcpv6_stateful` or `dhcpv6_stateless`.
+    pub const ADDR_MODE: u16 = 0;
+    /// `slla`: source link-layer address (RFC 4861, section 4.6.1).
+    pub const SLLA: u16 = 1;
+    /// `prefix`: prefix information (RFC 4861, section 4.6.2).
+    pub const PREFIX: u16 = 3;
+    /// `mtu` (RFC 4861, section 4.6.4).
+    pub const MTU: u16 = 5;
+    /// `route_info` (RFC 4191, section 2.3).
+    pub const ROUTE_INFO: u16 = 24;
+    /// `rdnss` (RFC 8106, section 5.1).
+    pub const RDNSS: u16 = 25;
+    /// `dnssl` (RFC 8106, section 5.2).
+    pub const DNSSL: u16 = 31;
+    /// `router_preference`: `HIGH`, `MEDIUM` or `LOW` (RFC 4191, section 2.1).
+    pub const ROUTER_PREFERENCE: u16 = 255;
+}
+
+/// Code of `offerip`, which every DHCPv4 answer needs.
+const OFFER_IP: u16 = 0;
+
+fn ra_option(name: &str) -> Option<OptionDef> {
+    let (code, kind) = match name {
+        "addr_mode" => (ra::ADDR_MODE, OptionKind::Str),
+        "slla" => (ra::SLLA, OptionKind::Mac),
+        "prefix" => (ra::PREFIX, OptionKind::Ipv6),
+        "mtu" => (ra::MTU, OptionKind::Uint32),
+        "route_info" => (ra::ROUTE_INFO, OptionKind::Str),
+        "rdnss" => (ra::RDNSS, OptionKind::Ipv6),
+        "dnssl" => (ra::DNSSL, OptionKind::Str),
+        "router_preference" => (ra::ROUTER_PREFERENCE, OptionKind::Str),
+        _ => return None,
+    };
+    Some(OptionDef { code, kind })
+}
+
+impl<'a> ActionParser<'a, '_> {
+    pub(super) fn put_options(
+        &mut self,
+        of: OptionsOf,
+        dst: FieldRef,
+        column: usize,
+    ) -> Result<Action<'a>, Error> {
+        self.p.take()?;
+        self.check_result(dst, 1, column)?;
+        self.p.expect(Op::LParen)?;
+        let mut options = Vec::new();
+        while !self.p.accept(Op::RParen)? {
+            let option = self.option(of)?;
+            options.push(option);
+            self.p.accept(Op::Comma)?;
+        }
+        let checked = match of {
+            OptionsOf::Dhcpv4 => check_dhcpv4(&options),
+            OptionsOf::Dhcpv6 => Ok(()),
+            OptionsOf::RouterAdvertisement => {
+                self.need("ip6");
+                check_ra(&options)
+            }
+        };
+        checked.map_err(|message| Error::new(column, message))?;
+        Ok(Action::PutOptions { dst, of, options })
+    }
+
+    fn option(&mut self, of: OptionsOf) -> Result<OptionValue<'a>, Error> {
+        let (what, def) = match (of, &self.p.token) {
+            (OptionsOf::Dhcpv4, Token::Id(name)) => ("a DHCPv4 option's name", self.p.env.dhcp_option(name)),
+            (OptionsOf::Dhcpv6, Token::Id(name)) => {
+                ("a DHCPv6 option's name", self.p.env.dhcpv6_option(name))
+            }
+            (OptionsOf::RouterAdvertisement, Token::Id(name)) => {
+                ("a router advertisement option's name", ra_option(name))
+            }
+            _ => ("an option's name", None),
+        };
+        let (Some(def), Token::Id(name)) = (def, self.p.token.clone()) else {
+            return Err(self.p.expected(what));
+        };
+        self.p.take()?;
+        self.p.expect(Op::Assign)?;
+        let column = self.p.column;
+        let value = match self.p.constants()? {
+            Constants::Numbers(numbers) if !def.kind.is_string() => Value::Numbers(match numbers {
+                Numbers::One(one) => vec![one],
+                other => other.as_slice().to_vec(),
+            }),
+            Constants::Names(Names::One(text)) if def.kind.is_string() || def.kind == OptionKind::HostId => {
+                Value::Text(text)
+            }
+            Constants::Numbers(_) => {
+                return Err(Error::new(column, format!("option {name} requires a string in quotes")));
+            }
+            Constants::Names(_) => {
+                return Err(Error::new(column, format!("option {name} requires numeric values")));
+            }
+        };
+        Ok(OptionValue { name, def, value })
+    }
+}
+
+fn check_dhcpv4(options: &[OptionValue<'_>]) -> Result<(), String> {
+    if options.iter().any(|o| o.def.code == OFFER_IP) {
+        Ok(())
+    } else {
+        Err("put_dhcp_opts requires option offerip".to_owned())
+    }
+}
+
+fn check_ra(options: &[OptionValue<'_>]) -> Result<(), String> {
+    let (mut slla, mut prefix, mut needs_prefix) = (false, false, false);
+    for option in options {
+        let good = match (option.def.code, &option.value) {
+            (ra::ADDR_MODE, Value::Text(mode)) => {
+                needs_prefix = mode != "dhcpv6_stateful";
+                matches!(mode.as_ref(), "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless")
+            }
+            (ra::SLLA, Value::Numbers(numbers)) => {
+                slla = true;
+                matches!(numbers[..], [Constant { format: Format::Ethernet, mask: None, .. }])
+            }
+            (ra::PREFIX, Value::Numbers(numbers)) => {
+                prefix = true;
+                matches!(numbers[..], [Constant { format: Format::Ipv6, mask: Some(_), .. }])
+            }
+            (ra::MTU, Value::Numbers(numbers)) => {
+                matches!(
+                    numbers[..],
+                    [Constant { format: Format::Decimal, mask: None, value: 0..=0xffff_ffff }]
+                )
+            }
+            (ra::RDNSS, Value::Numbers(numbers)) => {
+                matches!(numbers[..], [Constant { format: Format::Ipv6, mask: None, .. }])
+            }
+            _ => true,
+        };
+        if !good {
+            return Err(format!("invalid value for option {}", option.name));
+        }
+    }
+    if !slla {
+        return Err("put_nd_ra_opts requires option slla".to_owned());
+    }
+    if needs_prefix && !prefix {
+        return Err("put_nd_ra_opts requires option prefix for that addr_mode".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Actions that ask the controller or the switch for a service: logs, meters, queues, events, samples.
+
+use super::parse::ActionParser;
+use super::{Action, EmptyLbBackends, Log, ObsPoint, Sample, Severity, Verdict};
+use crate::error::Error;
+use crate::token::{Op, Token};
+
+/// The highest queue number.
+const MAX_QUEUE: u64 = 61440;
+/// The most bytes of an ACL's name in the log.
+const MAX_LOG_NAME: usize = 64;
+/// Width of a sample's observation point in bits.
+const OBS_POINT_WIDTH: u8 = 32;
+
+impl<'a> ActionParser<'a, '_> {
+    pub(super) fn set_queue(&mut self) -> Result<Action<'a>, Error> {
+        self.p.expect(Op::LParen)?;
+        let queue = self.p.integer_up_to(MAX_QUEUE, &format!("a queue number of at most {MAX_QUEUE}"))?;
+        self.p.expect(Op::RParen)?;
+        Ok(Action::SetQueue(queue as u32))
+    }
+
+    pub(super) fn set_meter(&mut self) -> Result<Action<'a>, Error> {
+        self.p.expect(Op::LParen)?;
+        let column = self.p.column;
+        let rate_kbps = self.u32("a rate in kbps")?;
+        if rate_kbps == 0 {
+            return Err(Error::new(column, "expected a rate above 0, found 0"));
+        }
+        let burst_kb = if self.p.accept(Op::Comma)? { Some(self.u32("a burst in kb")?) } else { None };
+        self.p.expect(Op::RParen)?;
+        Ok(Action::SetMeter { rate_kbps, burst_kb })
+    }
+
+    pub(super) fn log(&mut self) -> Result<Action<'a>, Error> {
+        let (mut name, mut verdict, mut severity, mut meter) = (None, None, None, None);
+        self.p.expect(Op::LParen)?;
+        while !self.p.accept(Op::RParen)? {
+            let Token::Id(argument) = self.p.token else { return Err(self.p.expected("an argument of log")) };
+            let known = matches!(argument, "name" | "verdict" | "severity" | "meter");
+            if !known {
+                return Err(self.p.expected("`name', `verdict', `severity' or `meter'"));
+            }
+            self.p.take()?;
+            self.p.expect(Op::Assign)?;
+            match argument {
+                "name" => {
+                    let column = self.p.column;
+                    let text = self.p.string("a name, in quotes")?;
+                    if text.len() >= MAX_LOG_NAME {
+                        let message = format!("expected a name of fewer than {MAX_LOG_NAME} bytes");
+                        return Err(Error::new(column, message));
+                    }
+                    name = Some(text);
+                }
+                "meter" => meter = Some(self.p.string("a meter's name, in quotes")?),
+                "verdict" => verdict = Some(self.word(Verdict::from_name, "a verdict")?),
+                _ => severity = Some(self.word(Severity::from_name, "a severity")?),
+            }
+            self.p.accept(Op::Comma)?;
+        }
+        let Some(verdict) = verdict else {
+            return Err(self.p.expected("a verdict among the arguments of log"));
+        };
+        let severity = severity.unwrap_or(Severity::Info);
+        Ok(Action::Log(Box::new(Log { name, verdict, severity, meter })))
+    }
+
+    fn word<T>(&mut self, from_name: fn(&str) -> Option<T>, what: &str) -> Result<T, Error> {
+        let Token::Id(name) = self.p.token else { return Err(self.p.expected(what)) };
+        let value = from_name(name).ok_or_else(|| self.p.expected(what))?;
+        self.p.take()?;
+        Ok(value)
+    }
+
+    pub(super) fn trigger_event(&mut self) -> Result<Action<'a>, Error> {
+        self.p.expect(Op::LParen)?;
+        if !self.p.accept_id("event")? {
+            return Err(self.p.expected("`event'"));
+        }
+        self.p.expect(Op::Assign)?;
+        let column = self.p.column;
+        let event = self.p.string("an event's name, in quotes")?;
+        if event != "empty_lb_backends" {
+            return Err(Error::new(column, format!("expected event \"empty_lb_backends\", found {event:?}")));
+        }
+        let mut event = EmptyLbBackends::default();
+        while self.p.accept(Op::Comma)? {
+            let Token::Id(name) = self.p.token else {
+                return Err(self.p.expected("an argument of the event"));
+            };
+            let place = match name {
+                "vip" => &mut event.vip,
+                "protocol" => &mut event.protocol,
+                "load_balancer" => &mut event.load_balancer,
+                _ => return Err(self.p.expected("`vip', `protocol' or `load_balancer'")),
+            };
+            self.p.take()?;
+            self.p.expect(Op::Assign)?;
+            *place = Some(self.p.string("a text, in quotes")?);
+        }
+        self.p.expect(Op::RParen)?;
+        check_event(&event).map_err(|message| Error::new(column, message))?;
+        Ok(Action::TriggerEvent(Box::new(event)))
+    }
+
+    pub(super) fn bind_vport(&mut self) -> Result<Action<'a>, Error> {
+        self.p.expect(Op::LParen)?;
+        let vport = self.p.string("a port name, in quotes")?;
+        self.p.expect(Op::Comma)?;
+        let parent = self.port_field()?;
+        self.p.expect(Op::RParen)?;
+        Ok(Action::BindVport { vport, parent })
+    }
+
+    pub(super) fn handle_svc_check(&mut self) -> Result<Action<'a>, Error> {
+        self.p.expect(Op::LParen)?;
+        let port = self.port_field()?;
+        self.p.expect(Op::RParen)?;
+        Ok(Action::HandleSvcCheck(port))
+    }
+
+    pub(super) fn sample(&mut self) -> Result<Action<'a>, Error> {
+        let column = self.p.column;
+        let mut sample =
+            Sample { probability: 0, collector_set: 0, obs_domain: 0, obs_point: ObsPoint::Number(0) };
+        self.p.expect(Op::LParen)?;
+        loop {
+            let Token::Id(name) = self.p.token else { return Err(self.p.expected("an argument of sample")) };
+            if !matches!(name, "probability" | "collector_set" | "obs_domain" | "obs_point") {
+                return Err(self.p.expected("`probability', `collector_set', `obs_domain' or `obs_point'"));
+            }
+            self.p.take()?;
+            self.p.expect(Op::Assign)?;
+            match name {
+                "probability" => sample.probability = self.u16("a probability of at most 65535")?,
+                "collector_set" => sample.collector_set = self.u32("a collector set's number")?,
+                "obs_domain" => {
+                    sample.obs_domain = self.p.integer_up_to(255, "an observation domain of 8 bits")? as u8;
+                }
+                _ => sample.obs_point = self.obs_point()?,
+            }
+            if !self.p.accept(Op::Comma)? {
+                break;
+            }
+        }
+        self.p.expect(Op::RParen)?;
+        if sample.probability == 0 {
+            return Err(Error::new(column, "expected a probability above 0"));
+        }
+        Ok(Action::Sample(sample))
+    }
+
+    fn obs_point(&mut self) -> Result<ObsPoint, Error> {
+        match self.p.token {
+            Token::Int(_) => Ok(ObsPoint::Number(self.u32("an observation point of 32 bits")?)),
+            // Lexically an address set.
+            Token::AddressSet("cookie") => {
+                self.p.take()?;
+                Ok(ObsPoint::Cookie)
+            }
+            _ => Ok(ObsPoint::Field(self.read_field_of(OBS_POINT_WIDTH)?)),
+        }
+    }
+}
+
+fn check_event(event: &EmptyLbBackends<'_>) -> Result<(), String> {
+    if let Some(protocol) = &event.protocol
+        && super::Protocol::from_name(protocol).is_none()
+    {
+        return Err(format!("expected protocol tcp, udp or sctp, found {protocol:?}"));
+    }
+    if let Some(uuid) = &event.load_balancer
+        && kiln_types::Uuid::try_parse(uuid).is_err()
+    {
+        return Err(format!("expected the load balancer's uuid, found {uuid:?}"));
+    }
+    if event.vip.is_none() || event.protocol.is_none() || event.load_balancer.is_none() {
+        return Err("expected vip, protocol and load_balancer".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What is wrong with a text in the language.
+
+use std::borrow::Cow;
+
+/// A text that is not in the language, or that the language gives no meaning. Always the author's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: {message}")]
+pub struct Error {
+    /// Where, counted in bytes from 1.
+    pub column: usize,
+    /// What was expected and what came, in the author's words.
+    pub message: Cow<'static, str>,
+}
+
+impl Error {
+    #[cold]
+    pub(crate) fn new(column: usize, message: impl Into<Cow<'static, str>>) -> Self {
+        Error { column, message: message.into() }
+    }
+}
+
+/// An expression that multiplies out to more than any flow that means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an expression that multiplies out within {limit} steps, this one takes more")]
+pub struct TooComplex {
+    /// The bound that was reached.
+    pub limit: usize,
+}
+
+/// How many steps may still be taken for one expression.
+#[derive(Clone, Debug)]
+pub struct Work {
+    left: usize,
+}
+
+/// The steps that one expression may take: values looked at while sets are combined, alternatives multiplied out.
+pub const MAX_WORK: usize = 1 << 24;
+
+impl Default for Work {
+    fn default() -> Self {
+        Work { left: MAX_WORK }
+    }
+}
+
+impl Work {
+    /// Takes `steps` off what is left.
+    pub fn charge(&mut self, steps: usize) -> Result<(), TooComplex> {
+        match self.left.checked_sub(steps) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(TooComplex { limit: MAX_WORK }),
+        }
+    }
+}

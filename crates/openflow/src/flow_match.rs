@@ -1,0 +1,496 @@
+//! Matches, kept in the very bytes in which OpenFlow 1.5 carries them.
+
+use crate::Field;
+use crate::error::ErrorCode;
+use crate::field::{FieldValue, Header, low_bits};
+use crate::version::Version;
+use crate::wire::{self, Put, Reader};
+use smallvec::SmallVec;
+use std::fmt;
+
+/// What a flow matches: a set of fields with values and masks.
+///
+/// Two matches that accept the same packets by the same fields are equal: the bytes are canonical. Registers are held
+/// as 64-bit pairs whatever spelling came in, `in_port` in its 32-bit form, `vlan_tci` as `vlan_vid` and `vlan_pcp`,
+/// `nw_tos` as `ip_dscp`; fields stand in the order of the field table; a field that is wholly masked out is absent.
+/// An encoding for OpenFlow 1.5 is a copy of these bytes, and so are equality and hashing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Match {
+    oxm: Box<[u8]>,
+}
+
+/// Most bytes that a match's fields can have: its length field counts four more.
+const MAX_OXM_LEN: usize = u16::MAX as usize - 4;
+
+impl Match {
+    /// Matches every packet.
+    pub fn any() -> Match {
+        Match::default()
+    }
+
+    /// An empty builder.
+    pub fn builder() -> MatchBuilder {
+        MatchBuilder::default()
+    }
+
+    /// The canonical fields, in the form of OpenFlow 1.5, without the match header and padding.
+    pub fn as_oxm(&self) -> &[u8] {
+        &self.oxm
+    }
+
+    /// Whether every packet matches.
+    pub fn is_any(&self) -> bool {
+        self.oxm.is_empty()
+    }
+
+    /// The fields in canonical spelling and order.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { rest: &self.oxm }
+    }
+
+    /// What the match says of a field in any spelling; `None` if it says nothing. A mask narrower than the field means
+    /// that only those bits are matched.
+    pub fn get(&self, field: Field) -> Option<FieldValue> {
+        if let Some(n) = field.as_reg() {
+            let pair = self.canonical(Field::xreg(n / 2))?;
+            let shift = if n % 2 == 0 { 32 } else { 0 };
+            return nonzero(FieldValue::masked(field, pair.value >> shift, pair.mask >> shift));
+        }
+        if let Some(n) = field.as_xxreg() {
+            let half = |i| self.canonical(Field::xreg(i)).map_or((0, 0), |v| (v.value, v.mask));
+            let (hi, lo) = (half(2 * n), half(2 * n + 1));
+            return nonzero(FieldValue::masked(field, hi.0 << 64 | lo.0, hi.1 << 64 | lo.1));
+        }
+        match field {
+            Field::IN_PORT => {
+                self.canonical(Field::IN_PORT_OXM).map(|v| FieldValue::exact(field, v.value & 0xffff))
+            }
+            Field::NW_TOS => self.canonical(Field::IP_DSCP).map(|v| FieldValue::exact(field, v.value << 2)),
+            Field::VLAN_TCI => {
+                let vid = self.canonical(Field::VLAN_VID);
+                let pcp = self.canonical(Field::VLAN_PCP);
+                let (vid, pcp) = (vid.map_or((0, 0), pair), pcp.map_or((0, 0), pair));
+                nonzero(FieldValue::masked(field, vid.0 | pcp.0 << 13, vid.1 | pcp.1 << 13))
+            }
+            _ => self.canonical(field),
+        }
+    }
+
+    fn canonical(&self, field: Field) -> Option<FieldValue> {
+        self.iter().find(|v| v.field.same(field))
+    }
+
+    /// A builder that starts from this match.
+    pub fn to_builder(&self) -> MatchBuilder {
+        MatchBuilder { entries: self.iter().collect() }
+    }
+
+    /// Appends the match with its header and padding (OpenFlow 1.5.1, section 7.2.3.1), for version 1.2 or later.
+    pub fn put(&self, version: Version, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.put_u16(1);
+        out.put_u16(0);
+        self.put_fields(version, out);
+        out.set_len_at_2(start);
+        out.pad8(start);
+    }
+
+    /// Appends the fields alone, for version 1.2 or later in OXM, for 1.0 and 1.1 in NXM.
+    pub fn put_fields(&self, version: Version, out: &mut Vec<u8>) {
+        if version >= Version::V1_5 {
+            out.extend_from_slice(&self.oxm);
+        } else {
+            older::put_fields(self, version, out);
+        }
+    }
+
+    /// Bytes that [`put`](Match::put) appends for OpenFlow 1.5.
+    pub fn encoded_len(&self) -> usize {
+        (4 + self.oxm.len()).next_multiple_of(8)
+    }
+
+    /// Reads a match with its header and padding.
+    pub(crate) fn read(r: &mut Reader<'_>) -> wire::Result<Match> {
+        let mut fields = Match::framed_fields(r)?;
+        Match::read_fields(&mut fields, Unknown::Refused)
+    }
+
+    /// Reads the header of a match, gives its fields and skips the padding.
+    fn framed_fields<'a>(r: &mut Reader<'a>) -> wire::Result<Reader<'a>> {
+        let typ = r.u16()?;
+        if typ != 1 {
+            return Err(r.error("match type 1, a list of OXM fields", typ, ErrorCode::MATCH_BAD_TYPE));
+        }
+        let len = usize::from(r.u16()?);
+        if len < 4 {
+            return Err(r.error("a match length of at least 4", len as u64, ErrorCode::MATCH_BAD_LEN));
+        }
+        let fields = r.sub(len - 4, "match", ErrorCode::MATCH_BAD_LEN)?;
+        r.skip(len.next_multiple_of(8) - len)?;
+        Ok(fields)
+    }
+
+    /// Reads a match with its header and padding, and says how many bytes it took.
+    pub fn decode(bytes: &[u8]) -> wire::Result<(Match, usize)> {
+        let mut r = Reader::new(bytes, "match", ErrorCode::MATCH_BAD_LEN);
+        let m = Match::read(&mut r)?;
+        Ok((m, r.at()))
+    }
+
+    /// Reads a list of fields that fills `bytes`, in any spelling. Unknown fields are refused.
+    pub fn decode_fields(bytes: &[u8]) -> wire::Result<Match> {
+        let mut r = Reader::new(bytes, "match", ErrorCode::MATCH_BAD_LEN);
+        Match::read_fields(&mut r, Unknown::Refused)
+    }
+
+    /// Reads a list of fields that fills the reader.
+    pub(crate) fn read_fields(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Match> {
+        let bytes = r.peek_rest();
+        if bytes.len() > MAX_OXM_LEN {
+            return Err(r.error("at most 65531 bytes", bytes.len() as u64, ErrorCode::MATCH_BAD_LEN));
+        }
+        let mut again = r.clone();
+        let mut canonical = true;
+        let mut last = None;
+        while !r.is_empty() {
+            let Some(tlv) = read_tlv(r, unknown)? else {
+                canonical = false;
+                continue;
+            };
+            let FieldValue { field, mask, .. } = tlv.value;
+            // What is not spelled canonically has a preferred header all the same, hence the last test.
+            canonical &= tlv.header == field.info().header
+                && last < Some(field.order())
+                && tlv.has_mask != tlv.value.is_exact()
+                && mask != 0
+                && field.is_canonical_in_match();
+            last = Some(field.order());
+        }
+        if canonical { Ok(Match { oxm: bytes.into() }) } else { respelled(&mut again, unknown) }
+    }
+}
+
+/// Reads fields that are not in canonical form.
+fn respelled(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Match> {
+    let mut builder = MatchBuilder::default();
+    while !r.is_empty() {
+        let Some(tlv) = read_tlv(r, unknown)? else { continue };
+        if builder.overlaps(tlv.value) {
+            let expected = "each bit of a field at most once";
+            return Err(r.error(expected, tlv.word, ErrorCode::MATCH_DUP_FIELD));
+        }
+        builder.set(tlv.value);
+    }
+    Ok(builder.build())
+}
+
+fn pair(v: FieldValue) -> (u128, u128) {
+    (v.value, v.mask)
+}
+
+fn nonzero(v: FieldValue) -> Option<FieldValue> {
+    (v.mask != 0).then_some(v)
+}
+
+/// What to do with a field that is not in the table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// Fail.
+    Refused,
+    /// Go on without it.
+    Skipped,
+}
+
+/// One field as it came.
+pub(crate) struct Tlv {
+    pub(crate) header: Header,
+    pub(crate) word: u32,
+    pub(crate) has_mask: bool,
+    pub(crate) value: FieldValue,
+}
+
+/// The parts of a header that was read: the first word, the class and number, whether there is a mask, and the length
+/// of what follows.
+pub(crate) fn read_header(r: &mut Reader<'_>) -> wire::Result<(u32, Header, bool, usize)> {
+    let word = r.u32()?;
+    let class = (word >> 16) as u16;
+    let mut len = (word & 0xff) as usize;
+    let mut header = Header { class, field: (word >> 9 & 0x7f) as u8, experimenter: 0 };
+    if class == Header::EXPERIMENTER {
+        if len < 4 {
+            return Err(r.error("an experimenter field of at least 4 bytes", word, ErrorCode::MATCH_BAD_LEN));
+        }
+        header.experimenter = r.u32()?;
+        len -= 4;
+    }
+    Ok((word, header, word & 0x100 != 0, len))
+}
+
+/// Reads a big-endian integer of any length; `None` if it does not fit into 128 bits.
+pub(crate) fn read_uint(bytes: &[u8]) -> Option<u128> {
+    let (high, low) = bytes.split_at(bytes.len().saturating_sub(16));
+    let mut be = [0; 16];
+    be[16 - low.len()..].copy_from_slice(low);
+    high.iter().all(|&b| b == 0).then(|| u128::from_be_bytes(be))
+}
+
+/// Appends a right-aligned integer of `n_bytes`.
+pub(crate) fn put_uint(out: &mut Vec<u8>, value: u128, n_bytes: usize) {
+    let be = value.to_be_bytes();
+    out.put_zeros(n_bytes.saturating_sub(16));
+    out.extend_from_slice(&be[16 - n_bytes.min(16)..]);
+}
+
+/// Reads one field with its value and mask. `None` if the field is unknown and that is allowed.
+pub(crate) fn read_tlv(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Option<Tlv>> {
+    let (word, header, has_mask, len) = read_header(r)?;
+    let value_len = if has_mask { len / 2 } else { len };
+    let payload = r.bytes(len)?;
+    let Some(field) = Field::by_header(header, value_len) else {
+        if unknown == Unknown::Skipped {
+            return Ok(None);
+        }
+        return Err(r.error("a known field", word, ErrorCode::MATCH_BAD_FIELD));
+    };
+    if field.n_bytes() != value_len || (has_mask && len % 2 != 0) {
+        return Err(r.error("a field of its own length", word, ErrorCode::MATCH_BAD_LEN));
+    }
+    let bad = |expected, code| r.error(expected, word, code);
+    let (value, mask) = payload.split_at(value_len);
+    let too_wide = || bad("a value within the field's width", ErrorCode::MATCH_BAD_VALUE);
+    let value = read_uint(value).ok_or_else(too_wide)?;
+    let all_ones = field.all_ones();
+    if value & !all_ones != 0 {
+        return Err(too_wide());
+    }
+    let mask = if has_mask { mask_of(mask, all_ones) } else { all_ones };
+    if value & !mask != 0 {
+        return Err(bad("no value bits outside the mask", ErrorCode::MATCH_BAD_WILDCARDS));
+    }
+    Ok(Some(Tlv { header, word, has_mask, value: FieldValue { field, value, mask } }))
+}
+
+/// The mask in `bytes`, of which only the bits that the field has count.
+fn mask_of(bytes: &[u8], all_ones: u128) -> u128 {
+    let low = &bytes[bytes.len().saturating_sub(16)..];
+    read_uint(low).unwrap_or(0) & all_ones
+}
+
+/// Appends one field.
+pub(crate) fn put_tlv(out: &mut Vec<u8>, header: Header, v: &FieldValue) {
+    let n = v.field.n_bytes();
+    if v.is_exact() {
+        header.put(out, false, n);
+        put_uint(out, v.value, n);
+    } else {
+        header.put(out, true, 2 * n);
+        put_uint(out, v.value, n);
+        put_uint(out, v.mask, n);
+    }
+}
+
+/// The fields of a [`Match`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    rest: &'a [u8],
+}
+
+impl Iterator for Iter<'_> {
+    type Item = FieldValue;
+
+    fn next(&mut self) -> Option<FieldValue> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut r = Reader::new(self.rest, "match", ErrorCode::MATCH_BAD_LEN);
+        // A match holds only what was read or built before, so this cannot fail.
+        let tlv = read_tlv(&mut r, Unknown::Refused).ok().flatten()?;
+        self.rest = r.peek_rest();
+        Some(tlv.value)
+    }
+}
+
+impl<'a> IntoIterator for &'a Match {
+    type Item = FieldValue;
+    type IntoIter = Iter<'a>;
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl FromIterator<FieldValue> for Match {
+    fn from_iter<I: IntoIterator<Item = FieldValue>>(values: I) -> Match {
+        let mut builder = Match::builder();
+        for v in values {
+            builder.set(v);
+        }
+        builder.build()
+    }
+}
+
+/// Collects fields, in any order and spelling, into a [`Match`].
+///
+/// Fields that overlap are merged; where they contradict each other, the later wins.
+#[derive(Clone, Debug, Default)]
+pub struct MatchBuilder {
+    /// Canonical spellings, sorted by field.
+    entries: SmallVec<[FieldValue; 10]>,
+}
+
+impl MatchBuilder {
+    /// All bits of the field.
+    pub fn exact(&mut self, field: Field, value: impl Into<u128>) -> &mut Self {
+        self.set(FieldValue::exact(field, value.into()))
+    }
+
+    /// The bits under `mask`.
+    pub fn masked(&mut self, field: Field, value: impl Into<u128>, mask: impl Into<u128>) -> &mut Self {
+        self.set(FieldValue::masked(field, value.into(), mask.into()))
+    }
+
+    /// Adds what `v` says.
+    pub fn set(&mut self, v: FieldValue) -> &mut Self {
+        respell(v, |canonical| self.merge(canonical));
+        self
+    }
+
+    /// Whether something is said already of a bit that `v` speaks of.
+    pub fn overlaps(&self, v: FieldValue) -> bool {
+        let mut hit = false;
+        respell(v, |c| {
+            let e = self.entries.get(self.position(c.field));
+            hit |= e.is_some_and(|e| e.field.same(c.field) && e.mask & c.mask != 0);
+        });
+        hit
+    }
+
+    /// Where the field is, or belongs.
+    fn position(&self, field: Field) -> usize {
+        self.entries.partition_point(|e| e.field.order() < field.order())
+    }
+
+    fn merge(&mut self, v: FieldValue) {
+        if v.mask == 0 {
+            return;
+        }
+        let at = self.position(v.field);
+        match self.entries.get_mut(at) {
+            Some(e) if e.field.same(v.field) => {
+                e.field = v.field;
+                e.value = e.value & !v.mask | v.value;
+                e.mask |= v.mask;
+            }
+            _ => self.entries.insert(at, v),
+        }
+    }
+
+    /// The match with the fields so far.
+    pub fn build(&self) -> Match {
+        let mut oxm = Vec::with_capacity(self.entries.iter().map(|e| 8 + 2 * e.field.n_bytes()).sum());
+        for e in &self.entries {
+            put_tlv(&mut oxm, e.field.info().header, e);
+        }
+        Match { oxm: oxm.into() }
+    }
+}
+
+/// Gives what a field in any spelling says in the canonical one.
+fn respell(v: FieldValue, mut emit: impl FnMut(FieldValue)) {
+    let FieldValue { field, value, mask } = v;
+    if let Some(n) = field.as_reg() {
+        let shift = if n % 2 == 0 { 32 } else { 0 };
+        return emit(FieldValue { field: Field::xreg(n / 2), value: value << shift, mask: mask << shift });
+    }
+    if let Some(n) = field.as_xxreg() {
+        let low = low_bits(64);
+        emit(FieldValue { field: Field::xreg(2 * n), value: value >> 64, mask: mask >> 64 });
+        return emit(FieldValue { field: Field::xreg(2 * n + 1), value: value & low, mask: mask & low });
+    }
+    match field {
+        Field::IN_PORT => {
+            // Reserved ports are sign-extended, so to speak (OpenFlow 1.5.1, section 7.2.1).
+            let port = if value >= 0xff00 { value | 0xffff_0000 } else { value };
+            emit(FieldValue::exact(Field::IN_PORT_OXM, port));
+        }
+        Field::NW_TOS => emit(FieldValue::masked(Field::IP_DSCP, value >> 2, mask >> 2)),
+        Field::VLAN_TCI => {
+            emit(FieldValue::masked(Field::VLAN_VID, value, mask));
+            // The priority has no mask of its own, and none where there is no tag.
+            if mask >> 13 != 0 && value & 0x1fff != 0 {
+                emit(FieldValue::exact(Field::VLAN_PCP, value >> 13));
+            }
+        }
+        _ => emit(v),
+    }
+}
+
+impl Field {
+    /// Whether a canonical match uses this spelling.
+    fn is_canonical_in_match(self) -> bool {
+        self.as_reg().is_none()
+            && self.as_xxreg().is_none()
+            && !matches!(self, Field::IN_PORT | Field::NW_TOS | Field::VLAN_TCI)
+    }
+}
+
+/// Forms of versions before 1.5.
+mod older {
+    use super::*;
+
+    /// Registers go out one by one, and before 1.2 every field under its oldest header.
+    pub(super) fn put_fields(m: &Match, version: Version, out: &mut Vec<u8>) {
+        let mut tci = FieldValue::masked(Field::VLAN_TCI, 0u8.into(), 0u8.into());
+        for v in m {
+            if let Some(n) = v.field.as_xreg() {
+                for (reg, shift) in [(2 * n, 32), (2 * n + 1, 0)] {
+                    put_nonzero(
+                        out,
+                        version,
+                        &FieldValue::masked(Field::reg(reg), v.value >> shift, v.mask >> shift),
+                    );
+                }
+                continue;
+            }
+            match v.field {
+                Field::VLAN_VID | Field::VLAN_PCP if version < Version::V1_2 => {
+                    let shift = if v.field == Field::VLAN_PCP { 13 } else { 0 };
+                    tci.value |= v.value << shift;
+                    tci.mask |= v.mask << shift;
+                }
+                Field::IN_PORT_OXM if version < Version::V1_2 => {
+                    put_nonzero(out, version, &FieldValue::exact(Field::IN_PORT, v.value));
+                }
+                Field::IP_DSCP if version < Version::V1_2 => {
+                    put_nonzero(out, version, &FieldValue::exact(Field::NW_TOS, v.value << 2));
+                }
+                // Only 1.5 knows packet types.
+                Field::PACKET_TYPE => {}
+                _ => put_nonzero(out, version, &v),
+            }
+        }
+        put_nonzero(out, version, &tci);
+    }
+
+    fn put_nonzero(out: &mut Vec<u8>, version: Version, v: &FieldValue) {
+        if v.mask != 0 {
+            put_tlv(out, header_for(v.field, version), v);
+        }
+    }
+}
+
+/// The header under which a version names a field in matches and `set_field`.
+pub(crate) fn header_for(field: Field, version: Version) -> Header {
+    let info = field.info();
+    match field {
+        _ if version < Version::V1_2 => info.oldest,
+        // These two became basic fields in 1.5.
+        Field::TCP_FLAGS | Field::ACTSET_OUTPUT if version < Version::V1_5 => info.oldest,
+        _ => info.header,
+    }
+}

@@ -1,0 +1,228 @@
+//! What comes: cut into messages, and each given to whom it concerns.
+
+use super::{DropReason, Event, Pending, Role, Session, State};
+use crate::msg::{ErrorMessage, HEADER_LEN, Header, Hello, Message, MultipartReply, Xid};
+use crate::{ErrorCode, Version};
+use kiln_types::Instant;
+
+impl Session {
+    /// Bytes have come.
+    pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
+        if matches!(self.state, State::Disconnected | State::Dropped) {
+            self.counters.bytes_after_drop += bytes.len() as u64;
+            return;
+        }
+        self.last_received = now;
+        self.probe_sent = None;
+        let mut rest = bytes;
+        // Only a message that has not come whole is copied.
+        while !self.rx.is_empty() && !rest.is_empty() {
+            let wanted = match Header::peek(&self.rx) {
+                Some(header) => usize::from(header.len),
+                None => HEADER_LEN,
+            };
+            let take = wanted.saturating_sub(self.rx.len()).min(rest.len());
+            self.rx.extend_from_slice(&rest[..take]);
+            rest = &rest[take..];
+            if self.rx.len() < wanted || (wanted == HEADER_LEN && self.is_partial()) {
+                continue;
+            }
+            let mut message = std::mem::take(&mut self.rx);
+            self.handle_stream(&message);
+            // Whatever is left of it is nothing; the buffer is used again.
+            if self.rx.is_empty() {
+                message.clear();
+                self.rx = message;
+            }
+        }
+        let left = self.handle_stream(rest);
+        if self.state != State::Dropped {
+            self.rx.extend_from_slice(&rest[rest.len() - left..]);
+        }
+    }
+
+    /// Whether the buffer holds a header whose message goes on.
+    fn is_partial(&self) -> bool {
+        Header::peek(&self.rx).is_some_and(|h| usize::from(h.len) > self.rx.len())
+    }
+
+    /// Handles the whole messages at the start of `bytes`; gives how many bytes are left over.
+    fn handle_stream(&mut self, mut bytes: &[u8]) -> usize {
+        while let Some(header) = Header::peek(bytes) {
+            if matches!(self.state, State::Disconnected | State::Dropped) {
+                self.counters.bytes_after_drop += bytes.len() as u64;
+                return 0;
+            }
+            let len = usize::from(header.len);
+            if len < HEADER_LEN {
+                self.drop_connection(DropReason::Framing { len: header.len });
+                return 0;
+            }
+            if bytes.len() < len {
+                break;
+            }
+            let (message, rest) = bytes.split_at(len);
+            self.counters.received += 1;
+            self.handle_message(&header, message);
+            bytes = rest;
+        }
+        bytes.len()
+    }
+
+    fn handle_message(&mut self, header: &Header, bytes: &[u8]) {
+        match self.state {
+            State::Handshaking { .. } => self.handle_first(header, bytes),
+            State::Ready(version) => self.handle_in_version(header, bytes, version),
+            State::Disconnected | State::Dropped => {}
+        }
+    }
+
+    /// The first message must be a hello, or a refusal of ours.
+    fn handle_first(&mut self, header: &Header, bytes: &[u8]) {
+        match Message::decode(bytes) {
+            Ok((_, Message::Hello(hello))) => self.settle(header, hello),
+            Ok((_, Message::Error(error))) => {
+                let text = String::from_utf8_lossy(&error.data).trim_end_matches('\0').into();
+                self.drop_connection(DropReason::HelloRefused { text });
+            }
+            _ => self.drop_connection(DropReason::NoHello { typ: header.typ }),
+        }
+    }
+
+    /// The highest version that both sides offer.
+    fn settle(&mut self, header: &Header, hello: Hello) {
+        let ours = self.config.versions.iter().fold(0u32, |bits, v| bits | 1 << (v.0 & 31));
+        let theirs = hello.bitmap(header.version);
+        let common = ours & theirs;
+        if common == 0 {
+            let text =
+                format!("We support versions {ours:#x}, you support versions {theirs:#x}: none in common.");
+            let code = ErrorCode::HELLO_INCOMPATIBLE;
+            let error = ErrorMessage { experimenter: 0, code, data: text.into_bytes().into() };
+            // In a version that the peer can read, if it said one.
+            let version = Version(header.version.0.clamp(Version::V1_0.0, Version::V1_5.0));
+            self.put(version, header.xid, &Message::Error(error));
+            return self.drop_connection(DropReason::NoCommonVersion { ours, theirs });
+        }
+        let version = Version((31 - common.leading_zeros()) as u8);
+        self.state = State::Ready(version);
+        self.events.push_back(Event::Ready { version });
+    }
+
+    fn handle_in_version(&mut self, header: &Header, bytes: &[u8], version: Version) {
+        let message = match Message::decode(bytes) {
+            // Hello, error and echo are understood in any version.
+            Ok((_, Message::Hello(_))) => return,
+            Ok((_, Message::EchoRequest(data))) => {
+                return self.put(header.version, header.xid, &Message::EchoReply(data));
+            }
+            Ok((_, Message::Error(error))) => return self.handle_error(header.xid, error),
+            Ok((_, Message::EchoReply(data))) => Message::EchoReply(data),
+            _ if header.version != version => {
+                self.counters.wrong_version += 1;
+                let error = ErrorMessage::for_request(ErrorCode::REQUEST_BAD_VERSION, bytes);
+                return self.put(version, header.xid, &Message::Error(error));
+            }
+            Ok((_, message)) => message,
+            Err(error) if self.config.role == Role::Switch => {
+                self.counters.malformed += 1;
+                let error = ErrorMessage::for_request(error.code, bytes);
+                return self.put(version, header.xid, &Message::Error(error));
+            }
+            Err(error) => return self.drop_connection(DropReason::Malformed { typ: header.typ, error }),
+        };
+        match message {
+            Message::MultipartReply { reply, more } => self.handle_list(header.xid, reply, more, bytes.len()),
+            message => self.handle_other(header.xid, message),
+        }
+    }
+
+    fn handle_error(&mut self, xid: Xid, error: ErrorMessage) {
+        if let Some(Pending::List(Some(_))) = self.pending.remove(&xid.0) {
+            self.forget_lists_if_none();
+        }
+        let request = self.sent_log.get(xid);
+        self.events.push_back(Event::Error { xid, error, request });
+    }
+
+    fn handle_other(&mut self, xid: Xid, message: Message) {
+        if message == Message::BarrierReply {
+            self.sent_log.forget_through(xid);
+        }
+        let answers = is_answer(&message);
+        let event = match self.pending.get(&xid.0) {
+            Some(Pending::Single) if answers => {
+                self.pending.remove(&xid.0);
+                Event::Reply { xid, message }
+            }
+            // The answer to an inactivity probe is for nobody.
+            _ if matches!(message, Message::EchoReply(_)) => return,
+            _ => Event::Message { xid, message },
+        };
+        self.events.push_back(event);
+    }
+
+    /// Puts a list together. Changes of flows go on without end, so each part is handed on as it comes.
+    fn handle_list(&mut self, xid: Xid, reply: MultipartReply, more: bool, n_bytes: usize) {
+        let Some(Pending::List(so_far)) = self.pending.get_mut(&xid.0) else {
+            let message = Message::MultipartReply { reply, more };
+            return self.events.push_back(Event::Message { xid, message });
+        };
+        let is_first = so_far.is_none();
+        let whole = match so_far.take() {
+            None => reply,
+            Some(mut list) => {
+                if !list.append(reply) {
+                    let error = crate::DecodeError {
+                        what: "multipart reply",
+                        expected: "another part of the same list",
+                        came: u64::from(xid.0),
+                        at: HEADER_LEN,
+                        code: ErrorCode::REQUEST_BAD_STAT,
+                    };
+                    return self.drop_connection(DropReason::Malformed { typ: MULTIPART_REPLY, error });
+                }
+                list
+            }
+        };
+        if more {
+            *so_far = Some(whole);
+            self.multipart_bytes += n_bytes;
+            let limit = self.config.max_multipart_bytes;
+            if self.multipart_bytes > limit {
+                self.drop_connection(DropReason::MultipartOverflow { limit });
+            }
+            return;
+        }
+        self.pending.remove(&xid.0);
+        if !is_first {
+            self.forget_lists_if_none();
+        }
+        let message = Message::MultipartReply { reply: whole, more: false };
+        self.events.push_back(Event::Reply { xid, message });
+    }
+
+    /// The bytes of lists are counted together, and from zero again once no list is being put together.
+    fn forget_lists_if_none(&mut self) {
+        if !self.pending.values().any(|p| matches!(p, Pending::List(Some(_)))) {
+            self.multipart_bytes = 0;
+        }
+    }
+}
+
+/// The number of multipart replies since 1.1.
+const MULTIPART_REPLY: u8 = 19;
+
+/// Whether a message of this kind answers a request.
+fn is_answer(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::BarrierReply
+            | Message::EchoReply(_)
+            | Message::FeaturesReply(_)
+            | Message::GetConfigReply(_)
+            | Message::RoleReply(_)
+            | Message::TlvTableReply(_)
+            | Message::BundleControl(_)
+    )
+}

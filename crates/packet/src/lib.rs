@@ -1,0 +1,34 @@
+//! Packets: headers to and from bytes, flow keys, builders of what a router answers with.
+//!
+//! Two halves, both free of state and of allocation until a frame is asked for as a vector:
+//!
+//! * reading: [`Packet::parse`] walks a frame once and never fails; it yields the [`FlowKey`] that OpenFlow matches on,
+//!   and views of the datagram and the segment inside that leave out Ethernet padding;
+//! * building: plain structs ([`Arp`], [`NeighborSolicit`], [`NeighborAdvert`], [`IcmpError`], [`TcpReset`]) whose `emit`
+//!   writes every byte of a buffer, whatever it held before. `emit` panics only if the buffer is shorter than
+//!   `buffer_len()`.
+//!
+//! Which packets must never be answered with an error or a reset is decided here too ([`Unanswerable`]), so that no
+//! caller can build such an answer.
+#![forbid(unsafe_code)]
+
+mod arp;
+pub mod checksum;
+mod ethernet;
+mod flow_key;
+mod icmp_error;
+mod ip;
+mod nd;
+mod packet;
+mod tcp_reset;
+mod unanswerable;
+
+pub use arp::{Arp, ArpOp};
+pub use ethernet::{EthHeader, VLAN_PRESENT, ethertype};
+pub use flow_key::{FRAG_ANY, FRAG_LATER, FlowKey};
+pub use icmp_error::{IcmpError, QUOTE_MAX_V4, QUOTE_MAX_V6, icmp4, icmp6};
+pub use ip::{IpPair, ip_proto};
+pub use nd::{NaFlags, NeighborAdvert, NeighborSolicit};
+pub use packet::Packet;
+pub use tcp_reset::{TcpReset, tcp_flags};
+pub use unanswerable::Unanswerable;

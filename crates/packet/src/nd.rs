@@ -1,0 +1,223 @@
+//! Neighbour solicitations and advertisements (RFC 4861), as packets to write.
+
+use crate::{EthHeader, FlowKey, IpPair, ethertype, ip_proto};
+use kiln_types::{EthAddr, eui64_link_local, solicited_node};
+use smoltcp::wire::{
+    Icmpv6Message, Icmpv6Packet, NdiscNeighborFlags, NdiscOption, NdiscOptionType, RawHardwareAddress,
+};
+use std::net::Ipv6Addr;
+use std::ops::BitOr;
+
+/// `ff02::1`.
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// The Ethernet address of an IPv6 multicast group (RFC 2464, section 7).
+const fn multicast_mac(group: Ipv6Addr) -> EthAddr {
+    let o = group.octets();
+    EthAddr([0x33, 0x33, o[12], o[13], o[14], o[15]])
+}
+
+/// The flags of a neighbour advertisement (RFC 4861, section 4.4), as they stand in its fifth byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct NaFlags(pub u8);
+
+impl NaFlags {
+    /// The sender is a router.
+    pub const ROUTER: NaFlags = NaFlags(0x80);
+    /// The advertisement answers a solicitation.
+    pub const SOLICITED: NaFlags = NaFlags(0x40);
+    /// What is cached gives way.
+    pub const OVERRIDE: NaFlags = NaFlags(0x20);
+}
+
+impl BitOr for NaFlags {
+    type Output = NaFlags;
+    fn bitor(self, rhs: NaFlags) -> NaFlags {
+        NaFlags(self.0 | rhs.0)
+    }
+}
+
+/// A neighbour solicitation with its Ethernet and IPv6 headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeighborSolicit {
+    /// The Ethernet header.
+    pub eth: EthHeader,
+    /// Source address; unspecified when an address is being checked for duplicates.
+    pub ip_src: Ipv6Addr,
+    /// Destination: the target itself, or its solicited-node group.
+    pub ip_dst: Ipv6Addr,
+    /// `nd_target`: whose address is wanted.
+    pub target: Ipv6Addr,
+    /// `nd_sll`: the sender's Ethernet address; `None` for no option.
+    pub slla: Option<EthAddr>,
+}
+
+impl NeighborSolicit {
+    /// A solicitation for `target` to its solicited-node group, from `mac` at its link-local address.
+    pub fn multicast(mac: EthAddr, target: Ipv6Addr) -> Self {
+        let ip_dst = solicited_node(target);
+        NeighborSolicit {
+            eth: EthHeader::new(mac, multicast_mac(ip_dst)),
+            ip_src: eui64_link_local(mac),
+            ip_dst,
+            target,
+            slla: Some(mac),
+        }
+    }
+
+    fn message(&self) -> Message {
+        let ips = IpPair::V6 { src: self.ip_src, dst: self.ip_dst };
+        Message {
+            eth: self.eth,
+            ips,
+            kind: Icmpv6Message::NeighborSolicit,
+            flags: 0,
+            target: self.target,
+            lla: self.slla,
+        }
+    }
+
+    /// The length of the frame.
+    pub const fn buffer_len(&self) -> usize {
+        self.eth.buffer_len() + 40 + message_len(self.slla)
+    }
+
+    /// Writes the frame over the first `buffer_len()` bytes of `frame`.
+    pub fn emit(&self, frame: &mut [u8]) {
+        self.message().emit(&mut frame[..self.buffer_len()]);
+    }
+
+    /// The frame.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut frame = vec![0; self.buffer_len()];
+        self.emit(&mut frame);
+        frame
+    }
+}
+
+/// A neighbour advertisement with its Ethernet and IPv6 headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeighborAdvert {
+    /// The Ethernet header.
+    pub eth: EthHeader,
+    /// Source address.
+    pub ip_src: Ipv6Addr,
+    /// Destination: who asked, or all nodes.
+    pub ip_dst: Ipv6Addr,
+    /// Router, solicited, override.
+    pub flags: NaFlags,
+    /// `nd_target`: whose address is told.
+    pub target: Ipv6Addr,
+    /// `nd_tll`: the Ethernet address that `target` has; `None` for no option.
+    pub tlla: Option<EthAddr>,
+}
+
+impl NeighborAdvert {
+    /// The answer to the solicitation `key`, from the Ethernet address that it was sent to: a caller that answers for
+    /// somebody else overrides `eth.src` and `tlla`. `flags` come on top of "override" and "solicited".
+    ///
+    /// A solicitation from the unspecified address is a check for duplicates: its answer goes to all nodes and is not
+    /// "solicited" (RFC 4861, section 7.2.4). `None` if `key` is no solicitation or names no target.
+    pub fn answering(key: &FlowKey, flags: NaFlags) -> Option<Self> {
+        if !key.is_neighbor_solicit() || key.nd_target.is_unspecified() {
+            return None;
+        }
+        let probe = key.ipv6_src.is_unspecified();
+        let (ip_dst, eth_dst) =
+            if probe { (ALL_NODES, multicast_mac(ALL_NODES)) } else { (key.ipv6_src, key.eth_src) };
+        let solicited = if probe { NaFlags::default() } else { NaFlags::SOLICITED };
+        Some(NeighborAdvert {
+            eth: EthHeader { dst: eth_dst, src: key.eth_dst, vlan_tci: key.vlan_tci },
+            ip_src: key.nd_target,
+            ip_dst,
+            flags: flags | solicited | NaFlags::OVERRIDE,
+            target: key.nd_target,
+            tlla: Some(key.eth_dst),
+        })
+    }
+
+    /// The announcement of `ip` at `mac` to all nodes (RFC 4861, section 7.2.6). `flags` come on top of "override".
+    pub fn unsolicited(mac: EthAddr, ip: Ipv6Addr, flags: NaFlags) -> Self {
+        NeighborAdvert {
+            eth: EthHeader::new(mac, multicast_mac(ALL_NODES)),
+            ip_src: ip,
+            ip_dst: ALL_NODES,
+            flags: flags | NaFlags::OVERRIDE,
+            target: ip,
+            tlla: Some(mac),
+        }
+    }
+
+    fn message(&self) -> Message {
+        let ips = IpPair::V6 { src: self.ip_src, dst: self.ip_dst };
+        let (kind, flags) = (Icmpv6Message::NeighborAdvert, self.flags.0);
+        Message { eth: self.eth, ips, kind, flags, target: self.target, lla: self.tlla }
+    }
+
+    /// The length of the frame.
+    pub const fn buffer_len(&self) -> usize {
+        self.eth.buffer_len() + 40 + message_len(self.tlla)
+    }
+
+    /// Writes the frame over the first `buffer_len()` bytes of `frame`.
+    pub fn emit(&self, frame: &mut [u8]) {
+        self.message().emit(&mut frame[..self.buffer_len()]);
+    }
+
+    /// The frame.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut frame = vec![0; self.buffer_len()];
+        self.emit(&mut frame);
+        frame
+    }
+}
+
+const fn message_len(lla: Option<EthAddr>) -> usize {
+    if lla.is_some() { 32 } else { 24 }
+}
+
+/// What the two messages have in common.
+///
+/// ```text
+/// +---------------+---------------+-------------------------------+
+/// |  type 135/136 |    code 0     |          checksum             |
+/// +-+-+-+---------+---------------+-------------------------------+
+/// |R|S|O|                      reserved                           |
+/// +-+-+-+---------------------------------------------------------+
+/// |                         target (16)                           |
+/// +---------------+---------------+-------------------------------+
+/// |  option 1/2   |   1 (8 bytes) |  link-layer address (6)       |
+/// +---------------+---------------+-------------------------------+
+/// ```
+struct Message {
+    eth: EthHeader,
+    ips: IpPair,
+    kind: Icmpv6Message,
+    flags: u8,
+    target: Ipv6Addr,
+    lla: Option<EthAddr>,
+}
+
+impl Message {
+    fn emit(&self, frame: &mut [u8]) {
+        let datagram = self.eth.emit(frame, ethertype::IPV6);
+        let message = self.ips.emit(datagram, ip_proto::ICMPV6, 255);
+        // smoltcp's setters leave reserved bits as they find them
+        message.fill(0);
+        let mut view = Icmpv6Packet::new_unchecked(&mut *message);
+        view.set_msg_type(self.kind);
+        view.set_neighbor_flags(NdiscNeighborFlags::from_bits_truncate(self.flags));
+        view.set_target_addr(self.target);
+        if let Some(lla) = self.lla {
+            let mut option = NdiscOption::new_unchecked(&mut message[24..]);
+            option.set_option_type(match self.kind {
+                Icmpv6Message::NeighborSolicit => NdiscOptionType::SourceLinkLayerAddr,
+                _ => NdiscOptionType::TargetLinkLayerAddr,
+            });
+            option.set_data_len(1);
+            option.set_link_layer_addr(RawHardwareAddress::from_bytes(&lla.0));
+        }
+        let sum = self.ips.pseudo_header(ip_proto::ICMPV6, message.len()).bytes(message).finish();
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+}

@@ -1,0 +1,37 @@
+//! `put_arp` and `put_nd`: learn a neighbour (ovn-sb(5)).
+
+use super::Answer;
+use crate::punt::Punt;
+use crate::{DropReason, NextHop};
+use kiln_types::EthAddr;
+use std::net::IpAddr;
+
+/// A neighbour that made itself known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Neighbor {
+    /// Where it was heard, and its address.
+    pub(crate) hop: NextHop,
+    /// Its Ethernet address.
+    pub(crate) mac: EthAddr,
+    /// Whether other chassis hear the same packet, and learn from it at the same time.
+    pub(crate) flooded: bool,
+}
+
+/// The neighbour at `ip` on the input port, at the packet's Ethernet source.
+///
+/// Refused are addresses that no single host has: a router must not believe that a host is at a group address
+/// (RFC 1812, 3.3.2).
+pub(crate) fn neighbor(punt: &Punt<'_>, ip: IpAddr) -> Answer<Neighbor> {
+    let (datapath, port) =
+        punt.metadata.datapath().zip(punt.metadata.inport()).ok_or(DropReason::NoMetadata)?;
+    let key = &punt.packet.key;
+    let mac = key.eth_src;
+    let broadcast = ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || broadcast {
+        return Err(DropReason::NotAHost);
+    }
+    if mac.is_zero() || mac.is_multicast() {
+        return Err(DropReason::NotAHost);
+    }
+    Ok(Neighbor { hop: NextHop { datapath, port, ip }, mac, flooded: key.eth_dst.is_multicast() })
+}

@@ -1,0 +1,182 @@
+//! What was done and what was dropped, counted by action.
+
+use kiln_abi::opcodes::Opcode;
+use kiln_packet::Unanswerable;
+use std::collections::BTreeMap;
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Event {
+    /// A packet came up with this action.
+    Received,
+    /// A packet was made and sent.
+    Answered,
+    /// A packet was set aside until its next hop is resolved.
+    Held,
+    /// A packet was sent on through the rest of its pipeline.
+    Resumed,
+    /// A binding or a forwarding database entry was noted, to be written.
+    Learned,
+    /// No request was sent, since one for the same next hop was sent less than a second ago.
+    Paced,
+    /// A packet was dropped.
+    Dropped(DropReason),
+}
+
+impl Event {
+    /// The name under which the counter is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Event::Received => "received",
+            Event::Answered => "answered",
+            Event::Held => "held",
+            Event::Resumed => "resumed",
+            Event::Learned => "learned",
+            Event::Paced => "paced",
+            Event::Dropped(reason) => reason.name(),
+        }
+    }
+}
+
+/// Why a packet that came up was not served, or not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// It did not come from a `controller` action.
+    NotFromAction,
+    /// Its userdata is shorter than an opcode's header.
+    NoOpcode,
+    /// Its opcode is not one of OVN's.
+    UnknownOpcode,
+    /// Its action is known, and not answered here.
+    NotServed,
+    /// As many messages wait to be taken as may.
+    OutputFull,
+    /// Its metadata names no datapath, no port or no address.
+    NoMetadata,
+    /// It is not of the kind that the action is for.
+    WrongPacket,
+    /// It came without a continuation, so it cannot be sent on.
+    NotPaused,
+    /// The nested actions are malformed or too long.
+    BadActions,
+    /// Packets wait for as many next hops as they may.
+    NextHopsFull,
+    /// As many bytes of packets wait as may.
+    WaitingFull,
+    /// A newer packet for the same next hop took its place.
+    PushedOut,
+    /// Its next hop was not resolved in time.
+    Unresolved,
+    /// Its next hop's port or datapath went away.
+    PortGone,
+    /// As many learned entries wait to be written as may.
+    LearnedFull,
+    /// The address to learn is not one host's.
+    NotAHost,
+    /// The switch no longer knew its continuation.
+    Stale,
+    /// No error and no reset may be sent about it.
+    Unanswerable(Unanswerable),
+}
+
+impl DropReason {
+    /// The name under which the counter is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DropReason::NotFromAction => "drop_not_from_action",
+            DropReason::NoOpcode => "drop_no_opcode",
+            DropReason::UnknownOpcode => "drop_unknown_opcode",
+            DropReason::NotServed => "drop_not_served",
+            DropReason::OutputFull => "drop_output_full",
+            DropReason::NoMetadata => "drop_no_metadata",
+            DropReason::WrongPacket => "drop_wrong_packet",
+            DropReason::NotPaused => "drop_not_paused",
+            DropReason::BadActions => "drop_bad_actions",
+            DropReason::NextHopsFull => "drop_next_hops_full",
+            DropReason::WaitingFull => "drop_waiting_full",
+            DropReason::PushedOut => "drop_pushed_out",
+            DropReason::Unresolved => "drop_unresolved",
+            DropReason::PortGone => "drop_port_gone",
+            DropReason::LearnedFull => "drop_learned_full",
+            DropReason::NotAHost => "drop_not_a_host",
+            DropReason::Stale => "drop_stale",
+            DropReason::Unanswerable(why) => match why {
+                Unanswerable::NotIp => "drop_not_ip",
+                Unanswerable::WrongProtocol => "drop_wrong_protocol",
+                Unanswerable::Truncated => "drop_truncated",
+                Unanswerable::LaterFragment => "drop_later_fragment",
+                Unanswerable::LinkGroup => "drop_to_link_group",
+                Unanswerable::IpGroup => "drop_to_ip_group",
+                Unanswerable::Source => "drop_bad_source",
+                Unanswerable::IcmpError => "drop_about_icmp_error",
+                Unanswerable::Reset => "drop_about_reset",
+            },
+        }
+    }
+}
+
+impl From<Unanswerable> for DropReason {
+    fn from(why: Unanswerable) -> Self {
+        DropReason::Unanswerable(why)
+    }
+}
+
+/// Where packets are counted whose opcode is missing or not OVN's, so that a peer cannot make counters without bound.
+const OTHER: Opcode = Opcode(u32::MAX);
+
+/// Counters by action and event. Both are finite sets, and so is this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    counts: BTreeMap<(Opcode, Event), u64>,
+}
+
+impl Counters {
+    /// Adds `n` to a counter.
+    pub(crate) fn add(&mut self, opcode: Opcode, event: Event, n: usize) {
+        if n > 0 {
+            let opcode = if opcode.action().is_some() { opcode } else { OTHER };
+            *self.counts.entry((opcode, event)).or_insert(0) += n as u64;
+        }
+    }
+
+    /// Adds one to a counter.
+    pub(crate) fn count(&mut self, opcode: Option<Opcode>, event: Event) {
+        self.add(opcode.unwrap_or(OTHER), event, 1);
+    }
+
+    /// A counter's value. Opcodes that are not OVN's share one.
+    pub fn get(&self, opcode: Opcode, event: Event) -> u64 {
+        let opcode = if opcode.action().is_some() { opcode } else { OTHER };
+        self.counts.get(&(opcode, event)).copied().unwrap_or(0)
+    }
+
+    /// The sum of one event over all actions.
+    pub fn total(&self, event: Event) -> u64 {
+        self.counts.iter().filter(|((_, e), _)| *e == event).map(|(_, n)| n).sum()
+    }
+
+    /// Everything that was counted: the action's name in logical flows (`other` for opcodes that are not OVN's), the
+    /// event's name, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+        self.counts.iter().map(|((opcode, event), n)| (opcode.action().unwrap_or("other"), event.name(), *n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_opcodes_share_their_counters() {
+        let mut counters = Counters::default();
+        for opcode in [500, 501, u32::MAX] {
+            counters.count(Some(Opcode(opcode)), Event::Received);
+        }
+        counters.count(None, Event::Dropped(DropReason::NoOpcode));
+        counters.count(Some(Opcode::ARP), Event::Received);
+        let shown: Vec<_> = counters.iter().collect();
+        assert_eq!(shown, [("arp", "received", 1), ("other", "received", 3), ("other", "drop_no_opcode", 1)]);
+        assert_eq!(counters.get(Opcode(502), Event::Received), 3);
+        assert_eq!(counters.total(Event::Received), 4);
+    }
+}

@@ -1,0 +1,35 @@
+//! Packets that the pipeline hands up, answered: requests for next hops, buffering, bindings, errors, resets.
+//!
+//! A logical action that OpenFlow cannot express becomes a `controller` action whose userdata starts with an opcode
+//! ([`kiln_abi::opcodes`]). The packet comes up with the pipeline's state, and [`Responder`] answers it:
+//!
+//! ```text
+//!               .--- packet_in ---> opcode? -> admitted? -> read -> answer/ARP, ND_NS, ICMP, ...
+//!   switch -----|                                                     |          |
+//!               '<-- poll_output <--- made packets ------------------'          | packet and next hop
+//!                        ^                                                      v
+//!                        '---- paused packets, resumed <---- binding_known   unresolved
+//!                                                                 ^
+//!   southbound database <---- take_writes <---- learned <--- answer/PUT_ARP, PUT_ND, PUT_FDB
+//! ```
+//!
+//! It knows no sockets, clock or randomness: time comes in with every call, messages and writes are taken out, and
+//! [`Responder::deadline`] says when to come back. Every queue has a named bound, every packet that is dropped has a named
+//! reason and a counter ([`Counters`]).
+#![forbid(unsafe_code)]
+
+mod answer;
+mod counters;
+mod learned;
+mod metadata;
+mod nested;
+mod punt;
+mod responder;
+mod unresolved;
+
+pub use counters::{Counters, DropReason, Event};
+pub use learned::MAX_PENDING;
+pub use responder::{Config, Load, MAX_OUTPUT, Neighbors, Responder, Write};
+pub use unresolved::{
+    MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_WAIT, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL,
+};

@@ -1,0 +1,79 @@
+//! The pipeline's state that came up with a packet, and how it goes back down with an answer.
+
+use kiln_abi::registers::reg;
+use kiln_openflow::{Action, Field, Match};
+use kiln_types::{DatapathKey, PortKey};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// How many registers OVN uses.
+const N_REGS: usize = 16;
+
+/// Registers and metadata of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Metadata {
+    regs: [u32; N_REGS],
+    /// Bit n: register n was said. Switches leave those out that are zero.
+    said: u16,
+    /// The field `metadata`.
+    datapath: u64,
+}
+
+impl Metadata {
+    pub(crate) fn from_match(fields: &Match) -> Self {
+        let mut out = Metadata::default();
+        for v in fields {
+            if let Some(pair) = v.field.as_xreg().map(usize::from).filter(|n| 2 * n < N_REGS) {
+                for (n, shift) in [(2 * pair, 32), (2 * pair + 1, 0)] {
+                    if (v.mask >> shift) as u32 != 0 {
+                        out.regs[n] = (v.value >> shift) as u32;
+                        out.said |= 1 << n;
+                    }
+                }
+            } else if v.field == Field::METADATA {
+                out.datapath = v.value as u64;
+            }
+        }
+        out
+    }
+
+    /// The logical datapath; `None` if there is none.
+    pub(crate) fn datapath(&self) -> Option<DatapathKey> {
+        u32::try_from(self.datapath).ok().filter(|key| *key != 0).map(DatapathKey)
+    }
+
+    /// The logical input port; `None` if there is none.
+    pub(crate) fn inport(&self) -> Option<PortKey> {
+        self.port(reg::INPORT)
+    }
+
+    /// The logical output port; `None` if there is none.
+    pub(crate) fn outport(&self) -> Option<PortKey> {
+        self.port(reg::OUTPORT)
+    }
+
+    fn port(&self, register: u8) -> Option<PortKey> {
+        u16::try_from(self.regs[usize::from(register)]).ok().filter(|key| *key != 0).map(PortKey)
+    }
+
+    /// reg0, where the actions on IPv4 neighbours take their address.
+    pub(crate) fn reg0(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.regs[0])
+    }
+
+    /// xxreg0, where the actions on IPv6 neighbours take theirs.
+    pub(crate) fn xxreg0(&self) -> Ipv6Addr {
+        let bits = self.regs[..4].iter().fold(0, |bits, reg| bits << 32 | u128::from(*reg));
+        Ipv6Addr::from_bits(bits)
+    }
+
+    /// The actions that bring a packet from the controller into the same state.
+    pub(crate) fn restore(&self) -> Vec<Action> {
+        let said = (0..N_REGS as u8).filter(|n| self.said & 1 << n != 0);
+        let mut actions: Vec<Action> =
+            said.map(|n| Action::set_field(Field::reg(n), self.regs[usize::from(n)])).collect();
+        if self.datapath != 0 {
+            actions.push(Action::set_field(Field::METADATA, self.datapath));
+        }
+        actions
+    }
+}

@@ -1,0 +1,337 @@
+//! The responder: what comes up is dispatched by opcode, what goes out waits to be taken.
+
+use crate::answer::{self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, tcp_reset};
+use crate::learned::Learned;
+use crate::punt::{self, Punt};
+use crate::unresolved::{TooManyNextHops, Unresolved};
+use crate::{Counters, DropReason, Event, NextHop};
+use kiln_abi::opcodes::Opcode;
+use kiln_openflow::Actions;
+use kiln_openflow::msg::{Message, PacketIn, PacketOut};
+use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Most messages to the switch that wait to be taken.
+pub const MAX_OUTPUT: usize = 4096;
+
+/// What the operator can tune.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The longest time that a binding waits which other chassis learn from the same flooded packet: each waits for a
+    /// random part of it, so that mostly one of them writes. Zero for none.
+    pub race_delay_max: Duration,
+    /// The shortest time between two batches of writes.
+    pub write_interval: Duration,
+}
+
+impl Default for Config {
+    /// 50 ms each: stock's delay, and 20 transactions a second.
+    fn default() -> Self {
+        Config { race_delay_max: Duration::from_millis(50), write_interval: Duration::from_millis(50) }
+    }
+}
+
+/// Something that was learned, for the southbound database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Write {
+    /// Table MAC_Binding: the neighbour is at this Ethernet address.
+    MacBinding(NextHop, EthAddr),
+    /// Table FDB: the Ethernet address is behind this port of the switch.
+    Fdb(DatapathKey, EthAddr, PortKey),
+}
+
+/// What is known of neighbours when a packet asks for one: the controller's replica of MAC_Binding.
+///
+/// A packet can come up just before the flow that its next hop's binding became; it would wait for an answer that
+/// nobody gives any more.
+pub trait Neighbors {
+    /// The Ethernet address of a next hop. The port may be a `chassisredirect` port, whose bindings are those of the
+    /// router port that it stands for.
+    fn mac(&self, next_hop: &NextHop) -> Option<EthAddr>;
+}
+
+impl<F: Fn(&NextHop) -> Option<EthAddr>> Neighbors for F {
+    fn mac(&self, next_hop: &NextHop) -> Option<EthAddr> {
+        self(next_hop)
+    }
+}
+
+/// Answers the packets that the pipeline hands up. Knows no sockets and no clock.
+#[derive(Debug)]
+pub struct Responder {
+    config: Config,
+    rng: Rng,
+    unresolved: Unresolved<(Opcode, Box<PacketIn>)>,
+    bindings: Learned<NextHop, EthAddr>,
+    fdb: Learned<(DatapathKey, EthAddr), PortKey>,
+    next_write: Instant,
+    output: VecDeque<Message>,
+    counters: Counters,
+}
+
+impl Responder {
+    /// A responder that has seen nothing yet. `rng` spreads the times at which chassis write what all of them heard.
+    pub fn new(config: Config, rng: Rng) -> Self {
+        Responder {
+            config,
+            rng,
+            unresolved: Unresolved::new(),
+            bindings: Learned::new(),
+            fdb: Learned::new(),
+            next_write: Instant::ZERO,
+            output: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes new tunables; what is already delayed stays so.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Serves a packet from the switch.
+    pub fn packet_in(&mut self, now: Instant, packet_in: Box<PacketIn>, neighbors: &impl Neighbors) {
+        let opcode = punt::opcode(&packet_in);
+        self.counters.count(opcode.ok(), Event::Received);
+        let served = opcode.and_then(|opcode| {
+            self.admit()?;
+            self.serve(now, opcode, packet_in, neighbors)
+        });
+        if let Err(reason) = served {
+            self.counters.count(opcode.ok(), Event::Dropped(reason));
+        }
+    }
+
+    /// Whether a packet may cost any work at all. It comes before all work, and whatever limits packets belongs here.
+    fn admit(&self) -> Result<(), DropReason> {
+        if self.output.len() < MAX_OUTPUT { Ok(()) } else { Err(DropReason::OutputFull) }
+    }
+
+    fn serve(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        packet_in: Box<PacketIn>,
+        neighbors: &impl Neighbors,
+    ) -> Result<(), DropReason> {
+        let punt = Punt::read(&packet_in);
+        match opcode {
+            Opcode::ARP => {
+                let hop = answer::arp::next_hop(&punt)?;
+                let request = self.request(now, &hop, &punt, answer::arp::request)?;
+                return self.hold(now, opcode, packet_in, hop, request, neighbors);
+            }
+            Opcode::ND_NS => {
+                let hop = answer::nd_ns::next_hop(&punt)?;
+                let request = self.request(now, &hop, &punt, answer::nd_ns::request)?;
+                return self.hold(now, opcode, packet_in, hop, request, neighbors);
+            }
+            Opcode::PUT_ARP => {
+                let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.reg0().into())?;
+                self.learn_binding(now, neighbor)?;
+            }
+            Opcode::PUT_ND => {
+                let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.xxreg0().into())?;
+                self.learn_binding(now, neighbor)?;
+            }
+            Opcode::PUT_FDB => {
+                let (datapath, mac, port) = put_fdb::entry(&punt)?;
+                self.fdb.offer(now, (datapath, mac), port).map_err(|_| DropReason::LearnedFull)?;
+            }
+            Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
+                let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
+                self.send(opcode, punt.nested()?, packet);
+            }
+            Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
+                let by_protocol = opcode == Opcode::ICMP;
+                let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
+                let actions = punt.nested()?;
+                let packet = icmp_error::about(&punt, &actions, code)?.to_vec();
+                self.send(opcode, actions, packet);
+            }
+            Opcode::TCP_RESET => {
+                let packet = tcp_reset::answering(&punt)?.to_vec();
+                self.send(opcode, punt.nested()?, packet);
+            }
+            Opcode::REJECT => {
+                let actions = punt.nested()?;
+                let packet = reject::refusal(&punt, &actions)?;
+                self.send(opcode, actions, packet);
+            }
+            _ if opcode.action().is_some() => return Err(DropReason::NotServed),
+            _ => return Err(DropReason::UnknownOpcode),
+        }
+        if matches!(opcode, Opcode::PUT_ARP | Opcode::PUT_ND | Opcode::PUT_FDB) {
+            self.counters.count(Some(opcode), Event::Learned);
+        }
+        Ok(())
+    }
+
+    /// Makes a request for `hop`, if it is time for one.
+    fn request(
+        &self,
+        now: Instant,
+        hop: &NextHop,
+        punt: &Punt<'_>,
+        make: impl Fn(&Punt<'_>) -> Vec<u8>,
+    ) -> Result<Option<(Actions, Vec<u8>)>, DropReason> {
+        if self.unresolved.asks(now, hop) { Ok(Some((punt.nested()?, make(punt)))) } else { Ok(None) }
+    }
+
+    /// Keeps a packet until its next hop is known, and sends the request for it.
+    fn hold(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        packet_in: Box<PacketIn>,
+        hop: NextHop,
+        request: Option<(Actions, Vec<u8>)>,
+        neighbors: &impl Neighbors,
+    ) -> Result<(), DropReason> {
+        if packet_in.continuation.is_none() {
+            return Err(DropReason::NotPaused);
+        }
+        if let Some(mac) = neighbors.mac(&hop) {
+            self.resume(opcode, packet_in, mac);
+            return Ok(());
+        }
+        let len = packet_in.packet.len();
+        let held = self.unresolved.hold(now, hop, len, (opcode, packet_in));
+        let held = held.map_err(|TooManyNextHops| DropReason::NextHopsFull)?;
+        let kept = if held.kept { Event::Held } else { Event::Dropped(DropReason::WaitingFull) };
+        self.counters.count(Some(opcode), kept);
+        if held.pushed_out {
+            self.counters.count(Some(opcode), Event::Dropped(DropReason::PushedOut));
+        }
+        match request {
+            Some((actions, packet)) => self.send(opcode, actions, packet),
+            None => self.counters.count(Some(opcode), Event::Paced),
+        }
+        Ok(())
+    }
+
+    fn learn_binding(&mut self, now: Instant, neighbor: put_mac_binding::Neighbor) -> Result<(), DropReason> {
+        let delay_max_ms = self.config.race_delay_max.as_millis() as u64;
+        let race = neighbor.flooded && delay_max_ms > 0;
+        let delay_ms = if race { self.rng.u64(1..=delay_max_ms) } else { 0 };
+        let due = now + Duration::from_millis(delay_ms);
+        self.bindings.offer(due, neighbor.hop, neighbor.mac).map_err(|_| DropReason::LearnedFull)
+    }
+
+    /// Sends a packet that was made, with actions that the switch runs on it.
+    fn send(&mut self, opcode: Opcode, actions: Actions, packet: Vec<u8>) {
+        self.counters.count(Some(opcode), Event::Answered);
+        let packet_out = PacketOut::new(OfPort::CONTROLLER, actions, packet.into());
+        self.output.push_back(Message::PacketOut(Box::new(packet_out)));
+    }
+
+    /// Sends a packet on through the rest of its pipeline, to `mac`.
+    fn resume(&mut self, opcode: Opcode, mut packet_in: Box<PacketIn>, mac: EthAddr) {
+        if self.output.len() >= MAX_OUTPUT {
+            self.counters.count(Some(opcode), Event::Dropped(DropReason::OutputFull));
+            return;
+        }
+        if let Some(eth_dst) = packet_in.packet.first_chunk_mut() {
+            *eth_dst = mac.0;
+        }
+        self.counters.count(Some(opcode), Event::Resumed);
+        *packet_in = std::mem::take(&mut *packet_in).into_resume();
+        self.output.push_back(Message::Resume(packet_in));
+    }
+
+    /// A binding is known: the packets that wait for it go on, in the order in which they came.
+    ///
+    /// To be told of every row of MAC_Binding that comes or changes, and of none that goes.
+    pub fn binding_known(&mut self, next_hop: &NextHop, mac: EthAddr) {
+        for (opcode, packet_in) in self.unresolved.resolve(next_hop) {
+            self.resume(opcode, packet_in, mac);
+        }
+    }
+
+    /// Drops the packets that wait for next hops that `gone` names, such as those on ports that went away.
+    pub fn forget(&mut self, gone: impl Fn(&NextHop) -> bool) {
+        let counters = &mut self.counters;
+        self.unresolved
+            .forget(gone, |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::PortGone)));
+    }
+
+    /// The switch refused to resume a packet, because it had restarted or forgotten it (Nicira error 35).
+    pub fn resume_refused(&mut self) {
+        self.counters.count(None, Event::Dropped(DropReason::Stale));
+    }
+
+    /// The next message to the switch.
+    pub fn poll_output(&mut self) -> Option<Message> {
+        self.output.pop_front()
+    }
+
+    /// What is to be written to the southbound database by now; to be called when a transaction can be made.
+    ///
+    /// A binding that is handed over is known from then on: the packets that wait for it go on.
+    pub fn take_writes(&mut self, now: Instant) -> Vec<Write> {
+        if now < self.next_write {
+            return Vec::new();
+        }
+        let bindings = self.bindings.take_due(now).map(|(hop, mac)| Write::MacBinding(hop, mac));
+        let fdb = self.fdb.take_due(now).map(|((datapath, mac), port)| Write::Fdb(datapath, mac, port));
+        let writes: Vec<Write> = bindings.chain(fdb).collect();
+        if !writes.is_empty() {
+            self.next_write = now + self.config.write_interval;
+        }
+        for write in &writes {
+            if let Write::MacBinding(hop, mac) = write {
+                self.binding_known(hop, *mac);
+            }
+        }
+        writes
+    }
+
+    /// Lets time pass: packets that waited too long go.
+    pub fn tick(&mut self, now: Instant) {
+        let counters = &mut self.counters;
+        self.unresolved
+            .expire(now, |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved)));
+    }
+
+    /// When [`Responder::tick`] or [`Responder::take_writes`] next have something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        let learned = [self.bindings.deadline(), self.fdb.deadline()].into_iter().flatten().min();
+        let write = learned.map(|due| due.max(self.next_write));
+        [write, self.unresolved.deadline()].into_iter().flatten().min()
+    }
+
+    /// What was done and what was dropped.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How full the queues are.
+    pub fn load(&self) -> Load {
+        Load {
+            next_hops: self.unresolved.next_hops(),
+            waiting_packets: self.unresolved.packets(),
+            waiting_bytes: self.unresolved.bytes(),
+            pending_bindings: self.bindings.len(),
+            pending_fdb: self.fdb.len(),
+            output: self.output.len(),
+        }
+    }
+}
+
+/// How full the queues are, each beside its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Next hops that packets wait for: at most [`MAX_NEXT_HOPS`](crate::MAX_NEXT_HOPS).
+    pub next_hops: usize,
+    /// Packets that wait: at most [`MAX_PACKETS_PER_NEXT_HOP`](crate::MAX_PACKETS_PER_NEXT_HOP) for each.
+    pub waiting_packets: usize,
+    /// Their bytes: at most [`MAX_WAITING_BYTES`](crate::MAX_WAITING_BYTES).
+    pub waiting_bytes: usize,
+    /// Bindings that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
+    pub pending_bindings: usize,
+    /// Forwarding database entries that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
+    pub pending_fdb: usize,
+    /// Messages that wait to be taken: at most [`MAX_OUTPUT`].
+    pub output: usize,
+}
