@@ -3,50 +3,16 @@
 //! A key stays with its owner for as long as the owner is there, across restarts: it is read back from the southbound
 //! rows. Keys are given out in turn, so that one that has just come free is the last to be used again.
 
+mod space;
+
 use crate::flow::{DatapathIndex, uuid_from_hash};
 use crate::tables::{Ctx, Datapath, Db, PortGrant};
 use kiln_abi::{keys, stages};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
-use kiln_types::{HashMap, HashSet, Uuid};
+use kiln_types::{HashMap, Uuid};
+use space::{Ask, Space};
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
-
-/// Numbers in use within one range.
-#[derive(Debug)]
-struct Numbers {
-    taken: HashSet<u32>,
-    last: u32,
-}
-
-impl Numbers {
-    fn new() -> Self {
-        Numbers { taken: HashSet::default(), last: 0 }
-    }
-
-    /// Takes `number` if it is free.
-    fn take(&mut self, number: u32) -> bool {
-        let free = self.taken.insert(number);
-        if free {
-            self.last = self.last.max(number);
-        }
-        free
-    }
-
-    /// Takes the next free number of `range` after the last one given out.
-    fn next(&mut self, range: &RangeInclusive<u32>) -> Option<u32> {
-        let (first, end) = (*range.start(), *range.end());
-        let start = if self.last < first || self.last >= end { first } else { self.last + 1 };
-        let number = (start..=end).chain(first..start).find(|number| !self.taken.contains(number))?;
-        self.taken.insert(number);
-        self.last = number;
-        Some(number)
-    }
-
-    fn free(&mut self, number: u32) {
-        self.taken.remove(&number);
-    }
-}
 
 /// A datapath that wants a tunnel key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,30 +24,16 @@ pub(crate) struct DatapathRequest {
 }
 
 /// The keys of datapaths.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct DatapathKeys {
     requests: HashMap<Uuid, DatapathRequest>,
     dirty: BTreeSet<Uuid>,
-    keys: Numbers,
-    indexes: Numbers,
-    row_of_index: HashMap<u32, Uuid>,
+    keys: Space<Uuid>,
+    /// Datapath_Binding rows by index.
+    rows: Vec<Option<Uuid>>,
+    free: Vec<u32>,
     /// Indexes whose datapath is gone, but which flows may still stand with.
     retired: Vec<u32>,
-    range: RangeInclusive<u32>,
-}
-
-impl Default for DatapathKeys {
-    fn default() -> Self {
-        DatapathKeys {
-            requests: HashMap::default(),
-            dirty: BTreeSet::new(),
-            keys: Numbers::new(),
-            indexes: Numbers::new(),
-            row_of_index: HashMap::default(),
-            retired: Vec::new(),
-            range: keys::DATAPATH_LOCAL,
-        }
-    }
 }
 
 impl Target for DatapathKeys {
@@ -107,19 +59,28 @@ impl Target for DatapathKeys {
 impl DatapathKeys {
     /// The Datapath_Binding row of an index.
     pub(crate) fn row_of(&self, index: DatapathIndex) -> Uuid {
-        self.row_of_index[&index.0]
+        self.rows[index.0 as usize].expect("an index that is used has a row")
     }
 
-    /// The index of a Datapath_Binding row.
+    /// The index of each Datapath_Binding row.
     pub(crate) fn index_of_row(&self) -> HashMap<Uuid, DatapathIndex> {
-        self.row_of_index.iter().map(|(index, row)| (*row, DatapathIndex(*index))).collect()
+        (0..).zip(&self.rows).filter_map(|(index, row)| Some(((*row)?, DatapathIndex(index)))).collect()
+    }
+
+    fn new_index(&mut self, row: Uuid) -> DatapathIndex {
+        let index = self.free.pop().unwrap_or(self.rows.len() as u32);
+        if index as usize == self.rows.len() {
+            self.rows.push(None);
+        }
+        self.rows[index as usize] = Some(row);
+        DatapathIndex(index)
     }
 
     /// The database holds what is wanted: nothing stands with datapaths that are gone.
     pub(crate) fn release(&mut self) {
         for index in self.retired.drain(..) {
-            self.indexes.free(index);
-            self.row_of_index.remove(&index);
+            self.rows[index as usize] = None;
+            self.free.push(index);
         }
     }
 }
@@ -161,60 +122,37 @@ fn requested<T: std::str::FromStr>(
 /// Gives out datapath keys.
 pub(crate) fn grant_datapaths(db: &mut Db) {
     let Db { datapath_keys: state, datapaths, datapath_rows, sb, .. } = db;
-    let mut newcomers = Vec::new();
+    let (mut gone, mut asks) = (Vec::new(), Vec::new());
     for nb in std::mem::take(&mut state.dirty) {
-        let request = state.requests.get(&nb);
-        let granted = datapaths.peek(&nb).copied();
-        match (request, granted) {
+        let Some(request) = state.requests.get(&nb) else {
+            if let Some(old) = datapaths.delete(&nb) {
+                state.retired.push(old.index.0);
+            }
+            gone.push(nb);
+            continue;
+        };
+        let row = datapath_rows.peek(&nb).first().and_then(|row| sb.datapath_binding.peek(row));
+        asks.push((nb, Ask { wish: request.key, standing: row.map(|row| row.tunnel_key as u32) }));
+    }
+    if gone.is_empty() && asks.is_empty() {
+        return;
+    }
+    let wishable = |key: u32| keys::DATAPATH_LOCAL.contains(&key) || keys::DATAPATH_GLOBAL.contains(&key);
+    for (nb, key) in state.keys.settle(&gone, &asks, &keys::DATAPATH_LOCAL, &wishable) {
+        let old = datapaths.peek(&nb).copied();
+        match (key, old) {
+            (Some(key), Some(old)) => datapaths.put(nb, Datapath { key, ..old }),
+            (Some(key), None) => {
+                let row = datapath_rows.peek(&nb).first().copied().unwrap_or(nb);
+                let index = state.new_index(row);
+                datapaths.put(nb, Datapath { index, row, key, kind: state.requests[&nb].kind });
+            }
             (None, Some(old)) => {
-                state.keys.free(old.key);
                 state.retired.push(old.index.0);
                 datapaths.delete(&nb);
             }
-            (Some(request), granted) => {
-                let moves = granted.is_none_or(|old| request.key.is_some_and(|key| key != old.key));
-                if moves {
-                    newcomers.push(request.clone());
-                }
-            }
             (None, None) => {}
         }
-    }
-    // What is asked for by number comes first, then what stands in the database, then the rest.
-    let standing = |nb: &Uuid| {
-        datapath_rows.peek(nb).first().and_then(|row| Some((*row, sb.datapath_binding.peek(row)?)))
-    };
-    newcomers.sort_by_key(|request| (request.key.is_none(), standing(&request.nb).is_none(), request.nb));
-    for request in newcomers {
-        let nb = request.nb;
-        let old = datapaths.peek(&nb).copied();
-        let known = standing(&nb);
-        let wished = request.key.into_iter().chain(known.map(|(_, row)| row.tunnel_key as u32));
-        let range = state.range.clone();
-        let wish = wished
-            .filter(|key| range.contains(key) || keys::DATAPATH_GLOBAL.contains(key))
-            .find(|key| state.keys.take(*key));
-        let key = match (wish, old) {
-            (Some(key), Some(old)) => {
-                state.keys.free(old.key);
-                key
-            }
-            (Some(key), None) => key,
-            (None, Some(_)) => continue,
-            (None, None) => match state.keys.next(&range) {
-                Some(key) => key,
-                None => continue,
-            },
-        };
-        let row = known.map_or(nb, |(row, _)| row);
-        let index = match old {
-            Some(old) => old.index,
-            None => DatapathIndex(
-                state.indexes.next(&(0..=u32::MAX - 1)).expect("more indexes than datapath keys"),
-            ),
-        };
-        state.row_of_index.insert(index.0, row);
-        datapaths.put(nb, Datapath { index, row, key, kind: request.kind });
     }
 }
 
@@ -232,9 +170,10 @@ pub(crate) struct PortRequest {
 #[derive(Debug, Default)]
 pub(crate) struct PortKeys {
     requests: HashMap<Uuid, PortRequest>,
-    granted: HashMap<Uuid, (Uuid, Text, u16)>,
+    /// The datapath and name for which a key was given.
+    granted: HashMap<Uuid, (Uuid, Text)>,
     dirty: BTreeSet<Uuid>,
-    keys: HashMap<Uuid, Numbers>,
+    keys: HashMap<Uuid, Space<Uuid>>,
 }
 
 impl Target for PortKeys {
@@ -285,54 +224,58 @@ pub(crate) fn request_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Port
     out.push(PortRequest { nb: *port, datapath, name: row.name().clone(), key });
 }
 
+/// What has changed on one datapath: ports that are gone, and those that ask.
+#[derive(Debug, Default)]
+struct Changes {
+    gone: Vec<Uuid>,
+    asks: Vec<(Uuid, Ask)>,
+}
+
 /// Gives out port keys.
 pub(crate) fn grant_ports(db: &mut Db) {
     let Db { port_keys: state, port_grants, port_rows, datapaths, sb, .. } = db;
     let range = u32::from(*keys::PORT.start())..=u32::from(*keys::PORT.end());
-    let mut newcomers = Vec::new();
+    let mut changes: std::collections::BTreeMap<Uuid, Changes> = std::collections::BTreeMap::new();
     for nb in std::mem::take(&mut state.dirty) {
         let request = state.requests.get(&nb);
-        let unchanged = match (request, state.granted.get(&nb)) {
-            (Some(request), Some((datapath, name, key))) => {
-                request.datapath == *datapath
-                    && request.name == *name
-                    && request.key.is_none_or(|wish| wish == *key)
-            }
-            _ => false,
+        // A port of another name or on another datapath is another port.
+        let same = |granted: &(Uuid, Text)| {
+            request.is_some_and(|request| request.datapath == granted.0 && request.name == granted.1)
         };
-        if unchanged {
-            continue;
-        }
-        if let Some((datapath, _, key)) = state.granted.remove(&nb) {
-            let empty = state.keys.get_mut(&datapath).is_some_and(|numbers| {
-                numbers.free(u32::from(key));
-                numbers.taken.is_empty()
-            });
-            if empty && datapaths.peek(&datapath).is_none() {
-                state.keys.remove(&datapath);
-            }
+        if state.granted.get(&nb).is_some_and(|granted| !same(granted))
+            && let Some((datapath, _)) = state.granted.remove(&nb)
+        {
             port_grants.delete(&nb);
+            changes.entry(datapath).or_default().gone.push(nb);
         }
-        newcomers.extend(request.cloned());
+        let Some(request) = request else { continue };
+        let standing = port_rows.peek(&request.name).first().and_then(|row| {
+            let binding = sb.port_binding.peek(row)?;
+            (binding.datapath == datapaths.peek(&request.datapath)?.row).then_some(binding.tunnel_key as u32)
+        });
+        let ask = Ask { wish: request.key.map(u32::from), standing };
+        changes.entry(request.datapath).or_default().asks.push((nb, ask));
     }
-    let standing = |request: &PortRequest| {
-        let row = port_rows.peek(&request.name).first()?;
-        let binding = sb.port_binding.peek(row)?;
-        let datapath = datapaths.peek(&request.datapath)?;
-        Some((*row, (binding.datapath == datapath.row).then_some(binding.tunnel_key as u32)))
-    };
-    newcomers.sort_by_cached_key(|request| {
-        (request.key.is_none(), standing(request).is_none(), request.name.clone())
-    });
-    for request in newcomers {
-        let numbers = state.keys.entry(request.datapath).or_insert_with(Numbers::new);
-        let known = standing(&request);
-        let wished = request.key.map(u32::from).into_iter().chain(known.and_then(|(_, key)| key));
-        let wish = wished.filter(|key| range.contains(key)).find(|key| numbers.take(*key));
-        let Some(key) = wish.or_else(|| numbers.next(&range)) else { continue };
-        let row = known.map_or_else(|| port_row(request.nb, &request.name), |(row, _)| row);
-        state.granted.insert(request.nb, (request.datapath, request.name, key as u16));
-        port_grants.put(request.nb, PortGrant { row, key: key as u16 });
+    for (datapath, Changes { gone, asks }) in changes {
+        let space = state.keys.entry(datapath).or_default();
+        // One that is gone and asks again here must first give back what it had.
+        let mut granted = space.settle(&gone, &[], &range, &|key| range.contains(&key));
+        granted.extend(space.settle(&[], &asks, &range, &|key| range.contains(&key)));
+        if space.is_empty() && datapaths.peek(&datapath).is_none() {
+            state.keys.remove(&datapath);
+        }
+        for (nb, key) in granted {
+            let Some(key) = key else {
+                state.granted.remove(&nb);
+                port_grants.delete(&nb);
+                continue;
+            };
+            let request = &state.requests[&nb];
+            let known = port_rows.peek(&request.name).first().copied();
+            let row = known.unwrap_or_else(|| port_row(nb, &request.name));
+            state.granted.insert(nb, (datapath, request.name.clone()));
+            port_grants.put(nb, PortGrant { row, key: key as u16 });
+        }
     }
 }
 
@@ -342,20 +285,4 @@ fn port_row(nb: Uuid, name: &str) -> Uuid {
     hash.update(nb.as_bytes());
     hash.update(name.as_bytes());
     uuid_from_hash(hash.digest128())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_freed_number_is_the_last_to_be_used_again() {
-        let mut numbers = Numbers::new();
-        let range = 1..=3;
-        assert_eq!((numbers.next(&range), numbers.next(&range)), (Some(1), Some(2)));
-        numbers.free(1);
-        assert_eq!((numbers.next(&range), numbers.next(&range)), (Some(3), Some(1)));
-        assert_eq!(numbers.next(&range), None);
-        assert!(!numbers.take(2));
-    }
 }

@@ -24,6 +24,7 @@ const PROGRAM: Program = Program {
     name: "parrot",
     family: Family::Ovn,
     version: "26.03.0\nKiln Library 0.1.0",
+    details: "",
     modules: &["reconnect"],
 };
 

@@ -28,6 +28,8 @@ pub struct Program {
     /// What stands behind the name in the answers to `--version` and `version`; may have several lines, and no newline
     /// at the end.
     pub version: &'static str,
+    /// Further lines of the answer to `--version` alone, such as a schema's version; may be empty.
+    pub details: &'static str,
     /// Modules that its log knows from the start, beside [`crate::vlog::MODULES`].
     pub modules: &'static [&'static str],
 }
@@ -150,7 +152,8 @@ fn set_up_log(
     for spec in &options.verbose {
         logger.apply(spec).map_err(|error| StartError::Verbosity { spec: spec.clone(), error })?;
     }
-    if let Some(method) = &options.syslog_method {
+    let environment = std::env::var("OVS_SYSLOG_METHOD").ok().filter(|method| !method.is_empty());
+    if let Some(method) = options.syslog_method.as_ref().or(environment.as_ref()) {
         logger.set_syslog_method(method.parse()?);
     }
     if let Some(target) = &options.syslog_target {

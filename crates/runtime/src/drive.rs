@@ -31,6 +31,7 @@ use tracing::{info, warn};
 use crate::clock::{Clock, Now};
 use crate::coverage::{self, Coverage};
 use crate::daemon::Daemon;
+use crate::errno::plain;
 use crate::link::{Event, LinkIo};
 use crate::memory::{GrowthWatch, Usage};
 use crate::process;
@@ -181,7 +182,8 @@ impl Daemon {
 
     fn run_on_runtime<E: Engine>(&mut self, engine: E) -> io::Result<u8> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { Loop::new(self, engine)?.run().await })
+        // The loop shares its thread with nobody, and keeps its own measure of what one link may take.
+        runtime.block_on(tokio::task::unconstrained(async { Loop::new(self, engine)?.run().await }))
     }
 }
 
@@ -215,6 +217,8 @@ struct Loop<'d, E> {
 struct Woken {
     input: bool,
     timer: bool,
+    /// There was more than one turn may take.
+    more: bool,
 }
 
 impl<'d, E: Engine> Loop<'d, E> {
@@ -227,8 +231,12 @@ impl<'d, E: Engine> Loop<'d, E> {
         let control = match daemon.control_path() {
             None => None,
             Some(path) => {
-                let failed = |error| {
-                    let what = format!("{}: could not initialize control socket ({error})", path.display());
+                let failed = |error: io::Error| {
+                    let what = format!(
+                        "{}: could not initialize control socket ({})",
+                        path.display(),
+                        plain(&error)
+                    );
                     io::Error::other(what)
                 };
                 Some(Server::bind(&path, registry).map_err(failed)?)
@@ -270,7 +278,7 @@ impl<'d, E: Engine> Loop<'d, E> {
     }
 
     async fn run(mut self) -> io::Result<u8> {
-        let mut woken = Woken { input: true, timer: false };
+        let mut woken = Woken { input: true, ..Woken::default() };
         loop {
             coverage::LOOP_WAKEUPS.inc();
             self.turn(woken);
@@ -281,6 +289,10 @@ impl<'d, E: Engine> Loop<'d, E> {
             self.daemon.ready();
             self.judge();
             self.set_timer();
+            if woken.more {
+                // The kernel is asked about the other sockets and the time only when the loop would wait.
+                tokio::task::yield_now().await;
+            }
             woken = poll_fn(|cx| self.poll_inputs(cx)).await;
         }
     }
@@ -394,6 +406,7 @@ impl<'d, E: Engine> Loop<'d, E> {
             self.take_call(call, &mut woken);
             room = true;
             if self.awake.0.elapsed() >= LONG_TURN {
+                woken.more = true;
                 break;
             }
         }
@@ -443,6 +456,7 @@ impl<'d, E: Engine> Loop<'d, E> {
                 Event::Read(len) => {
                     self.engine.handle(now, Input::Bytes { link, bytes: &self.buffer[..len] });
                     budget = budget.saturating_sub(len);
+                    woken.more |= budget == 0;
                 }
                 Event::Down(reason) => self.engine.handle(now, Input::Down { link, reason: &reason }),
                 Event::Room => {

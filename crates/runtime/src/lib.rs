@@ -12,6 +12,7 @@ pub mod coverage;
 pub mod daemon;
 pub mod dirs;
 pub mod drive;
+mod errno;
 mod link;
 pub mod memory;
 pub mod process;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::{info, warn};
 
 use crate::coverage;
+use crate::errno::plain;
 use crate::stream::{Connect, Listener, Stream};
 use crate::tls::Tls;
 
@@ -96,7 +97,7 @@ impl LinkIo {
 
     /// Whether something waits to be sent.
     pub(crate) fn has_output(&self) -> bool {
-        self.stream.is_some() && self.out.bytes > 0
+        self.stream.is_some() && (self.out.bytes > 0 || self.out.unflushed)
     }
 
     /// What happens next. Bytes are read into the beginning of `buffer`, if there is one.
@@ -124,7 +125,7 @@ impl LinkIo {
         if let Poll::Ready(event) = self.poll_making(cx, tls) {
             return Poll::Ready(event);
         }
-        self.poll_stream(cx, buffer).map(|event| event.unwrap_or_else(|error| Event::Down(error.to_string())))
+        self.poll_stream(cx, buffer).map(|event| event.unwrap_or_else(|error| Event::Down(plain(&error))))
     }
 
     fn poll_making(&mut self, cx: &mut Context<'_>, tls: &mut Tls) -> Poll<Event> {
@@ -148,7 +149,7 @@ impl LinkIo {
                     Err(error) if self.listener.is_some() => self.not_accepted(&error),
                     Err(error) => {
                         coverage::STREAM_OPEN_FAILED.inc();
-                        return Poll::Ready(Event::Down(error.to_string()));
+                        return Poll::Ready(Event::Down(plain(&error)));
                     }
                 }
             }
@@ -164,7 +165,7 @@ impl LinkIo {
                     // decision when to try once more, and with one there is no hurry.
                     if self.stream.is_none() {
                         self.listener = None;
-                        return Poll::Ready(Event::Down(error.to_string()));
+                        return Poll::Ready(Event::Down(plain(&error)));
                     }
                     return Poll::Pending;
                 }
@@ -174,7 +175,7 @@ impl LinkIo {
 
     fn not_accepted(&self, error: &io::Error) {
         coverage::STREAM_OPEN_FAILED.inc();
-        warn!(target: "stream", rl = 5, "{}: connection not accepted: {error}", self.remote);
+        warn!(target: "stream", rl = 5, "{}: connection not accepted: {}", self.remote, plain(error));
     }
 
     fn up(&mut self, stream: Stream) -> Event {

@@ -58,7 +58,7 @@ pub enum LogError {
     #[error("Logging to file not configured")]
     NoLogFile,
     /// The log file cannot be opened.
-    #[error("{0}")]
+    #[error("{}", crate::errno::plain(.0))]
     Open(io::Error),
 }
 
@@ -167,7 +167,7 @@ impl Logger {
                 Ok(())
             }
             Err(error) => {
-                let message = format!("failed to open {path} for logging: {error}");
+                let message = format!("failed to open {path} for logging: {}", crate::errno::plain(&error));
                 self.note(&mut state, Level::Warn, &message);
                 Err(LogError::Open(error))
             }

@@ -105,7 +105,10 @@ fn a_failed_start_is_told() {
     let place = Place::new();
     for (args, message) in [
         (&["--unixctl=/nonexistent/x", "--detach"][..], "could not initialize control socket"),
-        (&["--pidfile=/nonexistent/x", "--detach", "--monitor"], "/nonexistent/x.tmp: create failed"),
+        (
+            &["--pidfile=/nonexistent/x", "--detach", "--monitor"],
+            "/nonexistent/x.tmp: create failed (No such file or directory)",
+        ),
         (&["-vfoo:bar"], "parrot: processing \"foo:bar\": no destination, level, or module \"foo\"\n"),
         (&["--user=no-such-user"], "user no-such-user not found, aborting."),
         (&["--syslog-method=foo"], "unsupported syslog method \"foo\""),

@@ -42,12 +42,14 @@ impl Transaction<'_> {
         let mut counts = Counts::default();
         self.count_strong(&mut counts)?;
         self.check_deleted(&counts)?;
-        self.collect_garbage(&mut counts);
-        self.check_max_rows()?;
-        self.remove_dangling(&mut counts)?;
-        while self.collect_garbage(&mut counts) {
-            self.remove_dangling(&mut counts)?;
+        loop {
+            self.collect_garbage(&mut counts);
+            // a weak key or value that goes may take the last strong reference to something with it
+            if !self.remove_dangling(&mut counts)? {
+                break;
+            }
         }
+        self.check_max_rows()?;
         self.check_indexes()?;
         self.forget_unchanged();
         Ok(self.finish(counts))
@@ -129,19 +131,17 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Deletes the rows that nothing refers to any more, and what they alone referred to. Whether there were any.
-    fn collect_garbage(&mut self, counts: &mut Counts) -> bool {
+    /// Deletes the rows that nothing refers to any more, and what they alone referred to.
+    fn collect_garbage(&mut self, counts: &mut Counts) {
         let schema = Arc::clone(self.db.schema());
         let mut suspects: Vec<RowId> = self.before.keys().chain(counts.keys()).copied().collect();
         suspects.retain(|id| !schema.tables()[id.table].is_root());
         suspects.sort_unstable();
-        let mut any = false;
         while let Some(id) = suspects.pop() {
             if self.strong_count(counts, id) > 0 {
                 continue;
             }
             let Some(row) = self.delete(id.table, id.uuid) else { continue };
-            any = true;
             for &column in &self.db.table(id.table).strong_columns {
                 let ty = schema.tables()[id.table].columns()[column].ty();
                 changed_references(ty, RefKind::Strong, Some(row.get(column)), None, |target, change| {
@@ -154,7 +154,6 @@ impl Transaction<'_> {
                 });
             }
         }
-        any
     }
 
     fn check_max_rows(&self) -> Result<(), Error> {
@@ -170,8 +169,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Removes weak references to rows that are not there.
-    fn remove_dangling(&mut self, counts: &mut Counts) -> Result<(), Error> {
+    /// Removes weak references to rows that are not there. Whether there were any.
+    fn remove_dangling(&mut self, counts: &mut Counts) -> Result<bool, Error> {
         let mut dead: HashSet<RowId> = HashSet::default();
         let mut sources: Vec<RowId> = Vec::new();
         for (id, before) in &self.before {
@@ -189,13 +188,14 @@ impl Transaction<'_> {
         }
         sources.sort_unstable();
         sources.dedup();
+        let mut any = false;
         for id in sources {
             for at in 0..self.db.table(id.table).weak_columns.len() {
                 let column = self.db.table(id.table).weak_columns[at];
-                self.remove_dangling_from(id, column, &dead, counts)?;
+                any |= self.remove_dangling_from(id, column, &dead, counts)?;
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn remove_dangling_from(
@@ -204,11 +204,11 @@ impl Transaction<'_> {
         column: usize,
         dead: &HashSet<RowId>,
         counts: &mut Counts,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let schema = Arc::clone(self.db.schema());
         let ty = schema.tables()[id.table].columns()[column].ty();
         // a row that was pulled in only now is what it was
-        let Some(current) = self.current(id) else { return Ok(()) };
+        let Some(current) = self.current(id) else { return Ok(false) };
         let value = current.get(column);
         let before = match self.before.get(&id) {
             Some(before) => before.as_ref().map(|row| row.get(column)),
@@ -233,7 +233,7 @@ impl Transaction<'_> {
             }
         });
         if keep_atoms.len() + keep_pairs.len() == value.len() {
-            return Ok(());
+            return Ok(false);
         }
         let kept = if ty.value().is_some() { Datum::Map(keep_pairs) } else { Datum::Set(keep_atoms.into()) };
         if kept.len() < ty.min() as usize {
@@ -249,7 +249,7 @@ impl Transaction<'_> {
             *counts.entry(target).or_default() += if target == id { 0 } else { change };
         });
         self.modify(id.table, id.uuid, |at| at == column, |row| row.set(column, kept));
-        Ok(())
+        Ok(true)
     }
 
     fn check_indexes(&self) -> Result<(), Error> {

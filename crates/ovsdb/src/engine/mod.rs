@@ -32,4 +32,4 @@ pub(crate) use members::{Members, elements};
 pub(crate) use symbols::random_uuid;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -95,7 +95,9 @@ pub fn parse<T: Parser>(
     program: &Program,
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<T, (String, u8)> {
-    let command = T::command().name(program.name).version(Str::from(program.version)).infer_long_args(true);
+    let version = format!("{}\n{}", program.version, program.details);
+    let version = Str::from(version.trim_end_matches('\n').to_owned());
+    let command = T::command().name(program.name).version(version).infer_long_args(true);
     // An option that is given again takes the place of its earlier self, as with getopt.
     let command = command.args_override_self(true).disable_help_subcommand(true);
     let args = args.into_iter().map(spell_out_verbosity);
@@ -156,6 +158,7 @@ mod tests {
         name: "ovn-northd",
         family: Family::Ovn,
         version: "26.03.0\nKiln Library 0.1.0",
+        details: "SB DB Schema 21.8.0",
         modules: &[],
     };
 
@@ -196,7 +199,7 @@ mod tests {
     fn what_is_printed_instead() {
         assert_eq!(
             read("--version").expect_err("printed"),
-            ("ovn-northd 26.03.0\nKiln Library 0.1.0\n".into(), 0)
+            ("ovn-northd 26.03.0\nKiln Library 0.1.0\nSB DB Schema 21.8.0\n".into(), 0)
         );
         assert_eq!(read("-V").expect_err("printed").1, 0);
         let (help, code) = read("--help").expect_err("printed");

@@ -28,7 +28,7 @@ pub enum PidfileError {
         pid: i32,
     },
     /// The file system says no.
-    #[error("{}: {what} failed ({error})", path.display())]
+    #[error("{}: {what} failed ({})", path.display(), crate::errno::plain(error))]
     Io {
         /// The file.
         path: PathBuf,
@@ -168,10 +168,7 @@ mod tests {
     #[test]
     fn errors_name_the_file_and_the_step() {
         let error = Pidfile::create(Path::new("/nonexistent/x.pid"), false).expect_err("no directory");
-        assert_eq!(
-            error.to_string(),
-            "/nonexistent/x.pid.tmp: create failed (No such file or directory (os error 2))"
-        );
+        assert_eq!(error.to_string(), "/nonexistent/x.pid.tmp: create failed (No such file or directory)");
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("x.pid");
         fs::write(&path, "nonsense").expect("write");

@@ -16,7 +16,7 @@ pub enum UserError {
     #[error("group {0} not found, aborting.")]
     NoGroup(String),
     /// The kernel, or the look-up of names, says no.
-    #[error("failed to become user {user}: {error}")]
+    #[error("failed to become user {user}: {}", crate::errno::plain(error))]
     System {
         /// The argument of `--user`.
         user: String,

@@ -14,7 +14,7 @@ use crate::stream::connect_unix_blocking;
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The target's pidfile is missing or stale.
-    #[error("cannot read pidfile \"{}\" ({error})", path.display())]
+    #[error("cannot read pidfile \"{}\" ({})", path.display(), crate::errno::plain(error))]
     Pidfile {
         /// The pidfile.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum CallError {
         error: io::Error,
     },
     /// Nothing listens, or the connection broke.
-    #[error("cannot communicate with \"{}\" ({error})", path.display())]
+    #[error("cannot communicate with \"{}\" ({})", path.display(), crate::errno::plain(error))]
     Connection {
         /// The socket.
         path: PathBuf,

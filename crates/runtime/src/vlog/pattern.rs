@@ -162,4 +162,16 @@ mod tests {
         check("%99999m", &Record { message: "", ..RECORD }, &" ".repeat(WIDEST_FIELD));
         check("", &RECORD, "");
     }
+
+    proptest::proptest! {
+        /// Patterns come from operators; whatever they write, nothing breaks and the text around escapes stays.
+        #[test]
+        fn any_pattern_gives_a_line(pattern in "[%A-Za-z0-9{}# -]{0,40}|\\PC{0,20}", around in "[^%]{0,5}") {
+            let mut out = String::new();
+            format(&mut out, &format!("{around}%n{pattern}"), &RECORD);
+            let start = around.clone() + "\n";
+            proptest::prop_assert!(out.starts_with(&start));
+            proptest::prop_assert!(out.len() <= around.len() + 1 + (pattern.len() + 1) * 1024);
+        }
+    }
 }

@@ -106,6 +106,8 @@ fn put<T>(slot: &mut Option<T>, value: T, kind: &'static str) -> Result<(), Spec
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Spec, String> {
@@ -153,6 +155,29 @@ mod tests {
             ("northd vlog", "cannot specify multiple modules"),
         ] {
             assert_eq!(parse(text), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Up to one word of each kind, in any order, separation and case, is understood as what the words say.
+        #[test]
+        fn orders_and_separators_do_not_matter(
+            words in proptest::sample::subsequence(vec!["northd", "syslog", "warn", "any"], 0..=4)
+                .prop_shuffle(),
+            separators in proptest::collection::vec("[ ,:]{1,3}", 5),
+            upper in proptest::bool::ANY,
+        ) {
+            let mut text = separators[4].clone();
+            for (word, separator) in words.iter().zip(&separators) {
+                // This test's modules are known in small letters.
+                let upper = upper && *word != "northd";
+                text += &if upper { word.to_uppercase() } else { (*word).to_owned() };
+                text += separator;
+            }
+            let module = words.contains(&"northd").then_some("northd");
+            let destination = words.contains(&"syslog").then_some(Destination::Syslog);
+            let expected = if words.contains(&"warn") { Level::Warn } else { Level::Dbg };
+            proptest::prop_assert_eq!(parse(&text), level(module, destination, expected));
         }
     }
 }

@@ -262,7 +262,7 @@ fn owe(
     old: Option<Arc<Row>>,
     new: Option<Arc<Row>>,
 ) {
-    owed.entry((table, uuid)).or_insert((old, None)).1 = new;
+    owed.entry((table, uuid)).and_modify(|owed| owed.0 = old.clone()).or_insert((old, None)).1 = new;
 }
 
 impl Watch {
