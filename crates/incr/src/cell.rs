@@ -37,6 +37,11 @@ impl Cell {
         Cell(fold(self.0, u64::from(column) + 1))
     }
 
+    /// The whole of the row whose existence this cell is, every column at once.
+    pub(crate) fn whole(self) -> Cell {
+        Cell(fold(self.0, 0))
+    }
+
     /// One map key or set element of the column that this cell is.
     pub(crate) fn element<E: Hash + ?Sized>(self, element: &E) -> Cell {
         Cell(fold(self.0, HASHER.hash_one(element)))

@@ -41,13 +41,9 @@ impl<'a, R> Tracked<'a, R> {
         get(self.row)
     }
 
-    /// Notes that a column is read, for readers that take the row as it is.
-    pub fn note(&self, column: u16) {
-        self.reads.note(self.cell.column(column));
-    }
-
-    /// The row itself: whoever reads it notes which columns.
-    pub fn untracked(&self) -> &'a R {
+    /// The row as it is, for readers of most of its columns: any change of it runs the reader again.
+    pub fn whole(&self) -> &'a R {
+        self.reads.note(self.cell.whole());
         self.row
     }
 
@@ -196,7 +192,12 @@ impl<R: Row> Table<R> {
     pub fn put(&mut self, key: R::Key, row: R) {
         let cell = Cell::row(self.id, &key);
         if let Some(old) = self.rows.get_mut(&key) {
-            old.diff(&row, &mut Changed { row: cell, cells: &mut self.changes.cells });
+            let cells = &mut self.changes.cells;
+            let before = cells.len();
+            old.diff(&row, &mut Changed { row: cell, cells: &mut *cells });
+            if cells.len() > before {
+                cells.push(cell.whole());
+            }
             **old = row;
         } else {
             self.changes.cells.push(cell);

@@ -26,9 +26,8 @@ impl<'a> HostView<'a> {
     fn peers(&self) -> SetView<'a, u8> {
         self.0.set(2, |host| &host.peers)
     }
-    /// The rack, read without a record.
-    fn rack_unrecorded(&self) -> u8 {
-        self.0.untracked().rack
+    fn whole(&self) -> &'a Host {
+        self.0.whole()
     }
 }
 
@@ -69,8 +68,11 @@ fn index(ctx: &Ctx<'_, Db>, host: &u8, out: &mut Vec<(u8, u8)>) {
     out.extend(ctx.row(&ctx.hosts, host).map(|row| (row.rack(), *host)));
 }
 
+/// The same, reading the rack without a record.
 fn index_unrecorded(ctx: &Ctx<'_, Db>, host: &u8, out: &mut Vec<(u8, u8)>) {
-    out.extend(ctx.row(&ctx.hosts, host).map(|row| (row.rack_unrecorded(), *host)));
+    if ctx.row(&ctx.hosts, host).is_some() {
+        out.extend(ctx.hosts.peek(host).map(|row| (row.rack, *host)));
+    }
 }
 
 fn label_one(ctx: &Ctx<'_, Db>, host: &u8, out: &mut Vec<(u8, Option<u8>)>) {
@@ -236,6 +238,31 @@ fn an_equal_result_stops_the_change() {
     // Whether host 1 is a peer of host 0 is one element; the rest of the set is not read by host 0's run.
     engine.db.hosts.put(1, Host { rack: 1, labels: vec![], peers: vec![0] });
     ran(&mut engine, &["mutual 1"]);
+}
+
+#[test]
+fn a_row_read_as_a_whole_runs_its_reader_on_any_change() {
+    fn text(ctx: &Ctx<'_, Db>, host: &u8, out: &mut Vec<(u8, String)>) {
+        out.extend(ctx.row(&ctx.hosts, host).map(|row| (*host, format!("{:?}", row.whole()))));
+    }
+    let mut engine = Engine::new(Db {
+        hosts: Table::new("hosts"),
+        hosts_in: Relation::new("hosts_in"),
+        label_one: Derived::new("label_one"),
+        mutual: Relation::new("mutual"),
+        summary: Derived::new("summary"),
+    });
+    engine.rule("text", |db| &db.hosts, |db| &mut db.summary, text);
+    engine.trace(true);
+    for (host, expected) in [
+        (Host::default(), &["text 0"][..]),
+        (Host { labels: vec![(2, 1)], ..Host::default() }, &["text 0"]),
+        (Host { labels: vec![(2, 1)], ..Host::default() }, &[]),
+        (Host { peers: vec![3], ..Host::default() }, &["text 0"]),
+    ] {
+        engine.db.hosts.put(0, host);
+        ran(&mut engine, expected);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 // The shell may look at its arguments and write to its terminal.
 #![allow(clippy::disallowed_methods)]
 
+mod apply;
 mod northd;
 mod schema;
 mod stats;
@@ -19,6 +20,9 @@ kiln: Open Virtual Network
 usage: kiln COMMAND [OPTION]...
 
   northd       compile OVN_Northbound into OVN_Southbound (also as `ovn-northd`)
+  sandbox      run a network file in namespaces on real switches, and probe it
+  apply        make the northbound database say what a network file says
+  diff         show what `apply` would change
   schema       print a database schema: nb, sb
   version      print the version
 
@@ -35,6 +39,9 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_else(|| OsString::from("--help"));
     match command.to_str() {
         Some("northd" | "ovn-northd") => northd::main(args),
+        Some("apply") => apply::main(apply::Mode::Apply, args),
+        Some("diff") => apply::main(apply::Mode::Diff, args),
+        Some("sandbox") => kiln_sandbox::cli::main(std::iter::once("sandbox".into()).chain(args)),
         Some("schema") => schema::main(args),
         Some("version" | "--version" | "-V") => {
             println!("kiln {}", env!("CARGO_PKG_VERSION"));

@@ -20,6 +20,7 @@ const PROGRAM: Program = Program {
     name: "ovn-northd",
     family: Family::Ovn,
     version: concat!("(Kiln) ", env!("CARGO_PKG_VERSION"), "\nOpen vSwitch Library 4.0.0"),
+    details: "",
     modules: &["northd", "ovsdb_cs"],
 };
 

@@ -160,7 +160,7 @@ impl CubeSet {
             // The largest block that starts here: as aligned as `at` is, and not past `high`.
             let aligned = if at == 0 { u32::from(len) } else { at.trailing_zeros() };
             let left = high - at;
-            let fits = if left == u128::MAX { 128 } else { 127 - (left + 1).leading_zeros() };
+            let fits = if left == u128::MAX { 128 } else { (left + 1).ilog2() };
             let bits = aligned.min(fits).min(u32::from(len)) as u8;
             let block = crate::field::ones(bits);
             cubes.push(Cube { value: at << first, mask: (top & !block) << first });
@@ -178,7 +178,7 @@ fn complement_of_cube(cube: Cube) -> CubeSet {
     let mut cubes = Vec::with_capacity(cube.mask.count_ones() as usize);
     let mut rest = cube.mask;
     while rest != 0 {
-        let bit = 1 << (127 - rest.leading_zeros());
+        let bit = 1 << rest.ilog2();
         rest &= !bit;
         let mask = cube.mask & !rest;
         cubes.push(Cube { value: (cube.value & mask) ^ bit, mask });
@@ -363,9 +363,9 @@ mod tests {
     #[test]
     fn large_sets_of_prefixes_intersect_quickly_and_others_within_a_bound() {
         let hosts = |step: u128| (0..100_000).map(move |i| Cube { value: i * step, mask: 0xffff_ffff });
-        let (a, b) = (CubeSet::from_iter(hosts(2)), CubeSet::from_iter(hosts(3)));
+        let (a, b) = (hosts(2).collect::<CubeSet>(), hosts(3).collect::<CubeSet>());
         assert_eq!(a.intersect(&b, &mut Work::default()).unwrap().len(), 33_334);
-        let odd = CubeSet::from_iter(hosts(1).map(|c| Cube { value: c.value << 64, mask: c.mask << 64 | 1 }));
+        let odd: CubeSet = hosts(1).map(|c| Cube { value: c.value << 64, mask: c.mask << 64 | 1 }).collect();
         assert!(odd.intersect(&a, &mut Work::default()).is_err());
     }
 }

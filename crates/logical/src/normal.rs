@@ -370,7 +370,7 @@ impl fmt::Display for Term<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut first = true;
         let mut or = |f: &mut fmt::Formatter<'_>| {
-            if !std::mem::take(&mut first) { f.write_str(" || ") } else { Ok(()) }
+            if std::mem::take(&mut first) { Ok(()) } else { f.write_str(" || ") }
         };
         for cube in self.choice.cubes().as_slice() {
             or(f)?;
@@ -403,9 +403,9 @@ impl fmt::Display for NormalForm<'_> {
             for (j, term) in terms.iter().enumerate() {
                 f.write_str(if j > 0 { " && " } else { "" })?;
                 if term.choice.len() > 1 && terms.len() > 1 {
-                    write!(f, "({term})")?
+                    write!(f, "({term})")?;
                 } else {
-                    write!(f, "{term}")?
+                    write!(f, "{term}")?;
                 }
             }
             f.write_str(if outer { ")" } else { "" })?;

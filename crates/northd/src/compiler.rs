@@ -154,7 +154,9 @@ impl Compiler {
                         .put("options", &Pairs(&missing));
                 }
                 NbOp::Progress(row) => progress(db, *row, wall_ms, txn),
-                NbOp::Up(port, up) => drop(txn.update("Logical_Switch_Port").row(*port).set("up", up)),
+                NbOp::Up(port, up) => {
+                    txn.update("Logical_Switch_Port").row(*port).set("up", up);
+                }
                 NbOp::DynamicAddresses(port) => {
                     let chosen = db.dynamic_addresses.peek(port).cloned();
                     txn.update("Logical_Switch_Port").row(*port).set("dynamic_addresses", &chosen);

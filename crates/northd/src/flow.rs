@@ -47,6 +47,11 @@ impl Content {
         &self.text[self.split as usize..]
     }
 
+    /// Bytes of match and actions.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     pub(crate) fn uuid(&self) -> Uuid {
         let stage = self.stage;
         flow_uuid(stage.datapath, stage.pipeline, stage.number, self.priority, self.matches(), self.actions())

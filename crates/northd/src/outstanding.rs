@@ -136,7 +136,7 @@ where
     let Some(want) = ctx.value(want, key) else { return true };
     let Some(actual) = ctx.row(actual, key) else { return false };
     let mut same = true;
-    want.changed(Some(actual.columns(columns)), columns, &mut |_, _, _| same = false);
+    want.changed(Some(actual.whole()), columns, &mut |_, _, _| same = false);
     same
 }
 
@@ -196,9 +196,15 @@ pub(crate) fn write(db: &Db, txn: &mut Txn) {
             SbTable::Dhcpv6Options => {
                 one(&db.want_dhcpv6_options, &db.sb.dhcpv6_options, *DHCPV6_OPTIONS, *row, txn);
             }
-            SbTable::MacBinding => drop(txn.delete("MAC_Binding").row(*row)),
-            SbTable::Fdb => drop(txn.delete("FDB").row(*row)),
-            SbTable::IpMulticast => drop(txn.delete("IP_Multicast").row(*row)),
+            SbTable::MacBinding => {
+                txn.delete("MAC_Binding").row(*row);
+            }
+            SbTable::Fdb => {
+                txn.delete("FDB").row(*row);
+            }
+            SbTable::IpMulticast => {
+                txn.delete("IP_Multicast").row(*row);
+            }
         }
     }
 }
@@ -210,7 +216,9 @@ where
 {
     match (want.peek(&row), actual.peek(&row)) {
         (None, None) => {}
-        (None, Some(_)) => drop(txn.delete(R::TABLE).row(row)),
+        (None, Some(_)) => {
+            txn.delete(R::TABLE).row(row);
+        }
         (Some(want), None) => want.insert(row, columns, txn),
         (Some(want), Some(actual)) => drop(update_columns(row, actual, want, columns, txn)),
     }

@@ -31,7 +31,11 @@ const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
             "external_ids",
         ],
     ),
-    ("Logical_Router", None, &["name", "ports", "static_routes", "policies", "enabled", "options", "external_ids"]),
+    (
+        "Logical_Router",
+        None,
+        &["name", "ports", "static_routes", "policies", "enabled", "options", "external_ids"],
+    ),
     (
         "Logical_Router_Port",
         Some(("Logical_Router", "ports")),
@@ -79,9 +83,18 @@ fn maybe(dice: u32, value: String) -> String {
 }
 
 const LRP_NAMES: &[&str] = &["r0", "r1", "r2", "r3", "r4", "r5"];
-const NETWORKS: &[&str] =
-    &["10.0.0.1/24", "10.0.0.2/24", "10.0.1.1/24", "172.16.0.1/30", "172.16.0.2/30", "fd00::1/64", "fd01::1/64", "bad"];
-const NEXTHOPS: &[&str] = &["10.0.0.9", "10.0.1.9", "172.16.0.2", "fd00::9", "fe80::9", "discard", "9.9.9.9", "bad"];
+const NETWORKS: &[&str] = &[
+    "10.0.0.1/24",
+    "10.0.0.2/24",
+    "10.0.1.1/24",
+    "172.16.0.1/30",
+    "172.16.0.2/30",
+    "fd00::1/64",
+    "fd01::1/64",
+    "bad",
+];
+const NEXTHOPS: &[&str] =
+    &["10.0.0.9", "10.0.1.9", "172.16.0.2", "fd00::9", "fe80::9", "discard", "9.9.9.9", "bad"];
 const ADDRESSES: &[&str] = &[
     "0a:00:00:00:00:01 10.0.0.11",
     "0a:00:00:00:00:02 10.0.0.12 fd00::12",
@@ -144,7 +157,9 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
         ("Logical_Switch_Port", "name") => text(&format!("p{}", number % 1000)),
         ("Logical_Router_Port", "name") => text(one(rng, LRP_NAMES)),
         (_, "name") => text(&format!("n{}", number % 10)),
-        (_, "type") => text(one(rng, &["", "", "router", "router", "localnet", "localport", "virtual", "nonsense"])),
+        (_, "type") => {
+            text(one(rng, &["", "", "router", "router", "localnet", "localport", "virtual", "nonsense"]))
+        }
         (_, "options") => map(rng, OPTIONS),
         (_, "other_config") => map(rng, CONFIG),
         (_, "external_ids") => map(rng, IDS),
@@ -153,9 +168,7 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
         (_, "addresses") => set(rng, ADDRESSES),
         (_, "dynamic_addresses") => maybe(number, text("0a:00:00:00:00:05 10.0.0.5")),
         (_, "port_security") => set(rng, &["0a:00:00:00:00:01 10.0.0.11", "0a:00:00:00:00:02", "bad"]),
-        (_, "up" | "enabled") => {
-            maybe(number, rng.bool().to_string())
-        }
+        (_, "up" | "enabled") => maybe(number, rng.bool().to_string()),
         (_, "mac") => text(one(rng, &["0e:00:00:00:00:01", "0e:00:00:00:00:02", "nonsense"])),
         (_, "networks") => {
             let mut networks = set(rng, NETWORKS);
@@ -210,7 +223,9 @@ fn edit(world: &mut World, rng: &mut Rng, changed: &mut BTreeSet<(&'static str, 
         insert(world, rng, table, parent, columns, changed);
     } else if let Some(row) = pick(&rows, rng) {
         let delete = match parent {
-            None => format!(r#"{{"op":"delete","table":"{table}","where":[["_uuid","==",["uuid","{row}"]]]}}"#),
+            None => {
+                format!(r#"{{"op":"delete","table":"{table}","where":[["_uuid","==",["uuid","{row}"]]]}}"#)
+            }
             Some((parent, column)) => {
                 changed.insert((parent_name(parent), parent_column(column)));
                 format!(
@@ -227,7 +242,11 @@ fn parent_name(name: &str) -> &'static str {
 }
 
 fn parent_column(name: &str) -> &'static str {
-    TABLES.iter().flat_map(|(.., columns)| columns.iter()).find(|column| **column == name).expect("and columns")
+    TABLES
+        .iter()
+        .flat_map(|(.., columns)| columns.iter())
+        .find(|column| **column == name)
+        .expect("and columns")
 }
 
 fn insert(
@@ -331,7 +350,11 @@ fn check_fresh(world: &mut World, seed: u64, number: usize) {
     world.start(seed + 1);
     world.run();
     let written = world.take_transactions(0);
-    assert!(written.is_empty(), "seed {seed}, after edit {number}, a fresh northd writes:\n{}", written.join("\n"));
+    assert!(
+        written.is_empty(),
+        "seed {seed}, after edit {number}, a fresh northd writes:\n{}",
+        written.join("\n")
+    );
 }
 
 /// 10,000 edits in all.
@@ -343,7 +366,10 @@ fn a_fresh_northd_has_nothing_to_add() {
     }
     for (table, _, columns) in TABLES {
         for column in *columns {
-            assert!(changed.contains(&(*table, *column)), "the run never changed {table}.{column}, which northd reads");
+            assert!(
+                changed.contains(&(*table, *column)),
+                "the run never changed {table}.{column}, which northd reads"
+            );
         }
     }
 }

@@ -163,7 +163,7 @@ impl Match {
                 && last < Some(field.order())
                 && tlv.has_mask != tlv.value.is_exact()
                 && mask != 0
-                && field.is_canonical_in_match();
+                && field.is_canonical_in_match(mask);
             last = Some(field.order());
         }
         if canonical { Ok(Match { oxm: bytes.into() }) } else { respelled(&mut again, unknown) }
@@ -260,7 +260,7 @@ pub(crate) fn read_tlv(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Opt
     let too_wide = || bad("a value within the field's width", ErrorCode::MATCH_BAD_VALUE);
     let value = read_uint(value).ok_or_else(too_wide)?;
     let all_ones = field.all_ones();
-    if value & !all_ones != 0 {
+    if value & !field.value_bits() != 0 {
         return Err(too_wide());
     }
     let mask = if has_mask { mask_of(mask, all_ones) } else { all_ones };
@@ -381,11 +381,12 @@ impl MatchBuilder {
         }
         let at = self.position(v.field);
         match self.entries.get_mut(at) {
-            Some(e) if e.field.same(v.field) => {
-                e.field = v.field;
+            Some(e) if e.field == v.field => {
                 e.value = e.value & !v.mask | v.value;
                 e.mask |= v.mask;
             }
+            // A tunnel option of another length.
+            Some(e) if e.field.same(v.field) => *e = v,
             _ => self.entries.insert(at, v),
         }
     }
@@ -418,6 +419,7 @@ fn respell(v: FieldValue, mut emit: impl FnMut(FieldValue)) {
             let port = if value >= 0xff00 { value | 0xffff_0000 } else { value };
             emit(FieldValue::exact(Field::IN_PORT_OXM, port));
         }
+        Field::TUN_FLAGS | Field::CT_STATE => emit(FieldValue { mask: mask & field.value_bits(), ..v }),
         Field::NW_TOS => emit(FieldValue::masked(Field::IP_DSCP, value >> 2, mask >> 2)),
         Field::VLAN_TCI => {
             emit(FieldValue::masked(Field::VLAN_VID, value, mask));
@@ -431,9 +433,10 @@ fn respell(v: FieldValue, mut emit: impl FnMut(FieldValue)) {
 }
 
 impl Field {
-    /// Whether a canonical match uses this spelling.
-    fn is_canonical_in_match(self) -> bool {
-        self.as_reg().is_none()
+    /// Whether a canonical match uses this spelling, and this mask where values use less than the field's width.
+    fn is_canonical_in_match(self, mask: u128) -> bool {
+        mask & !self.value_bits() == 0
+            && self.as_reg().is_none()
             && self.as_xxreg().is_none()
             && !matches!(self, Field::IN_PORT | Field::NW_TOS | Field::VLAN_TCI)
     }
@@ -445,8 +448,12 @@ mod older {
 
     /// Registers go out one by one, and before 1.2 every field under its oldest header.
     pub(super) fn put_fields(m: &Match, version: Version, out: &mut Vec<u8>) {
-        let mut tci = FieldValue::masked(Field::VLAN_TCI, 0u8.into(), 0u8.into());
+        let mut tci = FieldValue::masked(Field::VLAN_TCI, 0, 0);
         for v in m {
+            if v.field.order() > Field::VLAN_PCP.order() {
+                put_nonzero(out, version, &tci);
+                tci.mask = 0;
+            }
             if let Some(n) = v.field.as_xreg() {
                 for (reg, shift) in [(2 * n, 32), (2 * n + 1, 0)] {
                     put_nonzero(
@@ -490,7 +497,84 @@ pub(crate) fn header_for(field: Field, version: Version) -> Header {
     match field {
         _ if version < Version::V1_2 => info.oldest,
         // These two became basic fields in 1.5.
-        Field::TCP_FLAGS | Field::ACTSET_OUTPUT if version < Version::V1_5 => info.oldest,
+        Field::TCP_FLAGS if version < Version::V1_5 => {
+            Header { class: Header::EXPERIMENTER, field: 42, experimenter: wire::ONF }
+        }
+        Field::ACTSET_OUTPUT if version < Version::V1_5 => info.oldest,
         _ => info.header,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields as they come over the wire.
+    fn decode(words: &[(u32, &[u8])]) -> wire::Result<Match> {
+        let mut bytes = Vec::new();
+        for (word, payload) in words {
+            bytes.extend_from_slice(&word.to_be_bytes());
+            bytes.extend_from_slice(payload);
+        }
+        Match::decode_fields(&bytes)
+    }
+
+    #[test]
+    fn every_spelling_of_a_field_is_the_same_match() {
+        let reg = |n: u32, value: u8| (n << 9 | 0x0001_0004, [0, 0, 0, value]);
+        let (r0, r1) = (reg(0, 1), reg(1, 2));
+        let expected = Match::builder().exact(Field::xreg(0), 0x1_0000_0002u64).build();
+        assert_eq!(decode(&[(r1.0, &r1.1), (r0.0, &r0.1)]).unwrap(), expected);
+        assert_eq!(decode(&[(0x8001_0008, &[0, 0, 0, 1, 0, 0, 0, 2])]).unwrap(), expected);
+        let xxreg = [0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mask = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(decode(&[(0x0001_df20, &[xxreg, mask].concat())]).unwrap(), expected);
+        // NXM for OXM, the 16-bit port for the 32-bit one, the whole tag for its parts, type of service for its code
+        // point, an all-ones mask for none, a field that is wholly masked out for its absence.
+        for (one, other) in [
+            ((0x0000_0602, &[8, 0][..]), (0x8000_0a02, &[8, 0][..])),
+            ((0x0000_0002, &[0xff, 0xfe]), (0x8000_0004, &[0xff, 0xff, 0xff, 0xfe])),
+            ((0x0000_0904, &[0x10, 5, 0x1f, 0xff]), (0x8000_0c02, &[0x10, 5])),
+            ((0x0000_0a01, &[0x28]), (0x8000_1001, &[10])),
+            ((0x8000_0d04, &[0x10, 5, 0xff, 0xff]), (0x8000_0c02, &[0x10, 5])),
+            ((0x0001_d204, &[0, 0, 0, 1]), (0x0001_d308, &[0, 0, 0, 1, 0, 0, 0, 0xff])),
+        ] {
+            let (one, other) = (decode(&[one]).unwrap(), decode(&[other]).unwrap());
+            assert_eq!(one, other);
+            assert_eq!(one.as_oxm(), other.as_oxm());
+        }
+        assert!(decode(&[(0x8000_0510, &[0; 16])]).unwrap().is_any());
+    }
+
+    #[test]
+    fn malformed_fields_are_refused_by_name() {
+        let cases: [(&[(u32, &[u8])], ErrorCode); 9] = [
+            (&[(0x8000_0a02, &[8])], ErrorCode::MATCH_BAD_LEN),
+            (&[(0x8000_0a03, &[8, 0, 0])], ErrorCode::MATCH_BAD_LEN),
+            (&[(0x7777_0a02, &[8, 0])], ErrorCode::MATCH_BAD_FIELD),
+            (&[(0x8000_0c02, &[0x20, 0])], ErrorCode::MATCH_BAD_VALUE),
+            (&[(0x8000_0d04, &[0, 5, 0, 4])], ErrorCode::MATCH_BAD_WILDCARDS),
+            (&[(0x8000_0b04, &[8, 0, 0xff, 0])], ErrorCode::MATCH_BAD_MASK),
+            (&[(0x8000_0a02, &[8, 0]), (0x8000_0a02, &[8, 0])], ErrorCode::MATCH_DUP_FIELD),
+            // The same register, once alone and once in a pair.
+            (&[(0x0001_0004, &[0; 4]), (0x8001_0008, &[0; 8])], ErrorCode::MATCH_DUP_FIELD),
+            (&[(0xffff_0002, &[0, 0])], ErrorCode::MATCH_BAD_LEN),
+        ];
+        for (words, code) in cases {
+            assert_eq!(decode(words).map_err(|e| e.code), Err(code), "{words:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_is_not_there() {
+        let m = Match::builder().exact(Field::reg(3), 5u8).masked(Field::ETH_DST, 1u8, 1u8).build();
+        assert_eq!(m.get(Field::reg(3)).map(|v| v.value), Some(5));
+        assert_eq!(m.get(Field::reg(2)), None);
+        assert_eq!(m.get(Field::xxreg(0)).map(|v| (v.value, v.mask)), Some((5, 0xffff_ffff)));
+        assert_eq!(m.get(Field::xxreg(1)), None);
+        assert_eq!(m.get(Field::ETH_DST).map(|v| v.mask), Some(1));
+        assert_eq!(m.get(Field::IN_PORT), None);
+        let changed = m.to_builder().exact(Field::reg(2), 7u8).exact(Field::reg(3), 6u8).build();
+        assert_eq!(changed.get(Field::xreg(1)).map(|v| v.value), Some(7 << 32 | 6));
     }
 }

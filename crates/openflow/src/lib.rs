@@ -5,6 +5,8 @@ pub mod action;
 pub mod error;
 pub mod field;
 mod flow_match;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod instruction;
 pub mod msg;
 mod prop;

@@ -121,6 +121,13 @@ impl<'a> Reader<'a> {
         self.bytes(n).map(|_| ())
     }
 
+    /// Text in `len` bytes, up to the first zero. Bytes that are no text are replaced.
+    pub(crate) fn name(&mut self, len: usize) -> Result<Box<str>> {
+        let bytes = self.bytes(len)?;
+        let end = bytes.iter().position(|&b| b == 0).unwrap_or(len);
+        Ok(String::from_utf8_lossy(&bytes[..end]).into())
+    }
+
     /// A reader of the next `n` bytes.
     pub(crate) fn sub(&mut self, n: usize, what: &'static str, bad_len: ErrorCode) -> Result<Reader<'a>> {
         let base = self.at();
@@ -158,6 +165,8 @@ pub(crate) trait Put {
     fn put_u32(&mut self, v: u32);
     fn put_u64(&mut self, v: u64);
     fn put_zeros(&mut self, n: usize);
+    /// Text padded with zeros to `len` bytes; what does not fit before a last zero is cut off at a character.
+    fn put_name(&mut self, text: &str, len: usize);
     /// Zeros up to a multiple of 8 bytes counted from `start`.
     fn pad8(&mut self, start: usize);
     /// Overwrites the two bytes at `at`.
@@ -181,6 +190,11 @@ impl Put for Vec<u8> {
     }
     fn put_zeros(&mut self, n: usize) {
         self.resize(self.len() + n, 0);
+    }
+    fn put_name(&mut self, text: &str, len: usize) {
+        let fits = text.floor_char_boundary(len - 1);
+        self.extend_from_slice(&text.as_bytes()[..fits]);
+        self.put_zeros(len - fits);
     }
     fn pad8(&mut self, start: usize) {
         let len = self.len() - start;

@@ -29,7 +29,7 @@ use kiln_types::HashMap;
 use crate::column::Text;
 
 pub use parse::{SchemaError, is_id};
-pub use types::{AtomType, BaseType, ColumnType, Constraint, Reference, RefKind};
+pub use types::{AtomType, BaseType, ColumnType, Constraint, RefKind, Reference};
 
 /// `_uuid`: present in every table, at this index in every row.
 pub const UUID_COLUMN: usize = 0;
@@ -73,7 +73,12 @@ pub struct ColumnSchema {
 impl DatabaseSchema {
     /// Starts a declaration. `version` is of the form `x.y.z`.
     pub fn builder(name: &str, version: &str) -> DatabaseBuilder {
-        DatabaseBuilder { name: Text::from(name), version: version.to_owned(), cksum: None, tables: Vec::new() }
+        DatabaseBuilder {
+            name: Text::from(name),
+            version: version.to_owned(),
+            cksum: None,
+            tables: Vec::new(),
+        }
     }
 
     /// Parses the text of an `.ovsschema` file.
@@ -283,11 +288,7 @@ impl TableBuilder {
         self
     }
 
-    fn build(
-        self,
-        all_root: bool,
-        tables: &HashMap<Text, usize>,
-    ) -> Result<TableSchema, SchemaError> {
+    fn build(self, all_root: bool, tables: &HashMap<Text, usize>) -> Result<TableSchema, SchemaError> {
         let path = format!("tables.{}", self.name);
         if !is_id(&self.name) {
             return Err(SchemaError::new(&path, "expected <id> as table name"));

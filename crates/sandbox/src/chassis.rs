@@ -75,14 +75,7 @@ pub(crate) fn build(
     let mut switch = Daemon::start(state, format!("ovs-vswitchd of {name}"), &namespace, switch)?;
     let deadline = Deadline::after(Duration::from_secs(10));
     switch.wait_ready(deadline)?;
-    // Returns when the switch has made its bridges.
-    command::run(
-        vsctl()?.args(["--timeout=10", "set", "Open_vSwitch", ".", "external_ids:sandbox=true"]),
-        "",
-    )?;
-    let address_length = with_length(address);
-    namespace.ip(&format!("addr add {address_length} dev {BR_PHYS}\nlink set {BR_PHYS} mtu {MTU} up\n"))?;
-    namespace.no_offload(BR_PHYS)?;
+    hold_tunnel_address(&namespace, address, deadline)?;
     let mut controller = settings.peers.program(settings.controller.of(name), "ovn-controller")?;
     controller.arg(format!("unix:{}", folder.join("db.sock").display()));
     let controller = match settings.controller.of(name) {
@@ -91,6 +84,19 @@ pub(crate) fn build(
     };
     let controller = Daemon::start(state, format!("controller of {name}"), &namespace, controller)?;
     Ok(Chassis { name: name.into(), namespace, folder, address, server, switch, controller })
+}
+
+/// Gives the underlay's bridge its address, once the switch has made it. It outlives a switch that is killed, not one
+/// that ends in order.
+fn hold_tunnel_address(namespace: &Namespace, address: Ipv4Addr, deadline: Deadline) -> Result<(), Error> {
+    deadline.until("the switch to make its bridges", || {
+        let mut show = Command::new("ip");
+        show.args(["-netns", namespace.name(), "link", "show", BR_PHYS]);
+        Ok(command::output(&mut show, "")?.status.success().then_some(()))
+    })?;
+    let address = with_length(address);
+    namespace.ip(&format!("addr replace {address} dev {BR_PHYS}\nlink set {BR_PHYS} mtu {MTU} up\n"))?;
+    namespace.no_offload(BR_PHYS)
 }
 
 fn start_server(
@@ -209,6 +215,21 @@ impl Chassis {
     /// The server of its own database.
     pub fn server(&mut self) -> &mut Daemon {
         &mut self.server
+    }
+
+    /// Starts those of its daemons that were stopped or killed.
+    pub(crate) fn restart(&mut self, state: &State) -> Result<(), Error> {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let switch_was_gone = self.switch.pid().is_none();
+        for daemon in self.daemons() {
+            if daemon.pid().is_none() {
+                daemon.restart(state, deadline)?;
+            }
+        }
+        if switch_was_gone {
+            hold_tunnel_address(&self.namespace, self.address, deadline)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn daemons(&mut self) -> [&mut Daemon; 3] {

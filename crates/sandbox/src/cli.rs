@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 /// Runs a network file in network namespaces, with real switches, and probes it.
 #[derive(Debug, Parser)]
-#[command(name = "kiln sandbox", version)]
+#[command(name = "kiln sandbox", bin_name = "kiln sandbox", version)]
 struct Line {
     #[command(subcommand)]
     word: Word,

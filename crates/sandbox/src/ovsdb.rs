@@ -100,7 +100,7 @@ impl<R: Replica> Client<R> {
         while let Some(bytes) = self.session.poll_transmit() {
             self.stream.write_all(&bytes).context(what)?;
         }
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 8192];
         match self.stream.read(&mut buffer) {
             Ok(0) => return Err(self.failed("the server hung up")),
             Ok(count) => {

@@ -106,7 +106,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    pub(crate) fn spawn(&mut self, state: &State) -> Result<(), Error> {
+    fn spawn(&mut self, state: &State) -> Result<(), Error> {
         for socket in &self.recipe.sockets {
             let _ = fs::remove_file(socket);
         }
@@ -125,6 +125,12 @@ impl Daemon {
         self.child = Some(child);
         self.id = id;
         id.map_or(Ok(()), |id| state.add_process(id))
+    }
+
+    /// Starts it again after it was stopped or killed, and waits until it serves.
+    pub(crate) fn restart(&mut self, state: &State, deadline: Deadline) -> Result<(), Error> {
+        self.spawn(state)?;
+        self.wait_ready(deadline)
     }
 
     /// What the sandbox calls it.
@@ -183,21 +189,21 @@ impl Daemon {
         let Some(id) = self.id.take() else { return Ok(()) };
         id.signal(signal);
         let what = format!("{} to end", self.name);
-        let child = &mut self.child;
-        let mut gone = || {
-            if let Some(child) = child {
-                let _ = child.try_wait();
+        let (name, child) = (&self.name, &mut self.child);
+        // A child is gone when it can be waited for: a thread that still ends may hold its interfaces open.
+        let mut gone = || match child {
+            Some(child) => {
+                let status = child.try_wait().context(|| format!("watching {name}"))?;
+                Ok(status.map(drop))
             }
-            Ok((!id.is_alive()).then_some(()))
+            None => Ok((!id.is_alive()).then_some(())),
         };
         let polite = Deadline::after(Duration::from_secs(10)).until(&what, &mut gone);
         if polite.is_err() {
             id.kill();
             Deadline::after(Duration::from_secs(5)).until(&what, &mut gone)?;
         }
-        if let Some(mut child) = self.child.take() {
-            let _ = child.wait();
-        }
+        self.child = None;
         Ok(())
     }
 }

@@ -21,9 +21,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// How long the parts may take to find each other.
-const CONVERGENCE: Duration = Duration::from_secs(30);
-
 /// A sandbox that stands. It is taken down when this is dropped, unless it is kept.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -75,6 +72,7 @@ fn check_prerequisites(network: &Network, settings: &Settings) -> Result<(), Err
             return Err(Error::Usage(format!("the file has no chassis `{name}`")));
         }
     }
+    check_programs(network, settings)?;
     for program in ["ip", "ethtool", "ping"] {
         let found = std::env::var_os("PATH")
             .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
@@ -83,6 +81,18 @@ fn check_prerequisites(network: &Network, settings: &Settings) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// Every program that a part needs is there, before anything is built.
+fn check_programs(network: &Network, settings: &Settings) -> Result<(), Error> {
+    let mut programs = vec![(settings.northd, "ovn-northd")];
+    programs.extend(["ovsdb-server", "ovsdb-tool"].map(|name| (settings.database, name)));
+    for chassis in network.sandbox.chassis.keys() {
+        programs.push((settings.controller.of(chassis), "ovn-controller"));
+        let switch = ["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl"];
+        programs.extend(switch.map(|name| (settings.switch.of(chassis), name)));
+    }
+    programs.into_iter().try_for_each(|(component, name)| settings.peers.program(component, name).map(drop))
 }
 
 /// Refuses to build over a sandbox that stands, and clears away one whose maker crashed.
@@ -188,7 +198,7 @@ impl Sandbox {
     /// Waits until every chassis is registered and every host's port is up, gives hosts the addresses that northd
     /// chose, and waits until every chassis has caught up with the northbound database.
     pub fn converge(&mut self) -> Result<(), Error> {
-        let deadline = Deadline::after(CONVERGENCE);
+        let deadline = Deadline::after(self.settings.patience);
         self.wait_for_chassis(deadline)?;
         self.wait_for_ports(deadline)?;
         self.adopt_dynamic_addresses(deadline)?;
@@ -342,15 +352,15 @@ impl Sandbox {
     /// Starts a shared daemon that was stopped or killed.
     pub fn restart(&mut self, name: &str) -> Result<(), Error> {
         let found = self.underlay.daemons.iter_mut().find(|daemon| daemon.name() == name);
-        restart(&self.state, found.ok_or_else(|| Error::Usage(format!("there is no daemon `{name}`")))?)
+        let daemon = found.ok_or_else(|| Error::Usage(format!("there is no daemon `{name}`")))?;
+        daemon.restart(&self.state, Deadline::after(Duration::from_secs(10)))
     }
 
     /// Starts those daemons of a chassis that were stopped or killed.
     pub fn restart_chassis(&mut self, name: &str) -> Result<(), Error> {
         let found = self.chassis.iter_mut().find(|chassis| chassis.name() == name);
         let chassis = found.ok_or_else(|| Error::Usage(format!("there is no chassis `{name}`")))?;
-        let stopped = chassis.daemons().into_iter().filter(|daemon| daemon.pid().is_none());
-        stopped.into_iter().try_for_each(|daemon| restart(&self.state, daemon))
+        chassis.restart(&self.state)
     }
 
     /// `ovn-nbctl` of the release of the database server, for the northbound database.
@@ -368,11 +378,6 @@ impl Sandbox {
         command.arg(format!("--db=unix:{}", socket.display()));
         Ok(command)
     }
-}
-
-fn restart(state: &State, daemon: &mut Daemon) -> Result<(), Error> {
-    daemon.spawn(state)?;
-    daemon.wait_ready(Deadline::after(Duration::from_secs(10)))
 }
 
 /// Fails if a daemon ended on its own.

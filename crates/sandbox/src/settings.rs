@@ -4,6 +4,7 @@ use crate::peers::{Component, Peers};
 use crate::state::State;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A sandbox's parts and place.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Settings {
     pub database: Component,
     /// Whose schemas these databases have.
     pub schema: Component,
+    /// How long the parts may take to find each other.
+    pub patience: Duration,
 }
 
 /// A choice for every chassis, with exceptions.
@@ -60,6 +63,7 @@ impl Default for Settings {
             switch: PerChassis::all(Component::OldStock),
             database: Component::OldStock,
             schema: Component::Kiln,
+            patience: Duration::from_secs(30),
         }
     }
 }

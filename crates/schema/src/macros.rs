@@ -135,11 +135,8 @@ macro_rules! database {
                 pub struct $Row<'a>(pub(super) $crate::incr::Tracked<'a, super::$Row>);
 
                 impl<'a> $crate::RowView<'a, super::$Row> for $Row<'a> {
-                    fn columns(&self, columns: $crate::Columns) -> &'a super::$Row {
-                        for column in columns.iter() {
-                            self.0.note(column);
-                        }
-                        self.0.untracked()
+                    fn whole(&self) -> &'a super::$Row {
+                        self.0.whole()
                     }
                 }
 

@@ -12,11 +12,6 @@ impl Columns {
     /// Every column.
     pub const ALL: Columns = Columns(u64::MAX);
 
-    /// The numbers of the chosen columns.
-    pub fn iter(self) -> impl Iterator<Item = u16> {
-        (0..64).filter(move |column| self.has(*column))
-    }
-
     /// Those of either choice.
     pub const fn and(self, other: Columns) -> Columns {
         Columns(self.0 | other.0)
@@ -30,8 +25,8 @@ impl Columns {
 
 /// A row as a rule sees it.
 pub trait RowView<'a, R> {
-    /// The row itself, for reading the chosen columns and no others: those are noted as read.
-    fn columns(&self, columns: Columns) -> &'a R;
+    /// The row itself, noted as read in every column.
+    fn whole(&self) -> &'a R;
 }
 
 /// A row that the [`crate::database!`] macro declared.
@@ -58,7 +53,9 @@ pub trait TypedRow: Clone + Default + PartialEq + Send + Sync + 'static {
     fn insert(&self, uuid: Uuid, columns: Columns, txn: &mut Txn) {
         let mut op = txn.insert(Self::TABLE);
         op.uuid(uuid);
-        self.changed(None, columns, &mut |_, name, value| drop(op.set(name, &value)));
+        self.changed(None, columns, &mut |_, name, value| {
+            op.set(name, &value);
+        });
     }
 }
 
@@ -69,7 +66,9 @@ pub fn update_columns<R: TypedRow>(uuid: Uuid, old: &R, new: &R, columns: Column
     if differs {
         let mut op = txn.update(R::TABLE);
         op.row(uuid);
-        new.changed(Some(old), columns, &mut |_, name, value| drop(op.set(name, &value)));
+        new.changed(Some(old), columns, &mut |_, name, value| {
+            op.set(name, &value);
+        });
     }
     differs
 }

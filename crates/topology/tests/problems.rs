@@ -5,6 +5,7 @@
 
 use expect_test::{Expect, expect};
 use kiln_topology::parse;
+use proptest::prelude::*;
 
 fn check(text: &str, expected: Expect) {
     let problems = parse("net.yaml", text).expect_err("the file is wrong");
@@ -141,4 +142,33 @@ fn toml_is_judged_the_same() {
         net.yaml:2:1: expected YAML, found while parsing a node, did not find expected node content
     "#]],
     );
+}
+
+const WHOLE: &str = include_str!("../../../examples/dual-stack-ecmp.yaml");
+
+proptest! {
+    /// Whatever a file holds, reading it ends with a network or with problems.
+    #[test]
+    fn no_text_is_too_much(text in any::<String>()) {
+        for name in ["x.yaml", "x.toml"] {
+            let _ = parse(name, &text);
+        }
+    }
+
+    #[test]
+    fn no_bent_file_is_too_much(
+        cuts in proptest::collection::vec((0..WHOLE.len(), 0..40usize, "[-0-9a-z:{}\\[\\], &*!|>'\"\n]{0,6}"), 1..6)
+    ) {
+        let mut text = WHOLE.to_owned();
+        for (at, len, insert) in cuts {
+            let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            let end = (at + len).min(text.len());
+            let end = (end..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+            text.replace_range(at..end, &insert);
+        }
+        if let Err(problems) = parse("x.yaml", &text) {
+            prop_assert!(!problems.list.is_empty() && problems.list.len() <= 100);
+        }
+        let _ = parse("x.toml", &text);
+    }
 }

@@ -65,7 +65,7 @@ impl Display for Action<'_> {
             Action::DecTtl => f.write_str("ip.ttl--"),
             Action::Push(field) => write!(f, "push({field})"),
             Action::Pop(field) => write!(f, "pop({field})"),
-            Action::Nested(nested, inner) => self.nested(f, *nested, inner),
+            Action::Nested(nested, inner) => nested_text(f, *nested, inner),
             Action::Query { dst, query } => write!(f, "{dst} = {}()", query.as_str()),
             Action::SetQueue(queue) => write!(f, "set_queue({queue})"),
             Action::SetMeter { rate_kbps, burst_kb: None } => write!(f, "set_meter({rate_kbps})"),
@@ -139,13 +139,13 @@ impl Display for Action<'_> {
     }
 }
 
-impl Action<'_> {
-    fn nested(&self, f: &mut Formatter<'_>, nested: Nested, inner: &[Action<'_>]) -> fmt::Result {
-        write!(f, "{} {{ ", nested.as_str())?;
-        list(f, inner)?;
-        f.write_str(" }")
-    }
+fn nested_text(f: &mut Formatter<'_>, nested: Nested, inner: &[Action<'_>]) -> fmt::Result {
+    write!(f, "{} {{ ", nested.as_str())?;
+    list(f, inner)?;
+    f.write_str(" }")
+}
 
+impl Action<'_> {
     fn conntrack(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Action::CtNext(zone) => write!(f, "ct_next({})", zone.as_str()),

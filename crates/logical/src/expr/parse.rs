@@ -45,10 +45,7 @@ impl<'a> Parser<'a, '_> {
 
     fn disjunction_or_conjunction(&mut self, negated: bool, depth: u32) -> Result<Expr<'a>, Error> {
         let first = self.operand(negated, depth)?;
-        let op = match self.token {
-            Token::Op(op @ (Op::And | Op::Or)) => op,
-            _ => return Ok(first),
-        };
+        let Token::Op(op @ (Op::And | Op::Or)) = self.token else { return Ok(first) };
         let mut terms = vec![first];
         while self.accept(op)? {
             terms.push(self.operand(negated, depth)?);
@@ -151,13 +148,13 @@ fn bare<'a>(field: FieldRef, negated: bool, column: usize) -> Result<Expr<'a>, E
     compare(field, op, zero, false, column)
 }
 
-fn compare<'a>(
+fn compare(
     field: FieldRef,
     op: Relop,
-    constants: Constants<'a>,
+    constants: Constants<'_>,
     negated: bool,
     column: usize,
-) -> Result<Expr<'a>, Error> {
+) -> Result<Expr<'_>, Error> {
     let symbol = field.symbol.get();
     let fail = |message: String| Err(Error::new(column, message));
     if let Kind::Ovn(_) = symbol.kind {

@@ -9,6 +9,9 @@ use kiln_ovsdb::txn::Txn;
 use kiln_types::{HashMap, Uuid};
 use roaring::RoaringBitmap;
 
+/// What an inserted row's text has beside match and actions, at most in most cases.
+const ROW_OVERHEAD_BYTES: usize = 400;
+
 /// The datapaths that want a flow, and how many runs want it there.
 #[derive(Debug, Default, PartialEq)]
 enum Wanted {
@@ -217,6 +220,7 @@ impl FlowTable {
         for uuid in std::mem::take(&mut self.foreign) {
             txn.delete("Logical_Flow").row(uuid);
         }
+        txn.reserve(self.contents.values().map(|content| content.len() + ROW_OVERHEAD_BYTES).sum());
         let touched = std::mem::take(&mut self.touched);
         let moving = touched.iter().filter_map(|slot| {
             let entry = &self.entries[*slot as usize];
@@ -243,7 +247,9 @@ impl FlowTable {
         let content = self.contents.remove(&slot);
         if entry.stands != place {
             match (entry.stands, place) {
-                (_, None) => drop(txn.delete("Logical_Flow").row(entry.uuid)),
+                (_, None) => {
+                    txn.delete("Logical_Flow").row(entry.uuid);
+                }
                 (None, Some(place)) => {
                     let content =
                         content.expect("a flow that stands nowhere keeps its text until it is written");

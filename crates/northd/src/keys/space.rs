@@ -184,11 +184,12 @@ mod tests {
     #[test]
     fn numbers_from_before_are_kept() {
         let mut space = Space::default();
-        check(&mut space, &[], &[plain('a'), standing('b', 1), standing('c', 3)], &[
-            ('a', Some(4)),
-            ('b', Some(1)),
-            ('c', Some(3)),
-        ]);
+        check(
+            &mut space,
+            &[],
+            &[plain('a'), standing('b', 1), standing('c', 3)],
+            &[('a', Some(4)), ('b', Some(1)), ('c', Some(3))],
+        );
     }
 
     #[test]

@@ -35,7 +35,8 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut server = Server::new(Rng::with_seed(seed), Limits::default());
         for text in [Northbound::DECL.to_json(), Southbound::DECL.to_json()] {
-            let schema = DatabaseSchema::parse(&text.to_string()).expect("the declared schemas are well formed");
+            let schema =
+                DatabaseSchema::parse(&text.to_string()).expect("the declared schemas are well formed");
             let database = Database::new(schema, Rng::with_seed(seed ^ 1));
             assert!(server.add_database(Instant::from_secs(1), database).is_ok());
         }
@@ -156,7 +157,8 @@ impl World {
 
     /// The uuids of a table's rows, sorted.
     pub fn rows(&self, database: &str, table: &str) -> Vec<Uuid> {
-        let table = self.server.database(database).and_then(|db| db.table_of_name(table)).expect("the table exists");
+        let table =
+            self.server.database(database).and_then(|db| db.table_of_name(table)).expect("the table exists");
         table.sorted_rows().iter().map(|row| row.uuid()).collect()
     }
 

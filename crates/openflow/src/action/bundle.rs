@@ -1,6 +1,6 @@
 //! Choosing among ports, and hashing.
 
-use super::encode::{finish, nx, ofs_nbits, put_oldest, start_nx};
+use super::encode::{finish, nx, ofs_nbits, put_short_header, start_nx};
 use super::{decode, port_from_u16, port_to_u16};
 use crate::field::Subfield;
 use crate::wire::{self, Put, Reader, TooLong};
@@ -44,12 +44,11 @@ impl Bundle {
         out.put_u16(self.basis);
         out.put_u32(MEMBER_IS_PORT);
         out.put_u16(u16::try_from(self.members.len()).unwrap_or(u16::MAX));
-        // The members stand at a fixed place, so an experimenter's header takes what is zero otherwise.
         let fixed_end = at + 32;
         match &self.dst {
             Some(sf) => {
                 out.put_u16(ofs_nbits(sf));
-                put_oldest(out, sf.field);
+                put_short_header(out, sf.field)?;
             }
             None => out.put_u16(0),
         }
@@ -68,7 +67,7 @@ impl Bundle {
         let mut fixed = Reader::new(fixed, "bundle", crate::ErrorCode::ACTION_BAD_LEN);
         let dst = if load {
             let bits = fixed.u16()?;
-            let field = decode::read_field(&mut fixed)?;
+            let field = decode::read_short_header(&mut fixed)?;
             Some(decode::unpack_subfield(&fixed, field, bits)?)
         } else {
             None
@@ -109,7 +108,7 @@ impl Multipath {
         out.put_u32(self.arg);
         out.put_u16(0);
         out.put_u16(ofs_nbits(&self.dst));
-        put_oldest(out, self.dst.field);
+        put_short_header(out, self.dst.field)?;
         finish(out, at)
     }
 
@@ -122,7 +121,7 @@ impl Multipath {
         let arg = r.u32()?;
         r.skip(2)?;
         let bits = r.u16()?;
-        let field = decode::read_field(r)?;
+        let field = decode::read_short_header(r)?;
         let dst = decode::unpack_subfield(r, field, bits)?;
         Ok(Multipath { fields, basis, algorithm, max_link, arg, dst })
     }

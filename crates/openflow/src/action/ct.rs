@@ -1,6 +1,6 @@
 //! Connection tracking and address translation.
 
-use super::encode::{finish, nx, ofs_nbits, put_oldest, start_nx};
+use super::encode::{finish, nx, ofs_nbits, put_short_header, start_nx};
 use super::{Action, Actions, decode};
 use crate::error::ErrorCode;
 use crate::field::Subfield;
@@ -67,7 +67,7 @@ impl Ct {
                 out.put_u16(*zone);
             }
             CtZone::Field(sf) => {
-                put_oldest(out, sf.field);
+                put_short_header(out, sf.field)?;
                 out.put_u16(ofs_nbits(sf));
             }
         }
@@ -84,7 +84,7 @@ impl Ct {
             r.skip(4)?;
             CtZone::Imm(r.u16()?)
         } else {
-            let field = decode::read_field(r)?;
+            let field = decode::read_short_header(r)?;
             let sf = decode::subfield_of(r, field)?;
             if sf.n_bits != 16 {
                 return Err(r.error("16 bits for the zone", sf.n_bits, ErrorCode::ACTION_BAD_ARGUMENT));

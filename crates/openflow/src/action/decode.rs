@@ -98,6 +98,8 @@ fn standard_v10(r: &mut Reader<'_>, typ: u16, raw: &[u8]) -> wire::Result<Action
     Ok(match typ {
         of::OUTPUT => Action::Output { port: port_from_u16(r.u16()?), max_len: r.u16()? },
         of::v10::STRIP_VLAN => Action::PopVlan,
+        of::v10::SET_VLAN_VID => Action::set_field(Field::VLAN_VID, r.u16()? & 0xfff | 0x1000),
+        of::v10::SET_VLAN_PCP => Action::set_field(Field::VLAN_PCP, r.u8()? & 7),
         of::v10::SET_DL_SRC => mac(r, Field::ETH_SRC)?,
         of::v10::SET_DL_DST => mac(r, Field::ETH_DST)?,
         of::v10::SET_NW_SRC => Action::set_field(Field::IPV4_SRC, r.u32()?),
@@ -268,7 +270,7 @@ fn stack_operand(r: &mut Reader<'_>) -> wire::Result<Subfield> {
 
 /// Reads the header that names an operand. It has no mask; its length is the field's, except that tunnel metadata may
 /// come with any.
-pub(crate) fn read_field(r: &mut Reader<'_>) -> wire::Result<Field> {
+fn read_field(r: &mut Reader<'_>) -> wire::Result<Field> {
     let (word, header, has_mask, len) = read_header(r)?;
     if has_mask {
         return Err(r.error("a field without a mask", word, ErrorCode::MATCH_BAD_MASK));
@@ -278,6 +280,20 @@ pub(crate) fn read_field(r: &mut Reader<'_>) -> wire::Result<Field> {
         Some(_) => Err(r.error("a field of its own length", word, ErrorCode::MATCH_BAD_LEN)),
         None => Err(r.error("a known field", word, ErrorCode::MATCH_BAD_FIELD)),
     }
+}
+
+/// The same where there are four bytes for it, too few for an experimenter's.
+pub(super) fn read_short_header(r: &mut Reader<'_>) -> wire::Result<Field> {
+    let at = r.clone();
+    let field = read_field(r)?;
+    if field.info().oldest.len() > 4 {
+        return Err(at.error(
+            "a field with a header of four bytes",
+            field.order(),
+            ErrorCode::MATCH_BAD_FIELD,
+        ));
+    }
+    Ok(field)
 }
 
 /// The bits of `field` that the next two bytes name.
@@ -303,6 +319,8 @@ pub(super) fn checked(r: &Reader<'_>, sf: Subfield) -> wire::Result<Subfield> {
 impl FieldValue {
     /// Whether writing it is allowed: only bits of the field under the mask, and a field that can be written.
     pub fn is_writable(&self) -> bool {
-        self.field.info().writable && self.value & !self.mask == 0 && self.mask & !self.field.all_ones() == 0
+        self.field.info().writable
+            && self.value & !(self.mask & self.field.value_bits()) == 0
+            && self.mask & !self.field.all_ones() == 0
     }
 }

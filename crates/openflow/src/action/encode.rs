@@ -4,7 +4,7 @@ use super::{Action, Actions, port_to_u16};
 use crate::field::{Field, FieldValue, Subfield};
 use crate::flow_match::{header_for, put_tlv, put_uint};
 use crate::version::Version;
-use crate::wire::{NICIRA, ONF, Put, TooLong};
+use crate::wire::{NICIRA, Put, TooLong};
 
 /// Nicira's action numbers (ovs-actions(7)).
 pub(super) mod nx {
@@ -83,11 +83,15 @@ pub(super) mod of {
     /// 1.0's own numbers.
     pub(crate) mod v10 {
         pub(crate) const STRIP_VLAN: u16 = 3;
+        pub(crate) const SET_VLAN_VID: u16 = 1;
+        pub(crate) const SET_VLAN_PCP: u16 = 2;
         pub(crate) const SET_DL_SRC: u16 = 4;
         pub(crate) const SET_DL_DST: u16 = 5;
         pub(crate) const SET_NW_SRC: u16 = 6;
         pub(crate) const SET_NW_DST: u16 = 7;
         pub(crate) const SET_NW_TOS: u16 = 8;
+        pub(crate) const SET_TP_SRC: u16 = 9;
+        pub(crate) const SET_TP_DST: u16 = 10;
     }
 }
 
@@ -122,6 +126,16 @@ pub(super) fn finish(out: &mut Vec<u8>, at: usize) -> Result<(), TooLong> {
 /// Appends a field's header as Nicira's actions spell it.
 pub(super) fn put_oldest(out: &mut Vec<u8>, field: Field) {
     field.info().oldest.put(out, false, field.n_bytes());
+}
+
+/// The same where there are four bytes for it: an experimenter's header, which has eight, does not fit.
+pub(super) fn put_short_header(out: &mut Vec<u8>, field: Field) -> Result<(), TooLong> {
+    let len = field.info().oldest.len();
+    if len > 4 {
+        return Err(TooLong { what: "header of a field inside an action", len, max: 4 });
+    }
+    put_oldest(out, field);
+    Ok(())
 }
 
 /// Bit offset and width packed into 16 bits, as several of Nicira's actions do.
@@ -356,14 +370,41 @@ fn put_output_reg(src: &Subfield, max_len: u16, out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// `set_field`: with a mask since 1.5; before 1.2, and before 1.5 under a mask, as register loads.
+/// `set_field`, in 1.2 to 1.4 only for whole fields; 1.0's own actions where it has them; Nicira's loads for the rest,
+/// whose older form has no room for an experimenter's header.
 fn put_set_field(v: &FieldValue, version: Version, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    if version >= Version::V1_5 || (version >= Version::V1_2 && v.is_exact()) {
-        let at = start(out, of::SET_FIELD);
-        put_tlv(out, header_for(v.field, version), v);
-        return finish(out, at);
+    let exact = v.is_exact();
+    if version < Version::V1_2 && exact && put_v10_setter(v, out) {
+        return Ok(());
     }
-    put_reg_loads(v, out)
+    let own = version >= Version::V1_5 || (version >= Version::V1_2 && exact);
+    let header = header_for(v.field, version);
+    if !own && header.len() == 4 {
+        return put_reg_loads(v, out);
+    }
+    let at = if own { start(out, of::SET_FIELD) } else { start_nx(out, nx::REG_LOAD2) };
+    put_tlv(out, header, v);
+    finish(out, at)
+}
+
+/// The actions of 1.0 that set one field each. `false` if there is none for this one.
+fn put_v10_setter(v: &FieldValue, out: &mut Vec<u8>) -> bool {
+    let (typ, arg, n_bytes) = match v.field {
+        Field::VLAN_VID if v.value & 0x1000 != 0 => (of::v10::SET_VLAN_VID, v.value & 0xfff, 2),
+        Field::VLAN_PCP => (of::v10::SET_VLAN_PCP, v.value, 1),
+        Field::ETH_SRC => (of::v10::SET_DL_SRC, v.value, 6),
+        Field::ETH_DST => (of::v10::SET_DL_DST, v.value, 6),
+        Field::IPV4_SRC => (of::v10::SET_NW_SRC, v.value, 4),
+        Field::IPV4_DST => (of::v10::SET_NW_DST, v.value, 4),
+        Field::IP_DSCP => (of::v10::SET_NW_TOS, v.value << 2, 1),
+        Field::NW_TOS => (of::v10::SET_NW_TOS, v.value, 1),
+        Field::TCP_SRC | Field::UDP_SRC => (of::v10::SET_TP_SRC, v.value, 2),
+        Field::TCP_DST | Field::UDP_DST => (of::v10::SET_TP_DST, v.value, 2),
+        _ => return false,
+    };
+    let at = start(out, typ);
+    put_uint(out, arg, n_bytes);
+    finish(out, at).is_ok()
 }
 
 /// One load for every run of ones in the mask, of at most 64 bits, lowest first.
@@ -383,32 +424,23 @@ fn put_reg_loads(v: &FieldValue, out: &mut Vec<u8>) -> Result<(), TooLong> {
     Ok(())
 }
 
-/// `copy_field` since 1.5, ONF's form of it in 1.3 and 1.4, `reg_move` before.
+/// `copy_field` since 1.5, Nicira's `reg_move` before.
 fn put_copy_field(
     src: &Subfield,
     dst: &Subfield,
     version: Version,
     out: &mut Vec<u8>,
 ) -> Result<(), TooLong> {
-    let at = if version >= Version::V1_5 {
-        start(out, of::COPY_FIELD)
-    } else if version >= Version::V1_3 {
-        let at = start(out, of::EXPERIMENTER);
-        out.put_u32(ONF);
-        out.put_u16(of::ONF_COPY_FIELD);
-        out.put_u16(0);
-        at
-    } else {
-        start_nx(out, nx::REG_MOVE)
-    };
+    let own = version >= Version::V1_5;
+    let at = if own { start(out, of::COPY_FIELD) } else { start_nx(out, nx::REG_MOVE) };
     out.put_u16(src.n_bits);
     out.put_u16(src.ofs);
     out.put_u16(dst.ofs);
-    if version >= Version::V1_3 {
-        out.put_u16(0);
-    }
+    out.put_zeros(if own { 2 } else { 0 });
     for sf in [src, dst] {
-        header_for(sf.field, version).put(out, false, sf.field.n_bytes());
+        let info = sf.field.info();
+        let header = if own { info.header } else { info.oldest };
+        header.put(out, false, sf.field.n_bytes());
     }
     finish(out, at)
 }

@@ -1,7 +1,7 @@
 //! Flows that the switch makes itself.
 
-use super::encode::{finish, nx, put_oldest, start_nx};
-use super::{decode, read_field};
+use super::decode::{self, read_short_header};
+use super::encode::{finish, nx, put_short_header, start_nx};
 use crate::error::ErrorCode;
 use crate::field::Subfield;
 use crate::flow_match::{put_uint, read_uint};
@@ -116,11 +116,11 @@ impl Learn {
             out.put_u16(self.result_dst.map_or(0, |sf| sf.ofs));
             out.put_u16(0);
             if let Some(sf) = self.result_dst {
-                put_oldest(out, sf.field);
+                put_short_header(out, sf.field)?;
             }
         }
         for spec in &self.specs {
-            spec.put(out);
+            spec.put(out)?;
         }
         finish(out, at)
     }
@@ -145,7 +145,7 @@ impl Learn {
             let ofs = r.u16()?;
             r.skip(2)?;
             if learn.flags & Learn::WRITE_RESULT != 0 {
-                let sf = Subfield::new(read_field(r)?, ofs, 1);
+                let sf = Subfield::new(read_short_header(r)?, ofs, 1);
                 learn.result_dst = Some(decode::checked(r, sf)?);
             }
         }
@@ -176,7 +176,7 @@ fn imm_len(n_bits: u16) -> usize {
 }
 
 impl LearnSpec {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let src = if matches!(self.src, LearnSrc::Imm(_)) { spec::SRC_IMM } else { 0 };
         let (dst, dst_sf) = match self.dst {
             LearnDst::Match(sf) => (spec::DST_MATCH, Some(sf)),
@@ -185,11 +185,12 @@ impl LearnSpec {
         };
         out.put_u16(src | dst | (self.n_bits & spec::N_BITS));
         match self.src {
-            LearnSrc::Field(sf) => put_learn_field(&sf, out),
+            LearnSrc::Field(sf) => put_learn_field(&sf, out)?,
             LearnSrc::Imm(value) => put_uint(out, value, imm_len(self.n_bits)),
         }
-        if let Some(sf) = dst_sf {
-            put_learn_field(&sf, out);
+        match dst_sf {
+            Some(sf) => put_learn_field(&sf, out),
+            None => Ok(()),
         }
     }
 
@@ -222,13 +223,14 @@ impl LearnSpec {
     }
 }
 
-fn put_learn_field(sf: &Subfield, out: &mut Vec<u8>) {
-    put_oldest(out, sf.field);
+fn put_learn_field(sf: &Subfield, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_short_header(out, sf.field)?;
     out.put_u16(sf.ofs);
+    Ok(())
 }
 
 fn read_learn_field(r: &mut Reader<'_>, n_bits: u16) -> wire::Result<Subfield> {
-    let field = read_field(r)?;
+    let field = read_short_header(r)?;
     let sf = Subfield::new(field, r.u16()?, n_bits);
     decode::checked(r, sf)
 }

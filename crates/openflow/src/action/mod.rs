@@ -18,7 +18,7 @@ use kiln_types::OfPort;
 pub use bundle::{Bundle, Multipath};
 pub use controller::Controller;
 pub use ct::{Ct, CtZone, Nat, NatRange};
-pub(crate) use decode::{list_from_wire, read_field};
+pub(crate) use decode::list_from_wire;
 pub use learn::{Learn, LearnDst, LearnSpec, LearnSrc};
 pub use list::{Actions, Iter};
 pub use sample::{Sample, SampleArg};

@@ -1,6 +1,6 @@
 //! Sampling of packets.
 
-use super::encode::{finish, nx, ofs_nbits, put_oldest, start_nx};
+use super::encode::{finish, nx, ofs_nbits, put_short_header, start_nx};
 use super::{decode, port_from_u16, port_to_u16};
 use crate::field::Subfield;
 use crate::wire::{self, Put, Reader, TooLong};
@@ -69,7 +69,7 @@ impl Sample {
                     out.put_u32(*number);
                 }
                 SampleArg::Field(sf) => {
-                    put_oldest(out, sf.field);
+                    put_short_header(out, sf.field)?;
                     out.put_u16(ofs_nbits(sf));
                     out.put_u16(0);
                 }
@@ -113,7 +113,7 @@ fn read_arg(r: &mut Reader<'_>) -> wire::Result<SampleArg> {
         r.skip(4)?;
         return Ok(SampleArg::Imm(r.u32()?));
     }
-    let field = decode::read_field(r)?;
+    let field = decode::read_short_header(r)?;
     let sf = decode::subfield_of(r, field)?;
     r.skip(2)?;
     Ok(SampleArg::Field(sf))

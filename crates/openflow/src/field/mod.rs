@@ -4,57 +4,14 @@
 //! integers, right-aligned: `u128` holds every value but the longest tunnel options.
 
 mod header;
+mod prereq;
 mod table;
 
 use std::fmt;
 
 pub use header::Header;
+pub use prereq::Prereq;
 pub use table::FieldInfo;
-
-/// What else a match must say for a field to exist (ovs-fields(7), "Prerequisites").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Prereq {
-    /// Always there.
-    None,
-    /// An Ethernet packet: no other `packet_type` is asked for.
-    Ethernet,
-    /// A VLAN tag: `vlan_vid` has the present bit.
-    Vlan,
-    /// `eth_type` 0x8847 or 0x8848.
-    Mpls,
-    /// `eth_type` 0x0800 or 0x86dd.
-    Ip,
-    /// `eth_type` 0x0800.
-    Ipv4,
-    /// `eth_type` 0x86dd.
-    Ipv6,
-    /// `eth_type` 0x0806 or 0x8035.
-    Arp,
-    /// `ip_proto` 6.
-    Tcp,
-    /// `ip_proto` 17.
-    Udp,
-    /// `ip_proto` 132.
-    Sctp,
-    /// IPv4 with `ip_proto` 1.
-    Icmpv4,
-    /// IPv6 with `ip_proto` 58.
-    Icmpv6,
-    /// ICMPv6 type 135 or 136, code 0.
-    Nd,
-    /// ICMPv6 type 135, code 0.
-    NdSolicit,
-    /// ICMPv6 type 136, code 0.
-    NdAdvert,
-    /// `eth_type` 0x894f.
-    Nsh,
-    /// IP, and `ct_state` says that the connection's tuple is known.
-    Ct,
-    /// As `Ct`, for IPv4.
-    CtIpv4,
-    /// As `Ct`, for IPv6.
-    CtIpv6,
-}
 
 /// How a field's value reads in text (ovs-fields(7), "Format").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,10 +118,23 @@ impl Field {
         if self.option_len == 0 { self.info().n_bits } else { u16::from(self.option_len) * 8 }
     }
 
-    /// Every bit that a value may have: ones over the field's width (the low 128 bits of longer tunnel options), and
-    /// the present bit of `vlan_vid`.
+    /// The mask that leaves out no bit, and is not sent: ones over the field's width (the low 128 bits of longer tunnel
+    /// options), the present bit of `vlan_vid` included. For `tun_flags` and `ct_state` it is wider than what values use.
     pub fn all_ones(self) -> u128 {
-        if self == Field::VLAN_VID { 0x1fff } else { low_bits(self.n_bits()) }
+        match self {
+            Field::VLAN_VID => 0x1fff,
+            Field::TUN_FLAGS => 0xffff,
+            _ => low_bits(self.n_bits()),
+        }
+    }
+
+    /// Every bit that a value may have.
+    pub fn value_bits(self) -> u128 {
+        match self {
+            Field::TUN_FLAGS => 1,
+            Field::CT_STATE => u128::from(ct_state::ALL),
+            _ => self.all_ones(),
+        }
     }
 
     /// Whether both are the same field, whatever tunnel option's length they carry.
@@ -262,7 +232,7 @@ pub(crate) const fn low_bits(n: u16) -> u128 {
 }
 
 /// A field's value under a mask. Bits outside the mask are zero in `value`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldValue {
     /// Which field.
     pub field: Field,
@@ -281,12 +251,19 @@ impl FieldValue {
     /// The bits under `mask`, of those that the field has.
     pub fn masked(field: Field, value: u128, mask: u128) -> Self {
         let mask = mask & field.all_ones();
-        FieldValue { field, value: value & mask, mask }
+        FieldValue { field, value: value & mask & field.value_bits(), mask }
     }
 
     /// Whether every bit of the field counts.
     pub fn is_exact(&self) -> bool {
         self.mask == self.field.all_ones()
+    }
+}
+
+impl fmt::Debug for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={:#x}", self.field, self.value)?;
+        if self.is_exact() { Ok(()) } else { write!(f, "/{:#x}", self.mask) }
     }
 }
 
@@ -347,7 +324,8 @@ impl Subfield {
     /// The bracketed part of the text form.
     pub(crate) fn fmt_range(&self, f: &mut dyn fmt::Write) -> fmt::Result {
         let last = u32::from(self.ofs) + u32::from(self.n_bits).saturating_sub(1);
-        if self.ofs == 0 && self.n_bits == self.field.n_bits() {
+        // Text does not know how long a tunnel option is.
+        if self.ofs == 0 && self.n_bits == self.field.info().n_bits {
             f.write_str("[]")
         } else if self.n_bits == 1 {
             write!(f, "[{}]", self.ofs)
@@ -381,6 +359,8 @@ pub mod ct_state {
     pub const SNAT: u32 = 1 << 6;
     /// Its destination was translated.
     pub const DNAT: u32 = 1 << 7;
+    /// All of these.
+    pub const ALL: u32 = 0xff;
     /// The names of the bits, lowest first.
     pub const NAMES: [&str; 8] = ["new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"];
 }

@@ -142,7 +142,8 @@ impl FlowMod {
     fn put_nx(&self, xid: Xid, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let version = Version::V1_0;
         let at = start_nx(out, version, nxt::FLOW_MOD, xid);
-        out.put_u64(self.cookie);
+        // A cookie that is asked for stands in the match.
+        out.put_u64(if self.cookie_mask == 0 { self.cookie } else { 0 });
         out.put_u8(self.table_id);
         out.put_u8(self.command);
         out.put_u16(self.idle_timeout_s);
@@ -314,6 +315,8 @@ pub struct Counters {
     pub duration: Option<(u32, u32)>,
     /// How long since its last packet: seconds and nanoseconds.
     pub idle: Option<(u32, u32)>,
+    /// How long since the flow was last modified, in seconds (Nicira's form of 1.0 only).
+    pub hard_age_s: Option<u16>,
     /// How many flows were counted together.
     pub flows: Option<u32>,
     /// Packets.
@@ -439,11 +442,11 @@ impl FlowStats {
             out.put_u16(0);
             // Ages in seconds and one more; 0 is unknown.
             out.put_u16(self.counters.idle.map_or(0, |(sec, _)| sec.saturating_add(1).min(0xffff) as u16));
-            out.put_u16(0);
+            out.put_u16(self.counters.hard_age_s.map_or(0, |sec| sec.saturating_add(1)));
         } else {
             out.put_u16(self.flags);
             out.put_u16(if version >= Version::V1_4 { self.importance } else { 0 });
-            out.put_zeros(if version >= Version::V1_5 { 0 } else { 4 });
+            out.put_zeros(if version >= Version::V1_5 { 0 } else { 2 });
         }
         out.put_u64(self.cookie);
         if version < Version::V1_5 {
@@ -482,11 +485,11 @@ impl FlowStats {
         if version == Version::V1_0 {
             nx_match_len = Some(r.u16()?);
             counters.idle = r.u16()?.checked_sub(1).map(|sec| (u32::from(sec), 0));
-            r.skip(2)?;
+            counters.hard_age_s = r.u16()?.checked_sub(1);
         } else {
             flags = r.u16()?;
             importance = r.u16()?;
-            r.skip(if version >= Version::V1_5 { 0 } else { 4 })?;
+            r.skip(if version >= Version::V1_5 { 0 } else { 2 })?;
         }
         let cookie = r.u64()?;
         if let Some((_, _, sec, nsec)) = old_head {

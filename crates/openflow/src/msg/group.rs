@@ -248,10 +248,7 @@ impl Selection {
         out.put_u32(NTR);
         out.put_u32(NTR_SELECTION_METHOD);
         out.put_u32(0);
-        let name = self.method.as_bytes();
-        let name = &name[..name.len().min(METHOD_LEN - 1)];
-        out.extend_from_slice(name);
-        out.put_zeros(METHOD_LEN - name.len());
+        out.put_name(&self.method, METHOD_LEN);
         out.put_u64(self.param);
         for &(field, mask) in &self.fields {
             let n = field.n_bytes();
@@ -264,8 +261,7 @@ impl Selection {
     /// Reads what follows the experimenter's ids.
     fn read(r: &mut Reader<'_>) -> wire::Result<Selection> {
         r.skip(4)?;
-        let name: [u8; METHOD_LEN] = r.array()?;
-        let name = &name[..name.iter().position(|&b| b == 0).unwrap_or(METHOD_LEN)];
+        let method = r.name(METHOD_LEN)?;
         let param = r.u64()?;
         let mut fields = Vec::new();
         while !r.is_empty() {
@@ -276,7 +272,7 @@ impl Selection {
             let mask = mask.ok_or_else(|| r.error("a mask of 128 bits", word, ErrorCode::MATCH_BAD_MASK))?;
             fields.push((field, mask & field.all_ones()));
         }
-        Ok(Selection { method: String::from_utf8_lossy(name).into(), param, fields })
+        Ok(Selection { method, param, fields })
     }
 }
 

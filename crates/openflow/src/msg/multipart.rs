@@ -100,19 +100,18 @@ impl SwitchDesc {
         for (text, len) in
             [(&self.mfr, 256), (&self.hw, 256), (&self.sw, 256), (&self.serial, 32), (&self.dp, 256)]
         {
-            let bytes = &text.as_bytes()[..text.len().min(len - 1)];
-            out.extend_from_slice(bytes);
-            out.put_zeros(len - bytes.len());
+            out.put_name(text, len);
         }
     }
 
     fn read(r: &mut Reader<'_>) -> wire::Result<SwitchDesc> {
-        let mut text = |len| -> wire::Result<Box<str>> {
-            let bytes = r.bytes(len)?;
-            let end = bytes.iter().position(|&b| b == 0).unwrap_or(len);
-            Ok(String::from_utf8_lossy(&bytes[..end]).into())
-        };
-        Ok(SwitchDesc { mfr: text(256)?, hw: text(256)?, sw: text(256)?, serial: text(32)?, dp: text(256)? })
+        Ok(SwitchDesc {
+            mfr: r.name(256)?,
+            hw: r.name(256)?,
+            sw: r.name(256)?,
+            serial: r.name(32)?,
+            dp: r.name(256)?,
+        })
     }
 }
 

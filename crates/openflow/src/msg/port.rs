@@ -99,10 +99,7 @@ impl Port {
             out.extend_from_slice(&self.hw_addr.0);
             out.put_u16(0);
         }
-        let name = self.name.as_bytes();
-        let name = &name[..name.len().min(NAME_LEN - 1)];
-        out.extend_from_slice(name);
-        out.put_zeros(NAME_LEN - name.len());
+        out.put_name(&self.name, NAME_LEN);
         out.put_u32(self.config);
         out.put_u32(self.state);
         if version < Version::V1_4 {
@@ -134,9 +131,7 @@ impl Port {
         }
         let hw_addr = EthAddr(r.array()?);
         r.skip(if v10 { 0 } else { 2 })?;
-        let name: [u8; NAME_LEN] = r.array()?;
-        let name = &name[..name.iter().position(|&b| b == 0).unwrap_or(NAME_LEN)];
-        let name = String::from_utf8_lossy(name).into();
+        let name = r.name(NAME_LEN)?;
         let (config, state) = (r.u32()?, r.u32()?);
         let ethernet = if version < Version::V1_4 {
             Some(EthernetPort::read(r, !v10)?)

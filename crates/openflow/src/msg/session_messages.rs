@@ -57,8 +57,8 @@ impl Hello {
 /// A refusal (OpenFlow 1.5.1, section 7.5.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorMessage {
-    /// Who numbers the error: 0 is OpenFlow itself.
-    pub experimenter: u32,
+    /// Who numbers the error; `None` is OpenFlow itself.
+    pub experimenter: Option<u32>,
     /// What went wrong. Nicira's errors of 1.2 and later have type [`ErrorCode::EXPERIMENTER`] and their number as the
     /// code; those of 1.0 and 1.1 have a type and a code of Nicira's.
     pub code: ErrorCode,
@@ -72,36 +72,40 @@ const VENDOR_ERROR: u16 = 0xb0c2;
 impl ErrorMessage {
     /// The error for a request, with as much of it as is customary.
     pub fn for_request(code: ErrorCode, request: &[u8]) -> ErrorMessage {
-        let experimenter = if code.typ == ErrorCode::EXPERIMENTER { NICIRA } else { 0 };
+        let experimenter = (code.typ == ErrorCode::EXPERIMENTER).then_some(NICIRA);
         ErrorMessage { experimenter, code, data: request[..request.len().min(64)].into() }
     }
 
     pub(super) fn put(&self, version: Version, out: &mut Vec<u8>) {
         let ErrorCode { typ, code } = self.code;
-        if self.experimenter == 0 {
-            out.put_u16(typ);
-            out.put_u16(code);
-        } else if version >= Version::V1_2 {
-            out.put_u16(ErrorCode::EXPERIMENTER);
-            out.put_u16(code);
-            out.put_u32(self.experimenter);
-        } else {
-            out.put_u16(VENDOR_ERROR);
-            out.put_u16(0);
-            out.put_u32(self.experimenter);
-            out.put_u16(typ);
-            out.put_u16(code);
+        match self.experimenter {
+            None => {
+                out.put_u16(typ);
+                out.put_u16(code);
+            }
+            Some(experimenter) if version >= Version::V1_2 => {
+                out.put_u16(ErrorCode::EXPERIMENTER);
+                out.put_u16(code);
+                out.put_u32(experimenter);
+            }
+            Some(experimenter) => {
+                out.put_u16(VENDOR_ERROR);
+                out.put_u16(0);
+                out.put_u32(experimenter);
+                out.put_u16(typ);
+                out.put_u16(code);
+            }
         }
         out.extend_from_slice(&self.data);
     }
 
     pub(super) fn read(r: &mut Reader<'_>, version: Version) -> wire::Result<ErrorMessage> {
         let mut code = ErrorCode { typ: r.u16()?, code: r.u16()? };
-        let mut experimenter = 0;
+        let mut experimenter = None;
         if code.typ == ErrorCode::EXPERIMENTER && version >= Version::V1_2 {
-            experimenter = r.u32()?;
+            experimenter = Some(r.u32()?);
         } else if code.typ == VENDOR_ERROR && version < Version::V1_2 {
-            experimenter = r.u32()?;
+            experimenter = Some(r.u32()?);
             code = ErrorCode { typ: r.u16()?, code: r.u16()? };
         }
         Ok(ErrorMessage { experimenter, code, data: r.rest().into() })

@@ -15,6 +15,8 @@
 
 mod receive;
 mod sent_log;
+#[cfg(test)]
+mod tests;
 
 use crate::msg::{ErrorMessage, Hello, Message, MultipartReply, Xid};
 use crate::wire::TooLong;

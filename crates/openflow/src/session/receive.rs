@@ -98,7 +98,7 @@ impl Session {
             let text =
                 format!("We support versions {ours:#x}, you support versions {theirs:#x}: none in common.");
             let code = ErrorCode::HELLO_INCOMPATIBLE;
-            let error = ErrorMessage { experimenter: 0, code, data: text.into_bytes().into() };
+            let error = ErrorMessage { experimenter: None, code, data: text.into_bytes().into() };
             // In a version that the peer can read, if it said one.
             let version = Version(header.version.0.clamp(Version::V1_0.0, Version::V1_5.0));
             self.put(version, header.xid, &Message::Error(error));

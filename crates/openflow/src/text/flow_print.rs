@@ -94,6 +94,10 @@ impl fmt::Display for FlowStats {
         if let Some((sec, _)) = self.counters.idle {
             write!(f, "idle_age={sec}, ")?;
         }
+        let age = self.counters.duration.map(|(sec, _)| sec);
+        if let Some(sec) = self.counters.hard_age_s.filter(|&sec| Some(u32::from(sec)) != age) {
+            write!(f, "hard_age={sec}, ")?;
+        }
         let text = MatchWithPriority(&self.flow_match, self.priority).to_string();
         let space = if text.is_empty() { "" } else { " " };
         write!(f, "{text}{space}actions={}", InstructionList(&self.instructions))

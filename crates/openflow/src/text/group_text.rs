@@ -17,6 +17,9 @@ const TYPES: [(&str, u8); 6] = [
     ("fastfailover", Group::FAST_FAILOVER),
 ];
 
+/// The weight that is not printed, and that a select group's bucket has if none is given.
+const DEFAULT_WEIGHT: u16 = 1;
+
 impl fmt::Display for Group {
     /// The line of `dump-groups`, without the space before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +33,7 @@ impl fmt::Display for Group {
         }
         for bucket in &self.buckets {
             write!(f, ",bucket=bucket_id:{},", bucket.bucket_id)?;
-            if let Some(weight) = bucket.weight {
+            if let Some(weight) = bucket.weight.filter(|&w| w != DEFAULT_WEIGHT) {
                 write!(f, "weight:{weight},")?;
             }
             if let Some(port) = bucket.watch_port {
@@ -86,7 +89,11 @@ impl FromStr for Group {
         let head = buckets.next().unwrap_or_default().trim().trim_end_matches(',');
         let mut group = parse_head(head)?;
         for (n, bucket) in buckets.enumerate() {
-            group.buckets.push(parse_bucket(bucket.trim().trim_end_matches(','), n)?);
+            let mut bucket = parse_bucket(bucket.trim().trim_end_matches(','), n)?;
+            if group.typ == Group::SELECT {
+                bucket.weight.get_or_insert(DEFAULT_WEIGHT);
+            }
+            group.buckets.push(bucket);
         }
         Ok(group)
     }

@@ -41,8 +41,8 @@ impl<'a> MatchParser<'a> {
             let Some(&(name, eth_type, ip_proto)) = PROTOCOLS.iter().find(|(name, ..)| *name == item) else {
                 return Ok(false);
             };
+            // Packets are Ethernet's unless a packet type says otherwise.
             if name == "eth" {
-                self.builder.exact(Field::PACKET_TYPE, 0u8);
                 return Ok(true);
             }
             self.builder.exact(Field::ETH_TYPE, eth_type);

@@ -36,6 +36,7 @@ impl fmt::Display for Hex {
 pub(super) fn print_in_action(v: &FieldValue, f: &mut dyn Write) -> fmt::Result {
     match v.field.info().format {
         Format::Decimal if !v.is_exact() => write!(f, "{}/{}", v.value, Hex(v.mask)),
+        Format::TunFlags => print_flags(&TUN_FLAGS, v, true, f),
         _ => print(v, f),
     }
 }
@@ -57,6 +58,7 @@ fn print(v: &FieldValue, f: &mut dyn Write) -> fmt::Result {
     match field.info().format {
         Format::Decimal if exact => write!(f, "{value}"),
         Format::Decimal if field.n_bytes() == 1 => write!(f, "{value:#04x}/{mask:#04x}"),
+        Format::Decimal if field.n_bytes() == 2 => write!(f, "{value:#x}/{mask:#x}"),
         Format::Decimal | Format::Hex if !exact => write!(f, "{}/{}", Hex(value), Hex(mask)),
         Format::Decimal | Format::Hex => write!(f, "{}", Hex(value)),
         Format::Ethernet => {
@@ -87,9 +89,11 @@ fn print(v: &FieldValue, f: &mut dyn Write) -> fmt::Result {
             Some((name, ..)) => f.write_str(name),
             None => write!(f, "{}/{}", Hex(value), Hex(mask)),
         },
-        Format::CtState => print_flags(&ct_state::NAMES, v, f),
-        Format::TcpFlags => print_flags(&TCP_FLAGS, v, f),
-        Format::TunFlags => print_flags(&TUN_FLAGS, v, f),
+        Format::CtState => {
+            print_flags(&ct_state::NAMES, v, mask & field.value_bits() == field.value_bits(), f)
+        }
+        Format::TcpFlags => print_flags(&TCP_FLAGS, v, exact, f),
+        Format::TunFlags => print_flags(&TUN_FLAGS, v, false, f),
     }
 }
 
@@ -99,9 +103,9 @@ fn port_of(field: Field, value: u128) -> OfPort {
 }
 
 /// Flags under a mask as `+trk-new`, all flags together as `new|trk`; bits without a name in hexadecimal.
-fn print_flags(names: &[&str], v: &FieldValue, f: &mut dyn Write) -> fmt::Result {
+fn print_flags(names: &[&str], v: &FieldValue, whole: bool, f: &mut dyn Write) -> fmt::Result {
     let named = crate::field::low_bits(names.len() as u16);
-    if v.is_exact() {
+    if whole {
         if v.value == 0 {
             return f.write_char('0');
         }
@@ -215,7 +219,7 @@ fn parse_flags(field: Field, names: &[&str], text: &str) -> Result<FieldValue> {
         }
         return Ok(FieldValue::masked(field, value, mask));
     }
-    let number = |text: &str| parse_u128(text).ok().filter(|v| v & !field.all_ones() == 0);
+    let number = |text: &str| parse_u128(text).ok().filter(|v| v & !field.value_bits() == 0);
     if let Some((value, mask)) = text.split_once('/') {
         let (value, mask) = number(value).zip(number(mask)).ok_or_else(error)?;
         return Ok(FieldValue::masked(field, value, mask));

@@ -251,7 +251,7 @@ impl Session {
         }
         let ops = txn.len();
         if self.stage == Stage::Synced {
-            return TxnId(self.request("transact", &txn.into_params(), Pending::Transaction { ops }));
+            return TxnId(self.request_moved("transact", txn.into_params(), Pending::Transaction { ops }));
         }
         self.next_request += 1;
         let id = TxnId(self.next_request);
@@ -356,6 +356,19 @@ impl Session {
         let mut out = String::new();
         jsonrpc::write_request(&mut out, self.next_request, method, params);
         self.outbox.push_back(Outgoing { bytes: out.into_bytes(), reply: false });
+        self.pending.insert(self.next_request, pending);
+        self.next_request
+    }
+
+    /// The same for parameters that may be very long: they are not copied.
+    fn request_moved(&mut self, method: &str, params: String, pending: Pending) -> u64 {
+        self.next_request += 1;
+        let mut out = String::new();
+        jsonrpc::write_request(&mut out, self.next_request, method, "");
+        let tail = out.pop().expect("a request ends with a brace");
+        for bytes in [out.into_bytes(), params.into_bytes(), tail.to_string().into_bytes()] {
+            self.outbox.push_back(Outgoing { bytes, reply: false });
+        }
         self.pending.insert(self.next_request, pending);
         self.next_request
     }

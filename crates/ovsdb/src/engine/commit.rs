@@ -82,13 +82,15 @@ impl Transaction<'_> {
             let after = self.current(*id);
             for &column in &self.db.table(id.table).strong_columns {
                 let mut missing = None;
-                let (old, new) = (before.as_ref().map(|row| row.get(column)), after.map(|row| row.get(column)));
+                let (old, new) =
+                    (before.as_ref().map(|row| row.get(column)), after.map(|row| row.get(column)));
                 let ty = self.db.schema().tables()[id.table].columns()[column].ty();
                 changed_references(ty, RefKind::Strong, old, new, |target, change| {
                     if target == *id {
                         return;
                     }
-                    let known = self.current(target).is_some() || matches!(self.before.get(&target), Some(Some(_)));
+                    let known =
+                        self.current(target).is_some() || matches!(self.before.get(&target), Some(Some(_)));
                     if change > 0 && !known {
                         missing.get_or_insert(target);
                     }
@@ -124,7 +126,8 @@ impl Transaction<'_> {
             let count = self.strong_count(counts, *id);
             if before.is_some() && self.current(*id).is_none() && count > 0 {
                 let table = self.db.schema().tables()[id.table].name();
-                let details = format!("cannot delete row {} of table {table}: {count} references are left", id.uuid);
+                let details =
+                    format!("cannot delete row {} of table {table}: {count} references are left", id.uuid);
                 return Err(Error::new(ErrorKind::ReferentialIntegrity, details));
             }
         }
@@ -162,7 +165,8 @@ impl Transaction<'_> {
             let schema = &self.db.schema().tables()[id.table];
             let len = self.db.table(id.table).len();
             if len > schema.max_rows() as usize {
-                let details = format!("table {} would have {len} rows, more than {}", schema.name(), schema.max_rows());
+                let details =
+                    format!("table {} would have {len} rows, more than {}", schema.name(), schema.max_rows());
                 return Err(Error::constraint(details));
             }
         }
@@ -215,7 +219,8 @@ impl Transaction<'_> {
             None => Some(value),
         };
         let key = ty.key().reference(RefKind::Weak).map(|reference| reference.table_index);
-        let item = ty.value().and_then(|base| base.reference(RefKind::Weak)).map(|reference| reference.table_index);
+        let item =
+            ty.value().and_then(|base| base.reference(RefKind::Weak)).map(|reference| reference.table_index);
         let dangles = |table: Option<usize>, atom: Option<&Atom>, is_new: bool| {
             let (Some(table), Some(uuid)) = (table, atom.and_then(Atom::as_uuid)) else { return false };
             let target = RowId { table, uuid };
@@ -253,7 +258,7 @@ impl Transaction<'_> {
     }
 
     fn check_indexes(&self) -> Result<(), Error> {
-        for (id, _) in &self.before {
+        for id in self.before.keys() {
             let Some(row) = self.current(*id) else { continue };
             let schema = &self.db.schema().tables()[id.table];
             for (number, columns) in schema.indexes().iter().enumerate() {
@@ -291,7 +296,8 @@ impl Transaction<'_> {
             for at in 0..self.db.table(id.table).weak_columns.len() {
                 let column = self.db.table(id.table).weak_columns[at];
                 let ty = schema.tables()[id.table].columns()[column].ty();
-                let (old, new) = (old.as_ref().map(|row| row.get(column)), new.as_ref().map(|row| row.get(column)));
+                let (old, new) =
+                    (old.as_ref().map(|row| row.get(column)), new.as_ref().map(|row| row.get(column)));
                 changed_references(ty, RefKind::Weak, old, new, |target, change| {
                     self.db.references.add_weak(target, id, change);
                 });

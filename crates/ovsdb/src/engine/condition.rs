@@ -84,7 +84,9 @@ impl Clause {
     /// What the column must equal, if the clause says so.
     fn equal_to(&self, wanted: usize) -> Option<&Datum> {
         match self {
-            Clause::Test { column, function: Function::Equal, argument } if *column == wanted => Some(argument),
+            Clause::Test { column, function: Function::Equal, argument } if *column == wanted => {
+                Some(argument)
+            }
             _ => None,
         }
     }

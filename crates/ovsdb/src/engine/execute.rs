@@ -39,7 +39,9 @@ pub(super) fn run(
             Ok(()) => {}
             Err(Failure::Waiting(timeout)) => return Outcome::Waiting { timeout },
             Err(Failure::Error(error)) => {
-                error.within(format_args!("operation {} of {}", at + 1, operations.len())).encode(&mut results);
+                error
+                    .within(format_args!("operation {} of {}", at + 1, operations.len()))
+                    .encode(&mut results);
                 results.extend(std::iter::repeat_n(",null", operations.len() - at - 1));
                 results.push(']');
                 return Outcome::Finished { results, commit: Commit::default() };
@@ -146,7 +148,9 @@ impl Execution<'_, '_> {
         let row = members.object("row")?;
         members.finish()?;
         let uuid = uuid
-            .map(|text| parse_uuid(&text).ok_or_else(|| Error::syntax(format!("expected a uuid, got {text:?}"))))
+            .map(|text| {
+                parse_uuid(&text).ok_or_else(|| Error::syntax(format!("expected a uuid, got {text:?}")))
+            })
             .transpose()?;
         uuid.map_or(Ok(()), |uuid| self.txn.check_unused(table, uuid))?;
         let uuid = self.symbols.of_insert(uuid, name.as_deref())?;
@@ -266,14 +270,19 @@ impl Execution<'_, '_> {
         let columns = column_set(columns, &self.schema.tables()[table])?;
         let timeout = timeout_ms
             .map(|ms| {
-                let ms = u64::try_from(ms).map_err(|_| Error::syntax(format!("expected a timeout from 0, got {ms}")))?;
+                let ms = u64::try_from(ms)
+                    .map_err(|_| Error::syntax(format!("expected a timeout from 0, got {ms}")))?;
                 Ok::<_, Error>(Duration::from_millis(ms))
             })
             .transpose()?;
         let until_equal = match &*until {
             "==" => true,
             "!=" => false,
-            _ => return Err(Error::syntax(format!("expected \"==\" or \"!=\" as until, got {until:?}")).into()),
+            _ => {
+                return Err(
+                    Error::syntax(format!("expected \"==\" or \"!=\" as until, got {until:?}")).into()
+                );
+            }
         };
         let mut expected = HashSet::default();
         for text in elements(rows)? {
@@ -341,10 +350,11 @@ fn column_set(text: Option<&str>, schema: &TableSchema) -> Result<Vec<usize>, Er
     let mut columns = Vec::new();
     let mut texts = crate::json::TextCache::empty();
     for element in elements(text)? {
-        let name = Decoder::new(element, &mut texts).string().map_err(|_| Error::syntax("expected column names"))?;
+        let name =
+            Decoder::new(element, &mut texts).string().map_err(|_| Error::syntax("expected column names"))?;
         let column = schema.column_index(&name);
-        let column = column
-            .ok_or_else(|| Error::syntax(format!("no column {name} in table {}", schema.name())))?;
+        let column =
+            column.ok_or_else(|| Error::syntax(format!("no column {name} in table {}", schema.name())))?;
         if columns.contains(&column) {
             return Err(Error::syntax(format!("column {name} appears twice")));
         }

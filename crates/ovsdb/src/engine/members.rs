@@ -94,7 +94,9 @@ impl<'a> Members<'a> {
 
     pub(crate) fn optional_id(&mut self, name: &str) -> Result<Option<String>, Error> {
         match self.optional_string(name)? {
-            Some(id) if !is_id(&id) => Err(Error::syntax(format!("expected <id> as member {name}, got {id:?}"))),
+            Some(id) if !is_id(&id) => {
+                Err(Error::syntax(format!("expected <id> as member {name}, got {id:?}")))
+            }
             id => Ok(id),
         }
     }

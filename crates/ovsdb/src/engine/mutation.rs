@@ -132,8 +132,11 @@ impl Mutation {
                 check_len(value, ty)
             }
             (_, argument) => {
-                let results: Vec<Atom> =
-                    value.atoms().iter().map(|atom| self.compute(atom, argument)).collect::<Result<_, _>>()?;
+                let results: Vec<Atom> = value
+                    .atoms()
+                    .iter()
+                    .map(|atom| self.compute(atom, argument))
+                    .collect::<Result<_, _>>()?;
                 for atom in &results {
                     atom.check(ty.key())?;
                 }
@@ -149,15 +152,22 @@ impl Mutation {
 
     fn compute(&self, atom: &Atom, argument: &Datum) -> Result<Atom, Error> {
         let (result, zero) = match (atom, argument.as_scalar()) {
-            (Atom::Integer(a), Some(Atom::Integer(b))) => (self.mutator.integer(*a, *b).map(Atom::Integer), *b == 0),
+            (Atom::Integer(a), Some(Atom::Integer(b))) => {
+                (self.mutator.integer(*a, *b).map(Atom::Integer), *b == 0)
+            }
             (Atom::Real(a), Some(Atom::Real(b))) => {
                 (self.mutator.real(a.get(), b.get()).map(Atom::Real), b.get() == 0.0)
             }
             _ => (None, false),
         };
         result.ok_or_else(|| match self.mutator {
-            Mutator::Divide | Mutator::Remainder if zero => Error::new(ErrorKind::DomainError, "division by zero"),
-            _ => Error::new(ErrorKind::RangeError, format!("{atom} {} {argument} overflows", self.mutator.name())),
+            Mutator::Divide | Mutator::Remainder if zero => {
+                Error::new(ErrorKind::DomainError, "division by zero")
+            }
+            _ => Error::new(
+                ErrorKind::RangeError,
+                format!("{atom} {} {argument} overflows", self.mutator.name()),
+            ),
         })
     }
 }

@@ -32,7 +32,11 @@ impl References {
     /// The rows that refer weakly to `target`.
     pub(super) fn weak_sources(&self, target: RowId) -> impl Iterator<Item = RowId> {
         let first = RowId { table: 0, uuid: Uuid::nil() };
-        self.weak.range((target, first)..).map(|(pair, _)| *pair).take_while(move |pair| pair.0 == target).map(|pair| pair.1)
+        self.weak
+            .range((target, first)..)
+            .map(|(pair, _)| *pair)
+            .take_while(move |pair| pair.0 == target)
+            .map(|pair| pair.1)
     }
 
     pub(super) fn add_strong(&mut self, target: RowId, change: i64) {

@@ -104,7 +104,8 @@ pub struct Table {
 
 impl Table {
     pub(super) fn new(schema: &TableSchema) -> Self {
-        let columns_where = |test: &dyn Fn(usize) -> bool| (0..schema.columns().len()).filter(|&at| test(at)).collect();
+        let columns_where =
+            |test: &dyn Fn(usize) -> bool| (0..schema.columns().len()).filter(|&at| test(at)).collect();
         let template = Row::default_of(schema);
         let ty = |at: usize| schema.columns()[at].ty();
         Table {

@@ -136,4 +136,3 @@ impl Drop for Transaction<'_> {
         self.undo();
     }
 }
-

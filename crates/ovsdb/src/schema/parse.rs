@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{AtomType, BaseType, ColumnType, Constraint, DatabaseSchema, RefKind, Reference, TableBuilder, TableSchema};
+use super::{
+    AtomType, BaseType, ColumnType, Constraint, DatabaseSchema, RefKind, Reference, TableBuilder, TableSchema,
+};
 use crate::column::Text;
 use crate::json::{Decoder, TextCache};
 use crate::value::Datum;
@@ -189,7 +191,10 @@ impl<'a> Node<'a> {
     }
 
     fn count(&self) -> Result<u32, SchemaError> {
-        self.value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| self.expected("integer from 0 to 4294967295"))
+        self.value
+            .as_u64()
+            .and_then(|n| u32::try_from(n).ok())
+            .ok_or_else(|| self.expected("integer from 0 to 4294967295"))
     }
 
     fn set_of(&self, kind: AtomType) -> Result<Datum, SchemaError> {
@@ -211,7 +216,9 @@ impl<'a> Members<'a> {
     fn allow(&self, names: &[&str]) -> Result<(), SchemaError> {
         match self.map.keys().find(|name| !names.contains(&name.as_str())) {
             None => Ok(()),
-            Some(name) => Err(SchemaError::new(&self.path, &format!("expected {}, got {name}", names.join(", ")))),
+            Some(name) => {
+                Err(SchemaError::new(&self.path, &format!("expected {}, got {name}", names.join(", "))))
+            }
         }
     }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::{
-    BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, IMPLICIT_COLUMNS, RefKind,
-    TableSchema,
+    BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, IMPLICIT_COLUMNS, RefKind, TableSchema,
 };
 use crate::json::write_string;
 
@@ -91,9 +90,10 @@ fn print_table(out: &mut Printer, table: &TableSchema) {
     });
     if !table.indexes.is_empty() {
         out.member("indexes", |out| {
-            let indexes = table.indexes.iter().map(|index| {
-                list(index.iter().map(|&at| quoted(&table.columns[at].name)))
-            });
+            let indexes = table
+                .indexes
+                .iter()
+                .map(|index| list(index.iter().map(|&at| quoted(&table.columns[at].name))));
             out.push_str(&list(indexes));
         });
     }

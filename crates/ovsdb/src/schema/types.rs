@@ -292,7 +292,10 @@ impl ColumnType {
 
     pub(super) fn resolve(&mut self, tables: &HashMap<Text, usize>) -> Result<(), String> {
         if self.min > 1 || self.max == 0 {
-            return Err(format!("expected min 0 or 1 and max of at least 1, got {} and {}", self.min, self.max));
+            return Err(format!(
+                "expected min 0 or 1 and max of at least 1, got {} and {}",
+                self.min, self.max
+            ));
         }
         self.key.resolve(tables)?;
         self.value.as_mut().map_or(Ok(()), |value| value.resolve(tables))

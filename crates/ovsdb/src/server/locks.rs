@@ -50,8 +50,12 @@ impl Locks {
 
     /// Gives everything of a session up; the locks that changed hands, with their new owners.
     pub(super) fn release_all(&mut self, session: SessionId) -> Vec<(String, SessionId)> {
-        let asked: Vec<String> =
-            self.queues.iter().filter(|(_, queue)| queue.contains(&session)).map(|(lock, _)| lock.clone()).collect();
+        let asked: Vec<String> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| queue.contains(&session))
+            .map(|(lock, _)| lock.clone())
+            .collect();
         let release = |lock: String| self.release(&lock, session).map(|owner| (lock, owner));
         asked.into_iter().filter_map(release).collect()
     }

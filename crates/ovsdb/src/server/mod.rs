@@ -46,7 +46,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { message_bytes: 1 << 30, backlog_bytes: 1 << 30, waiting_transactions: 1_000, monitors: 1_000 }
+        Limits {
+            message_bytes: 1 << 30,
+            backlog_bytes: 1 << 30,
+            waiting_transactions: 1_000,
+            monitors: 1_000,
+        }
     }
 }
 

@@ -14,7 +14,8 @@ type Answer = Result<String, String>;
 
 /// The same text for equal JSON values.
 pub(super) fn canonical(json: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(json).map_or_else(|_| json.to_owned(), |value| value.to_string())
+    serde_json::from_str::<serde_json::Value>(json)
+        .map_or_else(|_| json.to_owned(), |value| value.to_string())
 }
 
 /// An error as a response carries it.
@@ -48,7 +49,9 @@ impl Server {
             "echo" => Ok(params.to_owned()),
             "list_dbs" => Ok(self.list_dbs()),
             "get_server_id" => Ok(format!("\"{}\"", self.id)),
-            "get_schema" => self.database_param(method, &elements).map(|name| self.databases[&name].schema().to_string()),
+            "get_schema" => {
+                self.database_param(method, &elements).map(|name| self.databases[&name].schema().to_string())
+            }
             "transact" => match self.database_param(method, &elements) {
                 Ok(database) => match self.transact_request(now, session, database, params, id) {
                     Ok(()) => return Ok(()),
@@ -86,11 +89,15 @@ impl Server {
 
     fn database_param(&self, method: &str, params: &[&str]) -> Result<Text, String> {
         let Some(name) = params.first().and_then(|name| string(name)) else {
-            return Err(failed(Error::syntax(format!("expected a database's name as first parameter of {method}"))));
+            return Err(failed(Error::syntax(format!(
+                "expected a database's name as first parameter of {method}"
+            ))));
         };
         match self.databases.get_key_value(name.as_str()) {
             Some((name, _)) => Ok(name.clone()),
-            None => Err(failed(Error::new(ErrorKind::UnknownDatabase, format!("{method}: no database {name}")))),
+            None => {
+                Err(failed(Error::new(ErrorKind::UnknownDatabase, format!("{method}: no database {name}"))))
+            }
         }
     }
 
@@ -99,8 +106,10 @@ impl Server {
         let (id, requests) = match (version, params) {
             (Version::Monitor | Version::Cond, [_, id, requests]) => (id, requests),
             (Version::CondSince, [_, id, requests, since]) => {
-                if !string(since).is_some_and(|since| since.parse::<Uuid>().is_ok()) {
-                    return Err(failed(Error::syntax(format!("expected a uuid as last-txn-id, got {since}"))));
+                if string(since).is_none_or(|since| since.parse::<Uuid>().is_err()) {
+                    return Err(failed(Error::syntax(format!(
+                        "expected a uuid as last-txn-id, got {since}"
+                    ))));
                 }
                 (id, requests)
             }
@@ -157,7 +166,12 @@ impl Server {
     }
 
     /// The lock that a request is about, and whether the session has asked for it before.
-    fn lock_param(&self, session: SessionId, method: &str, params: &[&str]) -> Result<(String, bool), String> {
+    fn lock_param(
+        &self,
+        session: SessionId,
+        method: &str,
+        params: &[&str],
+    ) -> Result<(String, bool), String> {
         let name = if let [name] = params { string(name) } else { None };
         match name.filter(|name| is_id(name)) {
             Some(name) => {
@@ -203,7 +217,11 @@ impl Server {
         let aware = match params {
             ["true"] => true,
             ["false"] => false,
-            _ => return Err(failed(Error::syntax("expected true or false as parameters of set_db_change_aware"))),
+            _ => {
+                return Err(failed(Error::syntax(
+                    "expected true or false as parameters of set_db_change_aware",
+                )));
+            }
         };
         if let Some(state) = self.sessions.get_mut(&session) {
             state.db_change_aware = aware;

@@ -79,7 +79,9 @@ fn show(message: &Value) -> String {
 fn check(transcript: &str) {
     let mut bench = Bench::new();
     let mut shown = String::new();
-    for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty() && !line[1..].starts_with('<')) {
+    for line in
+        transcript.lines().map(str::trim).filter(|line| !line.is_empty() && !line[1..].starts_with('<'))
+    {
         shown.push_str(&format!("{line}\n"));
         if let Some(ms) = line.strip_prefix("tick ") {
             bench.now = bench.now + Duration::from_millis(ms.parse().unwrap());
@@ -101,14 +103,14 @@ fn check(transcript: &str) {
             }
         }
     }
-    let expected: String = transcript.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
-    assert_eq!(shown, expected, "got:\n{shown}");
+    let expected: Vec<&str> = transcript.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected, "got:\n{shown}");
 }
 
 #[test]
 fn databases_are_listed() {
     check(
-        r##"
+        r#"
         a> list_dbs []
         a< = ["Zoo","_Server"]
         a> echo ["x",{"y":[1]}]
@@ -119,7 +121,7 @@ fn databases_are_listed() {
         a< = [{"rows":[{"cid":["set",[]],"connected":true,"index":["set",[]],"leader":true,"model":"standalone","name":"Zoo","sid":["set",[]]},{"cid":["set",[]],"connected":true,"index":["set",[]],"leader":true,"model":"standalone","name":"_Server","sid":["set",[]]}]}]
         a> transact ["_Server",{"op":"delete","table":"Database","where":[]}]
         a< = (not allowed)
-        "##,
+        "#,
     );
     let mut bench = Bench::new();
     bench.request("a", "get_schema", "[\"Zoo\"]");
@@ -132,7 +134,7 @@ fn databases_are_listed() {
 #[test]
 fn what_is_unknown_is_said_so() {
     check(
-        r##"
+        r#"
         a> fly []
         a< ! "unknown method"
         a> get_schema ["Moon"]
@@ -169,7 +171,7 @@ fn what_is_unknown_is_said_so() {
         a< ! "syntax error"
         a> set_db_change_aware [1]
         a< ! "syntax error"
-        "##,
+        "#,
     );
 }
 
@@ -324,7 +326,7 @@ fn one_wait_may_set_off_the_next() {
 #[test]
 fn waits_can_be_cancelled() {
     check(
-        r##"
+        r#"
         a> T {"op":"wait","table":"Vet","timeout":9,"where":[],"columns":["name"],"until":"!=","rows":[]}
         a> cancel ["7"]
         a> cancel ["1"]
@@ -333,7 +335,7 @@ fn waits_can_be_cancelled() {
         b> T {"op":"wait","table":"Vet","timeout":9,"where":[],"columns":["name"],"until":"!=","rows":[]}
         b leaves
         tick 100
-        "##,
+        "#,
     );
     let mut bench = Bench::new();
     let wait = r#"{"method":"transact","id":1,"params":["Zoo",{"op":"wait","table":"Vet","where":[],"columns":[],"until":"!=","rows":[]}]}"#;
@@ -345,7 +347,7 @@ fn waits_can_be_cancelled() {
 #[test]
 fn locks_pass_on() {
     check(
-        r##"
+        r#"
         a> lock ["l"]
         a< = {"locked":true}
         b> lock ["l"]
@@ -372,7 +374,7 @@ fn locks_pass_on() {
         c< = {}
         b> unlock ["l"]
         b< = {}
-        "##,
+        "#,
     );
 }
 
@@ -394,6 +396,24 @@ fn a_client_that_does_not_read_gets_the_sum_of_what_it_missed() {
 }
 
 #[test]
+fn what_is_owed_before_a_condition_changes_bears_the_old_name() {
+    let mut bench = Bench::new();
+    bench.request("b", "monitor_cond", r#"["Zoo","old",{"Vet":[{"columns":["name"]}]}]"#);
+    bench.receive("b");
+    bench.request("a", "T", r##"{"op":"insert","table":"Vet","uuid":"#1","row":{"name":"a"}}"##);
+    bench.request("b", "monitor_cond_change", r#"["old","new",{"Vet":[{"where":[["name","==","b"]]}]}]"#);
+    let told: Vec<String> = bench.receive("b").iter().map(show).collect();
+    assert_eq!(
+        told,
+        [
+            r##"update2 ["old",{"Vet":{"#1":{"insert":{"name":"a"}}}}]"##,
+            r##"update2 ["new",{"Vet":{"#1":{"delete":null}}}]"##,
+            "= {}"
+        ]
+    );
+}
+
+#[test]
 fn ready_sessions_are_named_once() {
     let mut bench = Bench::new();
     let (a, b) = (bench.client("a"), bench.client("b"));
@@ -408,7 +428,8 @@ fn ready_sessions_are_named_once() {
 #[test]
 fn databases_come_and_go() {
     let moon = || {
-        let schema = DatabaseSchema::builder("Moon", "1.0.0").table(TableSchema::builder("T")).build().unwrap();
+        let schema =
+            DatabaseSchema::builder("Moon", "1.0.0").table(TableSchema::builder("T")).build().unwrap();
         Box::new(Database::new(schema, Rng::with_seed(1)))
     };
     let mut bench = Bench::new();
@@ -425,7 +446,11 @@ fn databases_come_and_go() {
     assert!(told[0].to_string().contains(r#"{"new":{"name":"Moon"}}"#));
 
     bench.request("a", "monitor", r#"["Moon","m",{"T":{}}]"#);
-    bench.request("a", "transact", r#"["Moon",{"op":"wait","table":"T","where":[],"columns":["_uuid"],"until":"!=","rows":[]}]"#);
+    bench.request(
+        "a",
+        "transact",
+        r#"["Moon",{"op":"wait","table":"T","where":[],"columns":["_uuid"],"until":"!=","rows":[]}]"#,
+    );
     bench.receive("a");
     assert!(bench.server.remove_database(bench.now, "Moon").is_some());
     assert!(bench.server.remove_database(bench.now, "Moon").is_none());

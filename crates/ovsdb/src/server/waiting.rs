@@ -30,6 +30,15 @@ impl Waiting {
     }
 }
 
+/// What became of a transaction.
+enum Run {
+    Answered,
+    /// It is to be run again, at the latest so long after its arrival.
+    Waiting {
+        timeout: Option<Duration>,
+    },
+}
+
 impl Server {
     /// Runs a `transact` request, or lets it wait.
     pub(super) fn transact_request(
@@ -49,13 +58,13 @@ impl Server {
             let max = self.limits.waiting_transactions;
             return Err(error_json(&Error::syntax(format!("more than {max} transactions wait"))));
         }
-        let Some(timeout) = self.run_transaction(session, &database, params, id, Duration::ZERO) else {
+        let Run::Waiting { timeout } = self.run_transaction(session, &database, params, id, Duration::ZERO)
+        else {
             self.settle(now);
             return Ok(());
         };
         let (id, params) = (id.to_owned(), params.to_owned());
-        let waiting =
-            Waiting { number: self.next_waiting, database, key, id, params, arrived: now, timeout };
+        let waiting = Waiting { number: self.next_waiting, database, key, id, params, arrived: now, timeout };
         self.next_waiting += 1;
         self.deadlines.insert((waiting.deadline(), session, waiting.number));
         if let Some(state) = self.sessions.get_mut(&session) {
@@ -64,7 +73,7 @@ impl Server {
         Ok(())
     }
 
-    /// Runs a transaction and answers it; if it has to wait instead, until how long after its arrival.
+    /// Runs a transaction and answers it, unless it has to wait.
     fn run_transaction(
         &mut self,
         session: SessionId,
@@ -72,11 +81,11 @@ impl Server {
         params: &str,
         id: &str,
         waited: Duration,
-    ) -> Option<Option<Duration>> {
-        let db = self.databases.get_mut(database)?;
+    ) -> Run {
+        let Some(db) = self.databases.get_mut(database) else { return Run::Answered };
         let locks = &self.locks;
         match db.transact(params, waited, &|lock| locks.owner(lock) == Some(session)) {
-            Outcome::Waiting { timeout } => return Some(timeout),
+            Outcome::Waiting { timeout } => return Run::Waiting { timeout },
             Outcome::Malformed(error) => {
                 self.reply(session, id, Err(&error_json(&error)));
             }
@@ -85,7 +94,7 @@ impl Server {
                 self.reply(session, id, Ok(&results));
             }
         }
-        None
+        Run::Answered
     }
 
     /// Runs the transactions that wait for a change of what has changed, in the order of their arrival, until nothing
@@ -110,7 +119,6 @@ impl Server {
         for (_, session, number) in due {
             self.rerun(now, session, number);
         }
-        self.settle(now);
     }
 
     fn take_waiting(&mut self, session: SessionId, found: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
@@ -122,10 +130,14 @@ impl Server {
     }
 
     fn rerun(&mut self, now: Instant, session: SessionId, number: u64) {
-        let Some(mut waiting) = self.take_waiting(session, |waiting| waiting.number == number) else { return };
+        let Some(mut waiting) = self.take_waiting(session, |waiting| waiting.number == number) else {
+            return;
+        };
         let Waiting { database, id, params, arrived, .. } = &waiting;
         let waited = now.saturating_since(*arrived);
-        let Some(timeout) = self.run_transaction(session, database, params, id, waited) else { return };
+        let Run::Waiting { timeout } = self.run_transaction(session, database, params, id, waited) else {
+            return;
+        };
         waiting.timeout = timeout;
         self.deadlines.insert((waiting.deadline(), session, number));
         if let Some(state) = self.sessions.get_mut(&session) {

@@ -99,6 +99,11 @@ impl Txn {
         self.params.len()
     }
 
+    /// Makes room for about so many more bytes of text, so that a long transaction is not moved as it grows.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.params.reserve(bytes);
+    }
+
     /// What was left out because the server does not have it.
     pub fn missing(&self) -> &[Missing] {
         &self.missing

@@ -55,7 +55,11 @@ fn values_are_normalised() {
         ("colors", "\"red\"", "\"red\""),
         ("map", "[\"map\",[[\"b\",1],[\"a\",2]]]", "[\"map\",[[\"a\",2],[\"b\",1]]]"),
     ] {
-        assert_eq!(decode(text, &ty(name)).map(|datum| datum.to_string()), Ok(printed.to_owned()), "{name} {text}");
+        assert_eq!(
+            decode(text, &ty(name)).map(|datum| datum.to_string()),
+            Ok(printed.to_owned()),
+            "{name} {text}"
+        );
     }
 }
 

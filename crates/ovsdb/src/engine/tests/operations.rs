@@ -112,19 +112,28 @@ fn operations_are_checked() {
         r#"{"op" "#,
     ] {
         let result = run(&mut database(), operation);
-        assert!(result == "(syntax error)" || result == "waiting" && operation == "{\"op\" ", "{operation}: {result}");
+        assert!(
+            result == "(syntax error)" || result == "waiting" && operation == "{\"op\" ",
+            "{operation}: {result}"
+        );
     }
 }
 
 #[test]
 fn conditions_choose_rows() {
     let mut db = database();
-    for (number, row) in
-        [r#""name":"a","age":1"#, r#""name":"b","age":2,"grade":7"#, r#""name":"c","age":3,"scores":["set",[1,2]],"tags":["map",[["k","v"]]]"#]
-            .iter()
-            .enumerate()
+    for (number, row) in [
+        r#""name":"a","age":1"#,
+        r#""name":"b","age":2,"grade":7"#,
+        r#""name":"c","age":3,"scores":["set",[1,2]],"tags":["map",[["k","v"]]]"#,
+    ]
+    .iter()
+    .enumerate()
     {
-        run(&mut db, &format!(r##"{{"op":"insert","table":"Keeper","uuid":"#{}","row":{{{row}}}}}"##, number + 1));
+        run(
+            &mut db,
+            &format!(r##"{{"op":"insert","table":"Keeper","uuid":"#{}","row":{{{row}}}}}"##, number + 1),
+        );
     }
     for (condition, names) in [
         ("", "abc"),
@@ -189,7 +198,9 @@ fn select_gives_distinct_rows() {
 
 #[test]
 fn update_replaces_columns_of_mutable_ones() {
-    let update = |row: &str| format!(r#"{{"op":"update","table":"Keeper","where":[["name","==","Ada"]],"row":{row}}}"#);
+    let update = |row: &str| {
+        format!(r#"{{"op":"update","table":"Keeper","where":[["name","==","Ada"]],"row":{row}}}"#)
+    };
     check(&[
         (ADA, r##"{"uuid":["uuid","#1"]}"##),
         (&update(r#"{"age":6,"tags":["map",[]]}"#), r#"{"count":1}"#),
@@ -269,7 +280,10 @@ fn a_failed_operation_undoes_the_others_and_skips_the_rest() {
 #[test]
 fn locks_are_asserted() {
     check(&[
-        (r#"{"op":"assert","lock":"mine"},{"op":"comment","comment":"x"},{"op":"commit","durable":true}"#, "{} {} {}"),
+        (
+            r#"{"op":"assert","lock":"mine"},{"op":"comment","comment":"x"},{"op":"commit","durable":true}"#,
+            "{} {} {}",
+        ),
         (r#"{"op":"assert","lock":"other"}"#, "(not owner)"),
     ]);
 }
@@ -277,7 +291,9 @@ fn locks_are_asserted() {
 #[test]
 fn indexes_are_unique_at_the_end_of_a_transaction_only() {
     let rename = |from: &str, to: &str| {
-        format!(r#"{{"op":"update","table":"Keeper","where":[["name","==","{from}"]],"row":{{"name":"{to}"}}}}"#)
+        format!(
+            r#"{{"op":"update","table":"Keeper","where":[["name","==","{from}"]],"row":{{"name":"{to}"}}}}"#
+        )
     };
     let insert = |number: u8, name: &str| {
         format!(r##"{{"op":"insert","table":"Keeper","uuid":"#{number}","row":{{"name":"{name}"}}}}"##)
@@ -316,7 +332,10 @@ fn strong_references_keep_rows_alive() {
     };
     check(&[
         // nobody wants it
-        (r##"{"op":"insert","table":"Pet","uuid":"#9","row":{"kind":"cat"}}"##, r##"{"uuid":["uuid","#9"]}"##),
+        (
+            r##"{"op":"insert","table":"Pet","uuid":"#9","row":{"kind":"cat"}}"##,
+            r##"{"uuid":["uuid","#9"]}"##,
+        ),
         (pets, r#"{"rows":[]}"#),
     ]);
     check(&[
@@ -327,7 +346,10 @@ fn strong_references_keep_rows_alive() {
             r##"{"uuid":["uuid","#2"]} {"uuid":["uuid","#3"]} {"uuid":["uuid","#1"]}"##,
         ),
         (pets, r#"{"rows":[{"age":2},{"age":3}]}"#),
-        (r#"{"op":"delete","table":"Pet","where":[["age","==",2]]}"#, r#"{"count":1} (referential integrity violation)"#),
+        (
+            r#"{"op":"delete","table":"Pet","where":[["age","==",2]]}"#,
+            r#"{"count":1} (referential integrity violation)"#,
+        ),
         (&keeper(r##"["pets","insert",["uuid","#7"]]"##), r#"{"count":1} (referential integrity violation)"#),
         // the map still holds it
         (&keeper(r##"["pets","delete",["uuid","#2"]]"##), r#"{"count":1}"#),
@@ -349,13 +371,19 @@ fn weak_references_vanish_with_their_target() {
         (&vets(1, 1), r##"{"uuid":["uuid","#1"]}"##),
         (&vets(2, 2), r##"{"uuid":["uuid","#2"]}"##),
         // the default refers to nothing, and one is needed
-        (r##"{"op":"insert","table":"Visit","uuid":"#3","row":{}}"##, r##"{"uuid":["uuid","#3"]} (constraint violation)"##),
+        (
+            r##"{"op":"insert","table":"Visit","uuid":"#3","row":{}}"##,
+            r##"{"uuid":["uuid","#3"]} (constraint violation)"##,
+        ),
         (
             r##"{"op":"insert","table":"Visit","uuid":"#3","row":{"vets":["set",[["uuid","#1"],["uuid","#2"]]]}}"##,
             r##"{"uuid":["uuid","#3"]}"##,
         ),
         // also in a row that the transaction changes in another column
-        (&format!(r#"{{"op":"update","table":"Visit","where":[],"row":{{"cost":4}}}},{}"#, drop(1)), r#"{"count":1} {"count":1}"#),
+        (
+            &format!(r#"{{"op":"update","table":"Visit","where":[],"row":{{"cost":4}}}},{}"#, drop(1)),
+            r#"{"count":1} {"count":1}"#,
+        ),
         (visit, r##"{"rows":[{"vets":["uuid","#2"]}]}"##),
         (&drop(2), r#"{"count":1} (constraint violation)"#),
         (
@@ -385,14 +413,19 @@ fn a_weak_key_that_vanishes_frees_its_strong_value() {
         ),
         (r#"{"op":"delete","table":"Keeper","where":[["name","==","b"]]}"#, r#"{"count":1}"#),
         (r#"{"op":"select","table":"Pet","where":[],"columns":["kind"]}"#, r#"{"rows":[]}"#),
-        (r#"{"op":"select","table":"Keeper","where":[],"columns":["fans"]}"#, r#"{"rows":[{"fans":["map",[]]}]}"#),
+        (
+            r#"{"op":"select","table":"Keeper","where":[],"columns":["fans"]}"#,
+            r#"{"rows":[{"fans":["map",[]]}]}"#,
+        ),
     ]);
 }
 
 #[test]
 fn waits_hold_or_do_not() {
     let wait = |until: &str, rows: &str, timeout: &str| {
-        format!(r#"{{"op":"wait","table":"Keeper","where":[],"columns":["age"],"until":"{until}","rows":[{rows}]{timeout}}}"#)
+        format!(
+            r#"{{"op":"wait","table":"Keeper","where":[],"columns":["age"],"until":"{until}","rows":[{rows}]{timeout}}}"#
+        )
     };
     let mut db = database();
     run(&mut db, ADA);
@@ -407,7 +440,8 @@ fn waits_hold_or_do_not() {
     assert_eq!(run(&mut db, &format!("{update},{}", wait("==", "", ""))), "waiting");
     assert_eq!(run(&mut db, &ask("age")), r#"{"rows":[{"age":5}]}"#);
 
-    let timeout = |waited_ms| match outcome(&mut database(), &wait("==", five, r#","timeout":30"#), waited_ms) {
+    let timeout = |waited_ms| match outcome(&mut database(), &wait("==", five, r#","timeout":30"#), waited_ms)
+    {
         Outcome::Waiting { timeout } => timeout,
         _ => None,
     };
@@ -428,8 +462,11 @@ fn commits_tell_what_changed() {
         panic!("waiting")
     };
     assert_eq!(commit.comments, ["why"]);
-    let told: Vec<_> =
-        commit.changes.iter().map(|change| (change.table, change.uuid, change.old.is_some(), change.new.is_some())).collect();
+    let told: Vec<_> = commit
+        .changes
+        .iter()
+        .map(|change| (change.table, change.uuid, change.old.is_some(), change.new.is_some()))
+        .collect();
     assert_eq!(told, [(0, id(1), true, true), (2, id(2), false, true)]);
     let (old, new) = (commit.changes[0].old.as_ref().unwrap(), commit.changes[0].new.as_ref().unwrap());
     let differing: Vec<_> = (0..old.columns().len()).filter(|&at| old.get(at) != new.get(at)).collect();
@@ -445,8 +482,7 @@ fn commits_tell_what_changed() {
 
 #[test]
 fn reserved_databases_are_read_only() {
-    let schema =
-        DatabaseSchema::builder("_Zoo", "1.0.0").table(TableSchema::builder("T")).build().unwrap();
+    let schema = DatabaseSchema::builder("_Zoo", "1.0.0").table(TableSchema::builder("T")).build().unwrap();
     let mut db = Database::new(schema, Rng::with_seed(1));
     let mut run = |operation: &str| {
         let Outcome::Finished { results, .. } =

@@ -262,14 +262,13 @@ fn owe(
     old: Option<Arc<Row>>,
     new: Option<Arc<Row>>,
 ) {
-    owed.entry((table, uuid)).and_modify(|owed| owed.0 = old.clone()).or_insert((old, None)).1 = new;
+    owed.entry((table, uuid)).or_insert((old, None)).1 = new;
 }
 
 impl Watch {
     /// Reads one request or an array of them.
     fn parse(requests: &str, schema: &TableSchema, version: Version) -> Result<Self, Error> {
-        let mut watch =
-            Watch { columns: Vec::new(), select: Select::default(), filter: Filter::default() };
+        let mut watch = Watch { columns: Vec::new(), select: Select::default(), filter: Filter::default() };
         if requests.starts_with('[') {
             for request in elements(requests)? {
                 watch.add(request, schema, version)?;

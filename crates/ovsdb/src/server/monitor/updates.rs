@@ -91,7 +91,11 @@ impl Columns<'_> {
     fn write(&self, out: &mut String, old: Option<&Row>, new: Option<&Row>) {
         if let Some(old) = old {
             let unchanged = |column: usize| new.is_some_and(|new| new.get(column) == old.get(column));
-            self.member(out, "old", self.told().filter(|&column| !unchanged(column)).map(|column| (column, old.get(column))));
+            self.member(
+                out,
+                "old",
+                self.told().filter(|&column| !unchanged(column)).map(|column| (column, old.get(column))),
+            );
         }
         if let Some(new) = new {
             out.push_str(if old.is_some() { "," } else { "" });
@@ -106,8 +110,9 @@ impl Columns<'_> {
             (Kind::Delete, ..) | (_, _, None) => out.push_str("\"delete\":null"),
             (Kind::Modify, Some(old), Some(new)) => {
                 let changed = self.told().filter(|&column| old.get(column) != new.get(column));
-                let diffs: Vec<_> =
-                    changed.map(|column| (column, old.get(column).diff(new.get(column), ty(column)))).collect();
+                let diffs: Vec<_> = changed
+                    .map(|column| (column, old.get(column).diff(new.get(column), ty(column))))
+                    .collect();
                 self.member(out, "modify", diffs.iter().map(|(column, diff)| (*column, diff)));
             }
             (kind, _, Some(new)) => {

@@ -38,8 +38,14 @@ fn condition(table: usize, pick: u8) -> String {
 enum Event {
     Transact(Vec<Step>),
     /// A watcher asks for other rows of a table.
-    Change { watcher: usize, table: usize, pick: u8 },
-    Read { watcher: usize },
+    Change {
+        watcher: usize,
+        table: usize,
+        pick: u8,
+    },
+    Read {
+        watcher: usize,
+    },
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -65,10 +71,16 @@ impl Watcher {
     fn start(bench: &mut Bench, number: usize, picks: [u8; 4]) -> Self {
         let method = ["monitor", "monitor_cond", "monitor_cond", "monitor_cond_since"][number];
         let name = number.to_string();
-        let conditions = if number == 0 { [(); 4].map(|()| "[]".to_owned()) } else { [0, 1, 2, 3].map(|table| condition(table, picks[table])) };
+        let conditions = if number == 0 {
+            [(); 4].map(|()| "[]".to_owned())
+        } else {
+            [0, 1, 2, 3].map(|table| condition(table, picks[table]))
+        };
         let requests = (0..4).map(|table| {
-            let columns = COLUMNS[table].iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(",");
-            let filter = if number == 0 { String::new() } else { format!(r#","where":{}"#, conditions[table]) };
+            let columns =
+                COLUMNS[table].iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(",");
+            let filter =
+                if number == 0 { String::new() } else { format!(r#","where":{}"#, conditions[table]) };
             format!(r#""{}":[{{"columns":[{columns}]{filter}}}]"#, TABLES[table])
         });
         let requests = requests.collect::<Vec<_>>().join(",");
@@ -107,11 +119,15 @@ impl Watcher {
         let table = &schema.tables()[key.0];
         let decode = |column: &String, value: &Value| {
             let ty = table.column(column).unwrap().ty();
-            Datum::decode(&mut Decoder::new(&value.to_string(), &mut TextCache::default()), ty, &mut ()).unwrap()
+            Datum::decode(&mut Decoder::new(&value.to_string(), &mut TextCache::default()), ty, &mut ())
+                .unwrap()
         };
         let defaults = || {
             let ty = |column: &&str| table.column(column).unwrap().ty();
-            COLUMNS[key.0].iter().map(|column| ((*column).to_owned(), Datum::default_of(ty(column)))).collect()
+            COLUMNS[key.0]
+                .iter()
+                .map(|column| ((*column).to_owned(), Datum::default_of(ty(column))))
+                .collect()
         };
         let kinds: Vec<&str> = update.as_object().unwrap().keys().map(String::as_str).collect();
         match kinds[..] {
@@ -155,16 +171,21 @@ impl Watcher {
     /// What it should know.
     fn expected(&self, db: &Database) -> Known {
         let mut known = Known::new();
-        for table in 0..4 {
+        for (table, condition) in self.conditions.iter().enumerate() {
             let schema = &db.schema().tables()[table];
-            let clauses = crate::engine::elements(&self.conditions[table]).unwrap();
+            let clauses = crate::engine::elements(condition).unwrap();
             let clauses: Vec<Clause> = clauses
                 .into_iter()
-                .map(|clause| Clause::decode(&mut Decoder::new(clause, &mut TextCache::default()), schema, &mut ()).unwrap())
+                .map(|clause| {
+                    Clause::decode(&mut Decoder::new(clause, &mut TextCache::default()), schema, &mut ())
+                        .unwrap()
+                })
                 .collect();
             for row in db.table(table).rows() {
                 if clauses.is_empty() || clauses.iter().any(|clause| clause.holds(row)) {
-                    let column = |column: &&str| ((*column).to_owned(), row.get(schema.column_index(column).unwrap()).clone());
+                    let column = |column: &&str| {
+                        ((*column).to_owned(), row.get(schema.column_index(column).unwrap()).clone())
+                    };
                     known.insert((table, row.uuid()), COLUMNS[table].iter().map(column).collect());
                 }
             }
@@ -219,7 +240,7 @@ proptest! {
             "steal", "unlock", "echo", "get_schema", "set_db_change_aware", "cancel", "list_dbs",
         ];
         let mut bench = Bench::new();
-        let params: String = pieces.iter().map(|(piece, noise)| format!("{}{noise}", PIECES[*piece])).collect();
+        let params: String = pieces.iter().flat_map(|(piece, noise)| [PIECES[*piece], noise]).collect();
         for params in [format!("[{params}]"), format!("[\"Zoo\",{params}]"), params] {
             bench.send("a", &format!(r#"{{"method":"{}","params":{params},"id":1}}"#, METHODS[method]));
             let session = bench.client("a");

@@ -1,0 +1,70 @@
+//! Entry points of the fuzz targets: bytes from outside never panic, and what was understood once is understood again.
+
+use crate::msg::{Hello, Message, Xid};
+use crate::session::{Config, Event, Session};
+use crate::text::parse_instructions;
+use crate::{Actions, Match, Version};
+use kiln_types::Instant;
+
+/// Reads a message, whatever it is, and says it again.
+pub fn fuzz_message(bytes: &[u8]) {
+    let Ok((header, first)) = Message::decode(bytes) else { return };
+    let Some(second) = said_again(&first, header.version, header.xid) else { return };
+    // The first reading may drop what has no meaning; from then on nothing is lost.
+    if let Some(third) = said_again(&second, header.version, header.xid) {
+        assert_eq!(second, third, "in {}", header.version);
+    }
+}
+
+/// Encodes and decodes; `None` if it has grown beyond one message.
+fn said_again(message: &Message, version: Version, xid: Xid) -> Option<Message> {
+    let mut bytes = Vec::new();
+    message.encode(version, xid, &mut bytes).ok()?;
+    let len = crate::msg::Header::peek(&bytes).map(|h| usize::from(h.len));
+    if len != Some(bytes.len()) {
+        return None;
+    }
+    match Message::decode(&bytes) {
+        Ok((_, message)) => Some(message),
+        Err(error) => panic!("{error} in what was made of {message:?}"),
+    }
+}
+
+/// Reads text as a match, as actions and as instructions; what can be read prints, and reads as the same again.
+pub fn fuzz_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(m) = text.parse::<Match>() {
+        let printed = m.to_string();
+        assert_eq!(printed.parse::<Match>().map(|m| m.to_string()), Ok(printed));
+    }
+    if let Ok(actions) = text.parse::<Actions>() {
+        let printed = actions.to_string();
+        assert_eq!(printed.parse::<Actions>().map(|a| a.to_string()), Ok(printed));
+    }
+    let _ = parse_instructions(text);
+    let _ = text.parse::<crate::msg::FlowMod>();
+    let _ = text.parse::<crate::msg::Group>();
+}
+
+/// Feeds a session, in pieces of which the first byte says the size. What happens does not depend on the pieces.
+pub fn fuzz_session(bytes: &[u8]) {
+    let Some((&size, stream)) = bytes.split_first() else { return };
+    let whole = events_of(stream.chunks(usize::MAX));
+    let pieces = events_of(stream.chunks(usize::from(size) + 1));
+    assert_eq!(whole, pieces);
+}
+
+fn events_of<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Vec<u8>) {
+    let mut session = Session::new(Config::controller());
+    session.handle_connected(Instant::ZERO);
+    let mut hello = Vec::new();
+    if Message::Hello(Hello::new(&[Version::V1_5])).encode(Version::V1_5, Xid(1), &mut hello).is_err() {
+        return (Vec::new(), Vec::new());
+    }
+    session.handle_bytes(Instant::ZERO, &hello);
+    for chunk in chunks {
+        session.handle_bytes(Instant::ZERO, chunk);
+    }
+    let events = std::iter::from_fn(|| session.poll_event()).collect();
+    (events, session.poll_transmit().unwrap_or_default())
+}
