@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod apply;
+mod controller;
 mod northd;
 mod schema;
 mod stats;
@@ -21,6 +22,7 @@ usage: kiln COMMAND [OPTION]...
 
   northd       compile OVN_Northbound into OVN_Southbound (also as `ovn-northd`)
   sandbox      run a network file in namespaces on real switches, and probe it
+  controller   compile OVN_Southbound into OpenFlow on a chassis (also as `ovn-controller`)
   apply        make the northbound database say what a network file says
   diff         show what `apply` would change
   schema       print a database schema: nb, sb
@@ -36,9 +38,13 @@ fn main() -> ExitCode {
     if invoked_as == "ovn-northd" {
         return northd::main(args);
     }
+    if invoked_as == "ovn-controller" {
+        return controller::main(args);
+    }
     let command = args.next().unwrap_or_else(|| OsString::from("--help"));
     match command.to_str() {
         Some("northd" | "ovn-northd") => northd::main(args),
+        Some("controller" | "ovn-controller") => controller::main(args),
         Some("apply") => apply::main(apply::Mode::Apply, args),
         Some("diff") => apply::main(apply::Mode::Diff, args),
         Some("sandbox") => kiln_sandbox::cli::main(std::iter::once("sandbox".into()).chain(args)),

@@ -5,18 +5,20 @@
 //! (ovs-fields(7), Conjunctive Match Fields), and one more flow, on `conj_id`, has the actions.
 
 use crate::env::Names;
-use crate::fields;
+use crate::{fields, prerequisite};
 use kiln_logical::cubes::Cube;
 use kiln_logical::expr::{self, Expr};
 use kiln_logical::normal::{Choice, Conjunction, Term};
-use kiln_logical::{Error, TooComplex, expand_templates, normalize};
+use kiln_logical::{Error, Field as Logical, TooComplex, expand_templates, normalize};
 use kiln_openflow::{Field, FieldValue, Match, MatchBuilder};
+use kiln_types::HashSet;
+use smallvec::SmallVec;
 
 /// Dimensions that a conjunctive match may have (ovs-actions(7), conjunction).
 const MAX_DIMENSIONS: usize = 64;
 
 /// What a flow is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// It has the logical flow's actions.
     Actions,
@@ -31,10 +33,11 @@ pub enum Part {
     },
 }
 
-/// The flows that a match becomes.
+/// The flows that a match becomes. Two parts of different conjunctions may have the same match: in the switch they are one
+/// flow, as they may be with those of another logical flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lowered {
-    /// Matches, and what each is for.
+    /// Matches, and what each is for. No match has actions and a part as well.
     pub flows: Vec<(Match, Part)>,
     /// How many conjunction numbers are used, from the base on.
     pub conjunctions: u32,
@@ -49,6 +52,25 @@ pub enum LowerError {
     /// The expression is too large when multiplied out.
     #[error("{0}")]
     TooComplex(#[from] TooComplex),
+    /// Some bits of a field are tested that a switch only compares whole.
+    #[error("expected a test of the whole field {field}, found one of its bits {mask:#x}")]
+    PartOfField {
+        /// The field.
+        field: Logical,
+        /// The bits that are tested.
+        mask: u128,
+    },
+    /// A field is tested without what says that packets have it; negated predicates do that.
+    #[error("expected {needed} beside a test of {field}, found nothing that a switch could check")]
+    Prerequisite {
+        /// The field.
+        field: Logical,
+        /// What has to be tested too.
+        needed: &'static str,
+    },
+    /// More fields have alternatives than a conjunctive match can have.
+    #[error("expected at most {MAX_DIMENSIONS} fields with alternatives, found {0}")]
+    TooManyDimensions(usize),
 }
 
 /// Lowers the text of a match. `context` holds what every flow matches besides, such as the datapath; `base` gives the first
@@ -59,8 +81,8 @@ pub fn lower_match(
     context: &[FieldValue],
     base: u32,
 ) -> Result<Lowered, LowerError> {
-    let text = expand_templates(text, &EnvironmentOf(names));
-    let expr = expr::parse(&text, &EnvironmentOf(names))?.annotate();
+    let text = expand_templates(text, names);
+    let expr = expr::parse(&text, names)?.annotate();
     lower_expr(expr, names, context, base)
 }
 
@@ -73,59 +95,54 @@ pub fn lower_expr(
 ) -> Result<Lowered, LowerError> {
     let expr = expr.simplify(&mut |port| names.is_resident(port))?;
     let form = normalize(&expr)?;
-    let mut lowering = Lowering { names, context, base, out: Lowered::default() };
-    for conjunction in &form.conjunctions {
-        lowering.conjunction(conjunction);
+    let mut fixed = Match::builder();
+    for value in context {
+        fixed.set(*value);
     }
-    Ok(lowering.out)
+    let mut lowering = Lowering { names, context: fixed, base, out: Lowered::default() };
+    for conjunction in &form.conjunctions {
+        lowering.conjunction(conjunction)?;
+    }
+    let mut out = lowering.out;
+    if form.conjunctions.len() > 1 {
+        drop_redundant(&mut out.flows);
+    }
+    Ok(out)
 }
 
-/// A [`Names`] where an [`kiln_logical::Environment`] is wanted.
-struct EnvironmentOf<'a>(&'a dyn Names);
-
-impl kiln_logical::Environment for EnvironmentOf<'_> {
-    fn address_set(&self, name: &str) -> Option<std::sync::Arc<kiln_logical::AddressSet>> {
-        self.0.address_set(name)
-    }
-    fn port_group(&self, name: &str) -> Option<std::sync::Arc<[std::sync::Arc<str>]>> {
-        self.0.port_group(name)
-    }
-    fn template(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
-        self.0.template(name)
-    }
-    fn dhcp_option(&self, name: &str) -> Option<kiln_logical::env::OptionDef> {
-        self.0.dhcp_option(name)
-    }
-    fn dhcpv6_option(&self, name: &str) -> Option<kiln_logical::env::OptionDef> {
-        self.0.dhcpv6_option(name)
+/// Drops what stands twice, and parts of conjunctions whose match has the actions without more ado.
+fn drop_redundant(flows: &mut Vec<(Match, Part)>) {
+    let mut seen = HashSet::default();
+    flows.retain(|flow| seen.insert(flow.clone()));
+    if flows.iter().any(|(_, part)| *part != Part::Actions) {
+        flows.retain(|(matched, part)| {
+            *part == Part::Actions || !seen.contains(&(matched.clone(), Part::Actions))
+        });
     }
 }
 
 struct Lowering<'a> {
     names: &'a dyn Names,
-    context: &'a [FieldValue],
+    context: MatchBuilder,
     base: u32,
     out: Lowered,
 }
 
+/// What a term comes to in the switch.
+type Alternatives = SmallVec<[FieldValue; 2]>;
+
 impl Lowering<'_> {
-    fn conjunction(&mut self, conjunction: &Conjunction<'_>) {
-        let mut common = Match::builder();
-        for value in self.context {
-            common.set(*value);
-        }
-        let mut dimensions: Vec<Vec<FieldValue>> = Vec::new();
+    fn conjunction(&mut self, conjunction: &Conjunction<'_>) -> Result<(), LowerError> {
+        let mut common = self.context.clone();
+        let mut dimensions: SmallVec<[Alternatives; 2]> = SmallVec::new();
         for term in &conjunction.terms {
-            let mut values = self.alternatives(term);
-            match values.len() {
+            let values = self.alternatives(term, conjunction)?;
+            match values.as_slice() {
                 // A port that nobody knows: packets that it sends or gets do not exist.
-                0 => return,
-                1 => drop(common.set(values.remove(0))),
+                [] => return Ok(()),
+                [one] => drop(common.set(*one)),
                 _ => dimensions.push(values),
             }
-        }
-        if dimensions.len() > MAX_DIMENSIONS {
-            return;
         }
         match dimensions.as_slice() {
             [] => self.out.flows.push((common.build(), Part::Actions)),
@@ -134,11 +151,13 @@ impl Lowering<'_> {
                     self.flow(&common, *value, Part::Actions);
                 }
             }
+            many if many.len() > MAX_DIMENSIONS => return Err(LowerError::TooManyDimensions(many.len())),
             many => self.conjunctive(&common, many),
         }
+        Ok(())
     }
 
-    fn conjunctive(&mut self, common: &MatchBuilder, dimensions: &[Vec<FieldValue>]) {
+    fn conjunctive(&mut self, common: &MatchBuilder, dimensions: &[Alternatives]) {
         let id = self.base.wrapping_add(self.out.conjunctions);
         self.out.conjunctions += 1;
         let n_clauses = dimensions.len() as u8;
@@ -157,21 +176,55 @@ impl Lowering<'_> {
         self.out.flows.push((builder.build(), part));
     }
 
-    fn alternatives(&self, term: &Term<'_>) -> Vec<FieldValue> {
-        let field = fields::of(term.field);
-        let number = |cube: &Cube| FieldValue::masked(field, cube.value, cube.mask);
-        let named =
-            |name: &str| self.names.port_key(name).map(|key| FieldValue::exact(field, u128::from(key)));
+    fn alternatives(&self, term: &Term<'_>, within: &Conjunction<'_>) -> Result<Alternatives, LowerError> {
         match &term.choice {
-            Choice::Cube(cube) => vec![number(cube)],
-            Choice::Cubes(cubes) => cubes.as_slice().iter().map(number).collect(),
-            Choice::Name(name) => named(name).into_iter().collect(),
+            Choice::Cube(cube) => numbers(term.field, std::slice::from_ref(cube), within),
+            Choice::Cubes(cubes) => numbers(term.field, cubes.as_slice(), within),
+            Choice::Name(name) => Ok(self.port(term.field, name).into_iter().collect()),
             Choice::Names(names) => {
-                let mut values: Vec<FieldValue> = names.iter().filter_map(|name| named(name)).collect();
+                let mut values: Alternatives =
+                    names.iter().filter_map(|name| self.port(term.field, name)).collect();
                 values.sort_unstable_by_key(|value| value.value);
                 values.dedup();
-                values
+                Ok(values)
             }
         }
     }
+
+    fn port(&self, field: Logical, name: &str) -> Option<FieldValue> {
+        // How northd asks whether a port was chosen at all.
+        let key = if name == "none" { 0 } else { self.names.matched_port_key(field, name)? };
+        Some(FieldValue::exact(fields::of(field), u128::from(key)))
+    }
+}
+
+fn numbers(field: Logical, cubes: &[Cube], within: &Conjunction<'_>) -> Result<Alternatives, LowerError> {
+    let of = fields::of(field);
+    let info = of.info();
+    if let Some(needed) = prerequisite::lacking(within, info.prereq) {
+        return Err(LowerError::Prerequisite { field, needed });
+    }
+    if of == Field::VLAN_TCI {
+        return Ok(cubes.iter().flat_map(|cube| vlan_tci(*cube)).collect());
+    }
+    if !info.maskable
+        && let Some(part) = cubes.iter().find(|cube| cube.mask != field.mask())
+    {
+        return Err(LowerError::PartOfField { field, mask: part.mask });
+    }
+    Ok(cubes.iter().map(|cube| FieldValue::masked(of, cube.value, cube.mask)).collect())
+}
+
+/// The bits of a tag's priority.
+const VLAN_PCP: u128 = 0xe000;
+
+/// A switch compares a tag's priority whole: a test of some of its bits becomes all priorities that pass it.
+fn vlan_tci(cube: Cube) -> Alternatives {
+    let tested = cube.mask & VLAN_PCP;
+    if tested == 0 || tested == VLAN_PCP {
+        return SmallVec::from_iter([FieldValue::masked(Field::VLAN_TCI, cube.value, cube.mask)]);
+    }
+    let priorities = (0..8).map(|pcp| pcp << 13).filter(|pcp| pcp & tested == cube.value & tested);
+    let whole = |pcp| FieldValue::masked(Field::VLAN_TCI, cube.value & !VLAN_PCP | pcp, cube.mask | VLAN_PCP);
+    priorities.map(whole).collect()
 }

@@ -158,10 +158,15 @@ impl Match {
                 continue;
             };
             let FieldValue { field, mask, .. } = tlv.value;
+            if mask != 0 && !tlv.value.is_exact() && !field.info().maskable {
+                let expected = "no mask on a field that takes none";
+                return Err(r.error(expected, tlv.word, ErrorCode::MATCH_BAD_MASK));
+            }
             // What is not spelled canonically has a preferred header all the same, hence the last test.
             canonical &= tlv.header == field.info().header
                 && last < Some(field.order())
                 && tlv.has_mask != tlv.value.is_exact()
+                && tlv.as_long
                 && mask != 0
                 && field.is_canonical_in_match(mask);
             last = Some(field.order());
@@ -206,6 +211,8 @@ pub(crate) struct Tlv {
     pub(crate) header: Header,
     pub(crate) word: u32,
     pub(crate) has_mask: bool,
+    /// Whether no leading zeros were left out.
+    pub(crate) as_long: bool,
     pub(crate) value: FieldValue,
 }
 
@@ -252,7 +259,12 @@ pub(crate) fn read_tlv(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Opt
         }
         return Err(r.error("a known field", word, ErrorCode::MATCH_BAD_FIELD));
     };
-    if field.n_bytes() != value_len || (has_mask && len % 2 != 0) {
+    // Open vSwitch leaves out leading zero bytes of tunnel options, whose lengths are multiples of 4.
+    let field = match field.as_tun_metadata() {
+        Some(n) => Field::tun_metadata(n, value_len.next_multiple_of(4) as u8),
+        None => field,
+    };
+    if (field.n_bytes() != value_len && field.as_tun_metadata().is_none()) || (has_mask && len % 2 != 0) {
         return Err(r.error("a field of its own length", word, ErrorCode::MATCH_BAD_LEN));
     }
     let bad = |expected, code| r.error(expected, word, code);
@@ -267,7 +279,8 @@ pub(crate) fn read_tlv(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Opt
     if value & !mask != 0 {
         return Err(bad("no value bits outside the mask", ErrorCode::MATCH_BAD_WILDCARDS));
     }
-    Ok(Some(Tlv { header, word, has_mask, value: FieldValue { field, value, mask } }))
+    let as_long = value_len == field.n_bytes();
+    Ok(Some(Tlv { header, word, has_mask, as_long, value: FieldValue { field, value, mask } }))
 }
 
 /// The mask in `bytes`, of which only the bits that the field has count.
@@ -543,12 +556,19 @@ mod tests {
             assert_eq!(one, other);
             assert_eq!(one.as_oxm(), other.as_oxm());
         }
+        // Tunnel options without their leading zeros.
+        let option = Match::builder().masked(Field::tun_metadata(0, 4), 5u8, 0xffu8).build();
+        assert_eq!(decode(&[(0x0001_5102, &[5, 0xff])]).unwrap(), option);
+        assert_eq!(option.as_oxm(), [0, 1, 0x51, 8, 0, 0, 0, 5, 0, 0, 0, 0xff]);
+        let option = Match::builder().exact(Field::tun_metadata(0, 4), 5u8).build();
+        assert_eq!(decode(&[(0x0001_5001, &[5])]).unwrap(), option);
         assert!(decode(&[(0x8000_0510, &[0; 16])]).unwrap().is_any());
     }
 
     #[test]
     fn malformed_fields_are_refused_by_name() {
-        let cases: [(&[(u32, &[u8])], ErrorCode); 9] = [
+        type Words<'a> = &'a [(u32, &'a [u8])];
+        let cases: [(Words<'_>, ErrorCode); 9] = [
             (&[(0x8000_0a02, &[8])], ErrorCode::MATCH_BAD_LEN),
             (&[(0x8000_0a03, &[8, 0, 0])], ErrorCode::MATCH_BAD_LEN),
             (&[(0x7777_0a02, &[8, 0])], ErrorCode::MATCH_BAD_FIELD),

@@ -254,9 +254,15 @@ fn writable(r: &Reader<'_>, action: Action, field: Field) -> wire::Result<Action
     Err(r.error("a field that may be written", field.order(), ErrorCode::ACTION_BAD_SET_ARGUMENT))
 }
 
+/// Here the length of a tunnel option says nothing: OVN sends the longest, and Open vSwitch gives back the one that
+/// is mapped.
 fn copy_field(r: &mut Reader<'_>, n_bits: u16, src_ofs: u16, dst_ofs: u16) -> wire::Result<Action> {
-    let src = Subfield::new(read_field(r)?, src_ofs, n_bits);
-    let dst = Subfield::new(read_field(r)?, dst_ofs, n_bits);
+    let longest = |field: Field| match field.as_tun_metadata() {
+        Some(n) => Field::tun_metadata(n, Field::TUN_METADATA_MAX_LEN),
+        None => field,
+    };
+    let src = Subfield::new(longest(read_field(r)?), src_ofs, n_bits);
+    let dst = Subfield::new(longest(read_field(r)?), dst_ofs, n_bits);
     let action = Action::CopyField { src: checked(r, src)?, dst: checked(r, dst)? };
     writable(r, action, dst.field)
 }
@@ -286,7 +292,7 @@ fn read_field(r: &mut Reader<'_>) -> wire::Result<Field> {
 pub(super) fn read_short_header(r: &mut Reader<'_>) -> wire::Result<Field> {
     let at = r.clone();
     let field = read_field(r)?;
-    if field.info().oldest.len() > 4 {
+    if field.info().oldest.n_bytes() > 4 {
         return Err(at.error(
             "a field with a header of four bytes",
             field.order(),

@@ -130,7 +130,7 @@ pub(super) fn put_oldest(out: &mut Vec<u8>, field: Field) {
 
 /// The same where there are four bytes for it: an experimenter's header, which has eight, does not fit.
 pub(super) fn put_short_header(out: &mut Vec<u8>, field: Field) -> Result<(), TooLong> {
-    let len = field.info().oldest.len();
+    let len = field.info().oldest.n_bytes();
     if len > 4 {
         return Err(TooLong { what: "header of a field inside an action", len, max: 4 });
     }
@@ -209,9 +209,34 @@ impl Action {
         }
     }
 
-    /// Actions that only Nicira numbers.
+    /// Actions that only Nicira numbers, and that name fields.
     fn put_nicira(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let at = match self {
+            Action::OutputReg { src, max_len } => put_output_reg(src, *max_len, out),
+            Action::StackPush(sf) => put_stack(nx::STACK_PUSH, sf, out),
+            Action::StackPop(sf) => put_stack(nx::STACK_POP, sf, out),
+            Action::CheckPktLarger { pkt_len, dst } => {
+                let at = start_nx(out, nx::CHECK_PKT_LARGER);
+                out.put_u16(*pkt_len);
+                out.put_u16(dst.ofs);
+                put_oldest(out, dst.field);
+                pad_to(out, at, 24);
+                at
+            }
+            Action::DeleteField(field) => {
+                let at = start_nx(out, nx::DELETE_FIELD);
+                put_oldest(out, *field);
+                pad_to(out, at, 24);
+                at
+            }
+            _ => self.put_nicira_plain(out),
+        };
+        finish(out, at)
+    }
+
+    /// Nicira's actions whose operands are plain numbers; gives where the action starts.
+    fn put_nicira_plain(&self, out: &mut Vec<u8>) -> usize {
+        match self {
             Action::Resubmit { port, table, ct } => {
                 let at = start_nx(out, if *ct { nx::RESUBMIT_TABLE_CT } else { nx::RESUBMIT_TABLE });
                 out.put_u16(port_to_u16(*port));
@@ -224,7 +249,6 @@ impl Action {
                 out.put_u32(*max_len);
                 at
             }
-            Action::OutputReg { src, max_len } => put_output_reg(src, *max_len, out),
             Action::PopQueue => start_nx(out, nx::POP_QUEUE),
             Action::DecTtlCntIds(ids) => {
                 let at = start_nx(out, nx::DEC_TTL_CNT_IDS);
@@ -233,22 +257,12 @@ impl Action {
                 ids.iter().for_each(|&id| out.put_u16(id));
                 at
             }
-            Action::StackPush(sf) => put_stack(nx::STACK_PUSH, sf, out),
-            Action::StackPop(sf) => put_stack(nx::STACK_POP, sf, out),
             Action::CtClear => start_nx(out, nx::CT_CLEAR),
             Action::Conjunction { id, clause, n_clauses } => {
                 let at = start_nx(out, nx::CONJUNCTION);
                 out.put_u8(*clause);
                 out.put_u8(*n_clauses);
                 out.put_u32(*id);
-                at
-            }
-            Action::CheckPktLarger { pkt_len, dst } => {
-                let at = start_nx(out, nx::CHECK_PKT_LARGER);
-                out.put_u16(*pkt_len);
-                out.put_u16(dst.ofs);
-                put_oldest(out, dst.field);
-                pad_to(out, at, 24);
                 at
             }
             Action::Exit => start_nx(out, nx::EXIT),
@@ -270,12 +284,6 @@ impl Action {
                 out.extend_from_slice(data);
                 at
             }
-            Action::DeleteField(field) => {
-                let at = start_nx(out, nx::DELETE_FIELD);
-                put_oldest(out, *field);
-                pad_to(out, at, 24);
-                at
-            }
             Action::Encap { hdr_size, packet_type, properties } => {
                 let at = start_nx(out, nx::ENCAP);
                 out.put_u16(*hdr_size);
@@ -283,15 +291,9 @@ impl Action {
                 out.extend_from_slice(properties);
                 at
             }
-            Action::Decap(packet_type) => {
-                let at = start_nx(out, nx::DECAP);
-                out.put_u16(0);
-                out.put_u32(*packet_type);
-                at
-            }
+            Action::Decap(packet_type) => put_nx_u32(out, nx::DECAP, *packet_type),
             _ => start_nx(out, nx::DEC_NSH_TTL),
-        };
-        finish(out, at)
+        }
     }
 
     /// The forms of 1.0: its own where it has one, else Nicira's.
@@ -354,7 +356,7 @@ fn put_stack(subtype: u16, sf: &Subfield, out: &mut Vec<u8>) -> usize {
 
 /// An experimenter's field has a header of 8 bytes, for which only the younger form has room.
 fn put_output_reg(src: &Subfield, max_len: u16, out: &mut Vec<u8>) -> usize {
-    if src.field.info().oldest.len() == 4 {
+    if src.field.info().oldest.n_bytes() == 4 {
         let at = start_nx(out, nx::OUTPUT_REG);
         out.put_u16(ofs_nbits(src));
         put_oldest(out, src.field);
@@ -379,7 +381,7 @@ fn put_set_field(v: &FieldValue, version: Version, out: &mut Vec<u8>) -> Result<
     }
     let own = version >= Version::V1_5 || (version >= Version::V1_2 && exact);
     let header = header_for(v.field, version);
-    if !own && header.len() == 4 {
+    if !own && header.n_bytes() == 4 {
         return put_reg_loads(v, out);
     }
     let at = if own { start(out, of::SET_FIELD) } else { start_nx(out, nx::REG_LOAD2) };

@@ -35,9 +35,8 @@ pub enum SampleArg {
 impl Sample {
     /// The oldest form that can say it.
     pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        let (domain, point) = match (self.obs_domain, self.obs_point) {
-            (SampleArg::Imm(domain), SampleArg::Imm(point)) => (domain, point),
-            _ => return self.put_with_fields(out),
+        let (SampleArg::Imm(domain), SampleArg::Imm(point)) = (self.obs_domain, self.obs_point) else {
+            return self.put_with_fields(out);
         };
         let subtype = if self.direction != 0 {
             nx::SAMPLE3

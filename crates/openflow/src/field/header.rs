@@ -45,7 +45,7 @@ impl Header {
     pub(super) const EXP_NSH: u32 = 0x005a_d650;
 
     /// Bytes of the header on the wire: 4, or 8 with an experimenter.
-    pub const fn len(self) -> usize {
+    pub const fn n_bytes(self) -> usize {
         if self.class == Header::EXPERIMENTER { 8 } else { 4 }
     }
 

@@ -217,7 +217,7 @@ fn read_nx_match(r: &mut Reader<'_>, len: u16) -> wire::Result<(Match, Option<(u
             let value = payload.u64()?;
             cookie = Some((value, if has_mask { payload.u64()? } else { u64::MAX }));
         } else {
-            others.extend_from_slice(&before[..header.len() + payload_len]);
+            others.extend_from_slice(&before[..header.n_bytes() + payload_len]);
         }
     }
     let mut others = Reader::new(&others, "match", ErrorCode::MATCH_BAD_LEN);

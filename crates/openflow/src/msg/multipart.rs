@@ -215,7 +215,7 @@ impl MultipartRequest {
         };
         match self {
             MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => {
-                request.put(version, out)
+                request.put(version, out);
             }
             // These ask for one since 1.5, and for all before.
             MultipartRequest::GroupDesc(id) if version >= Version::V1_5 => padded(out, *id),

@@ -319,7 +319,7 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::Handshaking { give_up_at } if now >= give_up_at => {
-                self.drop_connection(DropReason::HandshakeTimeout)
+                self.drop_connection(DropReason::HandshakeTimeout);
             }
             State::Ready(version) => self.probe(now, version),
             _ => {}

@@ -104,7 +104,7 @@ impl Session {
             self.put(version, header.xid, &Message::Error(error));
             return self.drop_connection(DropReason::NoCommonVersion { ours, theirs });
         }
-        let version = Version((31 - common.leading_zeros()) as u8);
+        let version = Version(common.ilog2() as u8);
         self.state = State::Ready(version);
         self.events.push_back(Event::Ready { version });
     }

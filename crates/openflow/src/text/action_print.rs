@@ -55,16 +55,6 @@ impl fmt::Display for Action {
             Action::SetQueue(queue) => write!(f, "set_queue:{queue}"),
             Action::PopQueue => f.write_str("pop_queue"),
             Action::Meter(id) => write!(f, "meter:{id}"),
-            Action::PushVlan(ethertype) => write!(f, "push_vlan:{ethertype:#06x}"),
-            Action::PopVlan => f.write_str("pop_vlan"),
-            Action::PushMpls(ethertype) => write!(f, "push_mpls:{ethertype:#06x}"),
-            Action::PopMpls(ethertype) => write!(f, "pop_mpls:{ethertype:#06x}"),
-            Action::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
-            Action::DecMplsTtl => f.write_str("dec_mpls_ttl"),
-            Action::CopyTtlOut => f.write_str("copy_ttl_out"),
-            Action::CopyTtlIn => f.write_str("copy_ttl_in"),
-            Action::SetNwTtl(ttl) => write!(f, "mod_nw_ttl:{ttl}"),
-            Action::DecTtl => f.write_str("dec_ttl"),
             Action::DecTtlCntIds(ids) => {
                 f.write_str("dec_ttl(")?;
                 comma_list(f, ids.iter())?;
@@ -107,13 +97,30 @@ impl fmt::Display for Action {
             Action::Decap(t) => {
                 write!(f, "decap(packet_type(ns={},type={}))", t >> 16, Hex((t & 0xffff).into()))
             }
-            Action::DecNshTtl => f.write_str("dec_nsh_ttl"),
             Action::Unknown(raw) => {
                 f.write_str("unknown(")?;
                 print_hex_bytes(raw, f)?;
                 f.write_char(')')
             }
+            _ => print_header_action(self, f),
         }
+    }
+}
+
+/// Actions on headers, with at most one number.
+fn print_header_action(action: &Action, f: &mut dyn Write) -> fmt::Result {
+    match action {
+        Action::PushVlan(ethertype) => write!(f, "push_vlan:{ethertype:#06x}"),
+        Action::PopVlan => f.write_str("pop_vlan"),
+        Action::PushMpls(ethertype) => write!(f, "push_mpls:{ethertype:#06x}"),
+        Action::PopMpls(ethertype) => write!(f, "pop_mpls:{ethertype:#06x}"),
+        Action::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
+        Action::DecMplsTtl => f.write_str("dec_mpls_ttl"),
+        Action::CopyTtlOut => f.write_str("copy_ttl_out"),
+        Action::CopyTtlIn => f.write_str("copy_ttl_in"),
+        Action::SetNwTtl(ttl) => write!(f, "mod_nw_ttl:{ttl}"),
+        Action::DecTtl => f.write_str("dec_ttl"),
+        _ => f.write_str("dec_nsh_ttl"),
     }
 }
 

@@ -138,7 +138,7 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn comma(&mut self) -> fmt::Result {
-        if !std::mem::take(&mut self.first) { self.f.write_char(',') } else { Ok(()) }
+        if std::mem::take(&mut self.first) { Ok(()) } else { self.f.write_char(',') }
     }
 
     fn item(&mut self, item: fmt::Arguments<'_>) -> fmt::Result {

@@ -1,0 +1,237 @@
+//! Which logical ports are on this chassis: interfaces by `external_ids:iface-id`, containers inside them, gateway ports
+//! by name; and the claims and releases in Port_Binding that follow (ovn-architecture(7), Life Cycle of a VIF).
+
+use crate::outstanding::{SbOp, VsOp};
+use crate::reach::Step;
+use crate::tables::Ctx;
+use kiln_ovsdb::Text;
+use kiln_schema_ovn::sb;
+use kiln_types::Uuid;
+
+/// Column `type` of Port_Binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the column's value")]
+pub enum PortKind {
+    Vif,
+    Patch,
+    Localnet,
+    Localport,
+    L2gateway,
+    L3gateway,
+    Chassisredirect,
+    Vtep,
+    Virtual,
+    External,
+    Remote,
+    /// A type that only later versions know.
+    Other,
+}
+
+impl PortKind {
+    /// From the column's value.
+    pub fn from_name(name: &str) -> PortKind {
+        match name {
+            "" => PortKind::Vif,
+            "patch" => PortKind::Patch,
+            "localnet" => PortKind::Localnet,
+            "localport" => PortKind::Localport,
+            "l2gateway" => PortKind::L2gateway,
+            "l3gateway" => PortKind::L3gateway,
+            "chassisredirect" => PortKind::Chassisredirect,
+            "vtep" => PortKind::Vtep,
+            "virtual" => PortKind::Virtual,
+            "external" => PortKind::External,
+            "remote" => PortKind::Remote,
+            _ => PortKind::Other,
+        }
+    }
+}
+
+/// Where a logical port is, as seen from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Residence {
+    /// The port's kind.
+    pub kind: PortKind,
+    /// Whether the port belongs to this chassis, so that Port_Binding has to say so.
+    pub claims: bool,
+    /// The interface that it is attached to here, for a container its parent's.
+    pub interface: Option<Uuid>,
+    /// That interface's OpenFlow port.
+    pub ofport: Option<u32>,
+    /// The row of the port that a container is inside of.
+    pub parent: Option<Uuid>,
+}
+
+pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residence)>) {
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    let kind = PortKind::from_name(port.r#type());
+    let mut residence = Residence { kind, claims: false, interface: None, ofport: None, parent: None };
+    match kind {
+        PortKind::Vif => {
+            let parent = port.parent_port().as_ref().filter(|name| !name.is_empty());
+            let attached = parent.unwrap_or(port.logical_port());
+            residence.parent = parent.and_then(|name| ctx.all(&ctx.port_named, name).first().copied());
+            attach(ctx, &ctx.interfaces_with_id, attached, &mut residence);
+            let bound = parent.is_none() || residence.parent.is_some_and(|parent| may_bind(ctx, &parent));
+            residence.claims = residence.ofport.is_some() && bound && may_bind(ctx, row);
+        }
+        PortKind::Localport => {
+            attach(ctx, &ctx.interfaces_with_id, port.logical_port(), &mut residence);
+        }
+        PortKind::Localnet => attach(ctx, &ctx.patch_interfaces, port.logical_port(), &mut residence),
+        PortKind::L2gateway | PortKind::L3gateway => {
+            let key = if kind == PortKind::L2gateway { "l2gateway-chassis" } else { "l3gateway-chassis" };
+            let chassis = port.options().get(key);
+            let settings = ctx.value(&ctx.settings, &());
+            residence.claims = settings.is_some_and(|s| chassis == Some(&s.chassis));
+        }
+        PortKind::Chassisredirect => {
+            residence.claims = crate::gateway::active(ctx, row).is_some_and(|chassis| is_me(ctx, &chassis));
+        }
+        _ => {}
+    }
+    out.push((*row, residence));
+}
+
+/// Whether `chassis` is our row.
+pub(crate) fn is_me(ctx: &Ctx<'_>, chassis: &Uuid) -> bool {
+    ctx.value(&ctx.me, &()) == Some(chassis)
+}
+
+fn attach(
+    ctx: &Ctx<'_>,
+    index: &kiln_incr::Relation<Text, Uuid>,
+    id: &Text,
+    residence: &mut Residence,
+) {
+    let found = ctx.all(index, id).iter().find_map(|row| {
+        let ofport = ctx.row(&ctx.vs.interface, row)?.ofport().filter(|ofport| *ofport > 0)?;
+        Some((*row, u32::try_from(ofport).ok()?))
+    });
+    if let Some((interface, ofport)) = found {
+        (residence.interface, residence.ofport) = (Some(interface), Some(ofport));
+    }
+}
+
+/// Whether the operator leaves the port to whoever has it, or asks for this chassis.
+fn may_bind(ctx: &Ctx<'_>, row: &Uuid) -> bool {
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return false };
+    let Some(wanted) = port.options().get("requested-chassis").filter(|name| !name.is_empty()) else {
+        return true;
+    };
+    let Some(settings) = ctx.value(&ctx.settings, &()) else { return false };
+    // Further names in the list are for migrations.
+    let first = wanted.split(',').next().unwrap_or_default();
+    first == &*settings.chassis
+        || first == &*settings.hostname
+        || port.requested_chassis().is_some_and(|chassis| is_me(ctx, &chassis))
+}
+
+/// Where the search for local datapaths starts, and where it goes on.
+pub(crate) fn steps(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Step>) {
+    let Some(residence) = ctx.value(&ctx.residence, row) else { return };
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    let seeds = match residence.kind {
+        PortKind::Chassisredirect => crate::gateway::is_candidate(ctx, row),
+        _ => residence.claims,
+    };
+    if seeds {
+        out.push(Step::Start(port.datapath()));
+    }
+    let leads_on = residence.kind == PortKind::Patch || residence.kind == PortKind::L3gateway && residence.claims;
+    if leads_on && let Some(peer) = peer(ctx, row) {
+        out.extend(ctx.row(&ctx.sb.port_binding, &peer).map(|p| Step::Edge(port.datapath(), p.datapath())));
+    }
+}
+
+/// The other end of a patch port.
+pub(crate) fn peer(ctx: &Ctx<'_>, row: &Uuid) -> Option<Uuid> {
+    let name = ctx.row(&ctx.sb.port_binding, row)?.options().get("peer")?;
+    ctx.all(&ctx.port_named, name).first().copied()
+}
+
+/// Ports that are ours in the database too: their flows can be waited for.
+pub(crate) fn bound(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Uuid>) {
+    let claims = ctx.value(&ctx.residence, row).is_some_and(|residence| residence.claims);
+    if claims && is_bound_here(ctx, row) {
+        out.push(*row);
+    }
+}
+
+fn is_bound_here(ctx: &Ctx<'_>, row: &Uuid) -> bool {
+    ctx.row(&ctx.sb.port_binding, row)
+        .and_then(|port| port.chassis())
+        .is_some_and(|chassis| is_me(ctx, &chassis))
+}
+
+/// Claims, releases and `up`.
+pub(crate) fn differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
+    let Some(residence) = ctx.value(&ctx.residence, row) else { return };
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    if ctx.value(&ctx.me, &()).is_none() {
+        return;
+    }
+    match (residence.claims, is_bound_here(ctx, row)) {
+        (true, false) if !ctx.value(&ctx.contested, row).is_some_and(|()| port.chassis().is_some()) => {
+            out.push(SbOp::Claim(*row));
+        }
+        (false, true) => out.push(SbOp::Release(*row)),
+        (true, true) => {
+            if port.up() != Some(true) && ctx.value(&ctx.installed, row).is_some() {
+                out.push(SbOp::Up(*row));
+            }
+            if port.encap() != encap(ctx, residence) {
+                out.push(SbOp::Claim(*row));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The row of Encap that the port's interface asks for by `external_ids:encap-ip`.
+fn encap(ctx: &Ctx<'_>, residence: &Residence) -> Option<Uuid> {
+    let interface = ctx.row(&ctx.vs.interface, &residence.interface?)?;
+    let ip = interface.external_ids().get("encap-ip")?;
+    let settings = ctx.value(&ctx.settings, &())?;
+    let best = settings.encap_types.iter().max()?;
+    ctx.all(&ctx.encap_at, &(best.name().into(), ip.clone())).first().copied()
+}
+
+/// The same, unrecorded, for the transaction.
+pub(crate) fn claim_columns(db: &crate::Db, row: Uuid) -> Option<sb::PortBinding> {
+    let port = db.sb.port_binding.peek(&row)?;
+    let me = *db.me.peek(&())?;
+    let mut claimed = port.clone();
+    if port.chassis != Some(me) {
+        claimed.chassis = Some(me);
+        claimed.up = port.up.map(|_| false);
+    }
+    let interface = db.residence.peek(&row)?.interface;
+    let ip = interface
+        .and_then(|interface| db.vs.interface.peek(&interface))
+        .and_then(|interface| interface.external_ids.get("encap-ip"));
+    let best = db.settings.peek(&())?.encap_types.iter().max();
+    claimed.encap = match (ip, best) {
+        (Some(ip), Some(best)) => db.encap_at.peek(&(best.name().into(), ip.clone())).first().copied(),
+        _ => None,
+    };
+    Some(claimed)
+}
+
+/// `ovn-installed` of interfaces whose ports' flows stand in the switch, and of no others.
+pub(crate) fn interface_differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<VsOp>) {
+    let Some(interface) = ctx.row(&ctx.vs.interface, row) else { return };
+    let marked = interface.external_ids().get("ovn-installed").is_some_and(|text| &**text == "true");
+    let port = interface.external_ids().get("iface-id").and_then(|id| {
+        let port = ctx.all(&ctx.port_named, id).first()?;
+        let residence = ctx.value(&ctx.residence, port)?;
+        (residence.claims && residence.interface == Some(*row)).then_some(*port)
+    });
+    let installed = port.is_some_and(|port| ctx.value(&ctx.installed, &port).is_some());
+    if installed && !marked {
+        out.push(VsOp::Installed(*row));
+    }
+    if marked && port.is_none() {
+        out.push(VsOp::NotInstalled(*row));
+    }
+}

@@ -1,0 +1,230 @@
+//! The integration bridge, made if it is missing, and the patch ports that lead from it to physical networks.
+
+use crate::binding::PortKind;
+use crate::ct_zone;
+use crate::outstanding::{VsOp, uuid_of};
+use crate::tables::{Ctx, Db};
+use kiln_ovsdb::column::Pairs;
+use kiln_ovsdb::txn::Txn;
+use kiln_ovsdb::{Map, Set, Text};
+use kiln_types::Uuid;
+
+/// Fields whose longest-prefix look-up every OpenFlow table of the bridge is prepared for.
+const PREFIXES: [&str; 4] = ["ip_dst", "ip_src", "ipv6_dst", "ipv6_src"];
+/// OpenFlow tables that can be configured.
+const TABLES: std::ops::RangeInclusive<i64> = 0..=254;
+
+/// What the bridge's datapath can do (column `capabilities` of Datapath).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Committing a connection with a source translation to address zero keeps ports unique.
+    pub ct_zero_snat: bool,
+    /// Hashing by the transport layer alike in both directions.
+    pub dp_hash_l4_symmetric: bool,
+}
+
+pub(crate) fn capabilities(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Capabilities)>) {
+    let bridge = ctx.value(&ctx.integration, &()).and_then(|row| ctx.row(&ctx.vs.bridge, row));
+    let root = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row));
+    let (Some(bridge), Some(root)) = (bridge, root) else { return };
+    let kind = Some(&**bridge.datapath_type()).filter(|kind| !kind.is_empty()).unwrap_or("system");
+    let datapath = root.datapaths().get(kind).and_then(|row| ctx.row(&ctx.vs.datapath, row));
+    let Some(datapath) = datapath else { return };
+    let has = |key: &str, value: &str| datapath.capabilities().get(key).is_some_and(|text| &**text == value);
+    out.push((
+        (),
+        Capabilities {
+            ct_zero_snat: has("ct_zero_snat", "true"),
+            // One particular algorithm, and not one of those that may come after it.
+            dp_hash_l4_symmetric: has("max_hash_alg", "1"),
+        },
+    ));
+}
+
+/// Whether the bridge is missing or not as it must be.
+pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
+    let Some(settings) = ctx.value(&ctx.settings, &()) else { return };
+    let row = ctx.value(&ctx.integration, &());
+    let Some((row, bridge)) = row.and_then(|row| Some((row, ctx.row(&ctx.vs.bridge, row)?))) else {
+        return out.push(VsOp::CreateBridge);
+    };
+    let mistyped = settings.datapath_type.as_ref().is_some_and(|kind| bridge.datapath_type() != kind);
+    let unprepared = !bridge.flow_tables().all().iter().map(|(table, _)| *table).eq(TABLES);
+    if bridge.fail_mode().as_deref() != Some("secure") || mistyped || unprepared {
+        out.push(VsOp::Bridge);
+    }
+    if let Some(progress) = ctx.value(&ctx.progress, &()) {
+        let saved = bridge.external_ids().get("ovn-nb-cfg").and_then(|text| text.parse().ok());
+        if saved != Some(progress.nb_cfg) && (progress.nb_cfg != 0 || saved.is_some()) {
+            out.push(VsOp::Progress(*row));
+        }
+    }
+}
+
+/// Makes the bridge.
+pub(crate) fn create(db: &Db, txn: &mut Txn) {
+    let (Some(settings), Some(root)) = (db.settings.peek(&()), db.root.peek(&()).first()) else { return };
+    let name = &settings.bridge;
+    let [interface, port, bridge] = ["Interface", "Port", "Bridge"].map(|table| uuid_of(table, &[name]));
+    txn.insert("Interface").uuid(interface).set("name", name).set("type", "internal");
+    txn.insert("Port").uuid(port).set("name", name).set("interfaces", &interface);
+    let tables = flow_tables(db, txn);
+    // A bridge address that does not follow from its ports: they come and go.
+    let hwaddr = hwaddr(&settings.chassis, name);
+    let datapath_type = settings.datapath_type.clone().unwrap_or_else(|| "system".into());
+    txn.insert("Bridge")
+        .uuid(bridge)
+        .set("name", name)
+        .set("ports", &port)
+        .set("fail_mode", "secure")
+        .set("datapath_type", &datapath_type)
+        .set("flow_tables", &tables)
+        .set("other_config", &Pairs(&[("disable-in-band", "true"), ("hwaddr", &*hwaddr)]));
+    txn.mutate("Open_vSwitch").row(*root).put("bridges", &bridge);
+}
+
+/// A locally administered address that belongs to the chassis' bridge alone.
+fn hwaddr(chassis: &str, bridge: &str) -> String {
+    let bytes = *uuid_of("hwaddr", &[chassis, bridge]).as_bytes();
+    let mut mac = kiln_types::EthAddr([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]]);
+    mac.0[0] = mac.0[0] & 0xfc | 2;
+    mac.to_string()
+}
+
+fn flow_tables(db: &Db, txn: &mut Txn) -> Map<i64, Uuid> {
+    let row = uuid_of("Flow_Table", &[]);
+    if db.vs.flow_table.peek(&row).is_none() {
+        txn.insert("Flow_Table").uuid(row).set("prefixes", &PREFIXES);
+    }
+    TABLES.map(|table| (table, row)).collect()
+}
+
+/// Sets the bridge right.
+pub(crate) fn mend(db: &Db, txn: &mut Txn) {
+    let (Some(settings), Some(row)) = (db.settings.peek(&()), db.integration.peek(&())) else { return };
+    let Some(bridge) = db.vs.bridge.peek(row) else { return };
+    let complete = bridge.flow_tables.iter().map(|(table, _)| *table).eq(TABLES);
+    let tables = if complete { None } else { Some(flow_tables(db, txn)) };
+    let mut op = txn.update("Bridge");
+    op.row(*row).set("fail_mode", "secure");
+    if let Some(kind) = &settings.datapath_type {
+        op.set("datapath_type", kind);
+    }
+    if let Some(tables) = &tables {
+        op.set("flow_tables", tables);
+    }
+}
+
+/// Writes or removes a zone in the bridge's `external_ids`.
+pub(crate) fn write_zone(db: &Db, name: &Text, txn: &mut Txn) {
+    let Some(row) = db.integration.peek(&()) else { return };
+    let key = format!("{}{name}", ct_zone::PREFIX);
+    let mut op = txn.mutate("Bridge");
+    op.row(*row).delete("external_ids", &[key.as_str()]);
+    if let Some(zone) = db.ct_zones.peek(name) {
+        op.put("external_ids", &Pairs(&[(key.as_str(), zone.to_string().as_str())]));
+    }
+}
+
+/// A patch port and its other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The bridge that it stands in.
+    pub bridge: Uuid,
+    /// The port at its other end.
+    pub peer: Text,
+    /// The localnet port that it carries.
+    pub localnet: Text,
+}
+
+/// The pair of patch ports of a localnet port whose network this chassis is on.
+pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Patch)>) {
+    let Some(residence) = ctx.value(&ctx.residence, row) else { return };
+    if residence.kind != PortKind::Localnet {
+        return;
+    }
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    if ctx.value(&ctx.local_datapaths, &port.datapath()).is_none() {
+        return;
+    }
+    let (Some(settings), Some(inner)) = (ctx.value(&ctx.settings, &()), ctx.value(&ctx.integration, &())) else {
+        return;
+    };
+    let Some(network) = port.options().get("network_name") else { return };
+    let Some((_, outer_name)) = settings.bridge_mappings.iter().find(|(name, _)| name == network) else {
+        return;
+    };
+    let Some(outer) = ctx.all(&ctx.bridge_named, outer_name).first() else {
+        return ctx.report(format!(
+            "Open_vSwitch external_ids:ovn-bridge-mappings: network \"{network}\" names bridge \"{outer_name}\", which does not exist"
+        ));
+    };
+    let localnet = port.logical_port().clone();
+    let inward: Text = format!("patch-{localnet}-to-{}", settings.bridge).into();
+    let outward: Text = format!("patch-{}-to-{localnet}", settings.bridge).into();
+    out.push((outward.clone(), Patch { bridge: *inner, peer: inward.clone(), localnet: localnet.clone() }));
+    out.push((inward, Patch { bridge: *outer, peer: outward, localnet }));
+}
+
+/// Patch ports that are missing.
+pub(crate) fn missing_patches(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<VsOp>) {
+    let Some(want) = ctx.value(&ctx.patches, name) else { return };
+    let stands = ctx.all(&ctx.patch_ports, name).first();
+    if !stands.is_some_and(|port| ctx.holds(&ctx.bridge_of_port, port, &want.bridge)) {
+        out.push(VsOp::Patch(name.clone()));
+    }
+}
+
+/// Patch ports that nobody needs.
+pub(crate) fn stale_patches(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<VsOp>) {
+    if ctx.value(&ctx.patches, name).is_none() {
+        out.push(VsOp::Patch(name.clone()));
+    }
+}
+
+/// Makes or removes a patch port.
+pub(crate) fn write_patch(db: &Db, name: &Text, txn: &mut Txn) {
+    let want = db.patches.peek(name);
+    let mut removed = false;
+    for port in db.patch_ports.peek(name) {
+        for bridge in db.bridge_of_port.peek(port) {
+            if want.is_none_or(|want| want.bridge != *bridge) {
+                txn.mutate("Bridge").row(*bridge).delete("ports", port);
+                removed = true;
+            }
+        }
+    }
+    // One of the same name cannot be made before the old one is gone.
+    let Some(want) = want.filter(|_| !removed) else { return };
+    let ids: [(Text, Text); 1] = [("ovn-localnet-port".into(), want.localnet.clone())];
+    let interface = InterfaceOf { kind: "patch", options: &[("peer".into(), want.peer.clone())] };
+    add_port(want.bridge, name, &ids, &interface, txn);
+}
+
+/// What a new port's one interface is.
+pub(crate) struct InterfaceOf<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) options: &'a [(Text, Text)],
+}
+
+/// Adds a port with one interface of the same name to a bridge.
+pub(crate) fn add_port(
+    bridge: Uuid,
+    name: &Text,
+    external_ids: &[(Text, Text)],
+    interface: &InterfaceOf<'_>,
+    txn: &mut Txn,
+) {
+    let [interface_row, port_row] = ["Interface", "Port"].map(|table| uuid_of(table, &[name]));
+    txn.insert("Interface")
+        .uuid(interface_row)
+        .set("name", name)
+        .set("type", interface.kind)
+        .set("options", &Pairs(interface.options));
+    txn.insert("Port")
+        .uuid(port_row)
+        .set("name", name)
+        .set("interfaces", &Set::from_vec(vec![interface_row]))
+        .set("external_ids", &Pairs(external_ids));
+    txn.mutate("Bridge").row(bridge).put("ports", &port_row);
+}

@@ -1,0 +1,191 @@
+//! The compiler: replicas in, flows and transactions out.
+
+use crate::chassis::Progress;
+use crate::desired::Desired;
+use crate::tables::{Db, Facts};
+use crate::{conditions, outstanding, rules};
+use kiln_incr::{Engine, Report, RuleStats};
+use kiln_ovsdb::Replica;
+use kiln_ovsdb::client::Rows;
+use kiln_ovsdb::txn::Txn;
+use kiln_types::Uuid;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Keeps what the switch should hold in step with the southbound database.
+pub struct Compiler {
+    engine: Engine<Db>,
+    generation: u64,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Compiler {
+    /// A compiler of empty databases.
+    pub fn new() -> Self {
+        let mut engine = Engine::new(Db::default());
+        rules::add(&mut engine);
+        Compiler { engine, generation: 0 }
+    }
+
+    /// The tables.
+    pub fn db(&self) -> &Db {
+        &self.engine.db
+    }
+
+    /// Lets a cold start use all processors.
+    pub fn set_parallel(&mut self, parallel: bool) {
+        self.engine.set_parallel(parallel);
+    }
+
+    /// The replica of the southbound database.
+    pub fn southbound_replica(&mut self) -> &mut dyn Replica {
+        &mut self.engine.db.sb
+    }
+
+    /// The replica of the switch's database.
+    pub fn local_replica(&mut self) -> &mut dyn Replica {
+        &mut self.engine.db.vs
+    }
+
+    /// What the shell knows.
+    pub fn facts(&self) -> &Facts {
+        self.engine.db.facts.peek(&()).expect("put when the tables were made")
+    }
+
+    /// Tells what the shell knows.
+    pub fn set_facts(&mut self, facts: Facts) {
+        self.engine.db.facts.put((), facts);
+    }
+
+    /// Brings everything up to date and returns the number of the generation of flows that this makes.
+    pub fn settle(&mut self) -> u64 {
+        self.generation += 1;
+        self.engine.db.bound.begin(self.generation);
+        self.engine.settle();
+        self.generation
+    }
+
+    /// Both replicas are complete: what was kept for whoever might still ask for it may go.
+    pub fn complete(&mut self) {
+        if self.engine.db.zone_requests.holds_persisted() {
+            self.engine.db.zone_requests.release_persisted();
+            self.engine.settle();
+        }
+    }
+
+    /// Conntrack zones whose connections must be flushed, since they changed hands.
+    pub fn take_zone_flushes(&mut self) -> BTreeSet<u16> {
+        self.engine.db.zone_requests.take_flushes()
+    }
+
+    /// The rows of the southbound database that are needed, for every table with a condition.
+    pub fn conditions(&self) -> BTreeMap<&'static str, Rows> {
+        conditions::wanted(&self.engine.db)
+    }
+
+    /// What the switch is to hold.
+    pub fn desired_mut(&mut self) -> &mut Desired {
+        &mut self.engine.db.desired
+    }
+
+    /// What the switch is to hold.
+    pub fn desired(&self) -> &Desired {
+        &self.engine.db.desired
+    }
+
+    /// The switch has the flows of a generation: ports that were bound then are up.
+    pub fn acknowledge(&mut self, generation: u64) {
+        self.engine.db.bound.acknowledge(generation);
+    }
+
+    /// The switch has all flows that follow from this `SB_Global.nb_cfg`.
+    pub fn set_progress(&mut self, progress: Progress) {
+        self.engine.db.progress.put((), progress);
+    }
+
+    /// `SB_Global.nb_cfg` as it is in the replica.
+    pub fn nb_cfg(&self) -> i64 {
+        let db = &self.engine.db;
+        let row = db.sb_global.peek(&()).first();
+        row.and_then(|row| db.sb.sb_global.peek(row)).map_or(0, |row| row.nb_cfg)
+    }
+
+    /// Another chassis took a port that is here too: leave it to that one for now, or no longer.
+    pub fn set_contested(&mut self, port: Uuid, contested: bool) {
+        if contested {
+            self.engine.db.contested.put(port, ());
+        } else {
+            self.engine.db.contested.delete(&port);
+        }
+    }
+
+    /// Whether the southbound database lacks something.
+    pub fn southbound_lacks(&self) -> bool {
+        !self.engine.db.sb_ops.is_empty()
+    }
+
+    /// Writes what the southbound database lacks.
+    pub fn southbound(&self, txn: &mut Txn) {
+        outstanding::southbound(&self.engine.db, txn);
+    }
+
+    /// Whether the switch's database lacks something.
+    pub fn local_lacks(&self) -> bool {
+        !self.engine.db.vs_ops.is_empty()
+    }
+
+    /// Whether the integration bridge is missing, or not as it must be.
+    pub fn lacks_bridge(&self) -> bool {
+        self.engine.db.vs_ops.iter().any(outstanding::VsOp::is_bridge)
+    }
+
+    /// Writes what the switch's database lacks; `only_bridge`: of the integration bridge itself. `wall_ms` is the time, in
+    /// milliseconds since 1970.
+    pub fn local(&self, wall_ms: i64, only_bridge: bool, txn: &mut Txn) {
+        outstanding::local(&self.engine.db, wall_ms, only_bridge, txn);
+    }
+
+    /// How far the switch was last said to be.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.engine.db.progress.peek(&())
+    }
+
+    /// Neighbours that became known since the last call.
+    pub fn take_known(&mut self) -> Vec<(kiln_responder::NextHop, kiln_types::EthAddr)> {
+        self.engine.db.known.take()
+    }
+
+    /// Runs every rule again at the next settle.
+    pub fn recompute(&mut self) {
+        self.engine.recompute();
+    }
+
+    /// Bad input since the last call.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        self.engine.take_reports()
+    }
+
+    /// How often each rule ran.
+    pub fn stats(&self) -> Vec<RuleStats> {
+        self.engine.stats()
+    }
+
+    /// Starts the counts of [`Compiler::stats`] again.
+    pub fn clear_stats(&mut self) {
+        self.engine.clear_stats();
+    }
+
+    /// Starts or stops recording which rules run.
+    pub fn trace(&mut self, on: bool) {
+        self.engine.trace(on);
+    }
+
+    /// The rules that ran since the last call, and for what.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        self.engine.take_trace()
+    }
+}

@@ -1,0 +1,581 @@
+//! The daemon without its sockets: two database links, three connections to the switch, the compiler, and the
+//! transactions in flight.
+//!
+//! A shell feeds it connections, bytes and time, and calls [`ControllerDaemon::advance`] after each; what is to be sent
+//! or connected comes out of the `poll` methods.
+
+mod commands;
+mod exit;
+mod switch;
+
+pub use commands::{COMMANDS, CommandSpec};
+
+use crate::chassis::Progress;
+use crate::install::{self, Installer};
+use crate::tables::Facts;
+use crate::{Compiler, features, learned, monitored};
+use exit::Exit;
+use kiln_openflow::msg::Message;
+use kiln_openflow::{ErrorCode, session};
+use kiln_ovsdb::Text;
+use kiln_ovsdb::client::{Event, Link, Outcome, Rows, SessionConfig, TxnId};
+use kiln_ovsdb::reconnect::{Action, Order};
+use kiln_ovsdb::remote::{Remote, Remotes};
+use kiln_responder::Responder;
+use kiln_types::{Instant, Rng};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use switch::SwitchLink;
+use tracing::{debug, info, warn};
+
+/// After a transaction failed, how long until the next is tried if no update comes.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often rules may settle in one step.
+const MAX_ROUNDS: usize = 4;
+/// How long the southbound database waits for the switch to be read, so that groups keep their numbers.
+const MAX_WAIT_FOR_SWITCH: Duration = Duration::from_secs(3);
+
+/// A connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// OVN_Southbound.
+    Southbound,
+    /// Open_vSwitch.
+    Local,
+    /// To the switch: flows, groups and meters.
+    Flows,
+    /// To the switch: packets.
+    Packets,
+    /// To the switch: what it can do.
+    Features,
+}
+
+impl Side {
+    /// All of them.
+    pub const ALL: [Side; 5] = [Side::Southbound, Side::Local, Side::Flows, Side::Packets, Side::Features];
+}
+
+/// How the daemon is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the switch's database is.
+    pub local: Remotes,
+    /// The folder of the switch's sockets.
+    pub switch_run_dir: String,
+    /// The chassis' name, if the command line or a file gives it.
+    pub chassis_name: Option<Text>,
+    /// What the host calls itself.
+    pub hostname: Text,
+    /// What is chosen by chance follows from it.
+    pub seed: u64,
+}
+
+#[derive(Debug, Default)]
+struct InFlight {
+    txn: Option<TxnId>,
+    retry_at: Option<Instant>,
+}
+
+impl InFlight {
+    fn may_send(&mut self, now: Instant) -> bool {
+        if self.txn.is_some() || self.retry_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.retry_at = None;
+        true
+    }
+}
+
+/// The daemon.
+pub struct ControllerDaemon {
+    southbound: Link,
+    local: Link,
+    flows: SwitchLink,
+    packets: SwitchLink,
+    features: SwitchLink,
+    installer: Installer,
+    probe: features::Probe,
+    responder: Responder,
+    compiler: Compiler,
+    sb_txn: InFlight,
+    local_txn: InFlight,
+    exit: Exit,
+    paused: bool,
+    /// Something has come since the last settle.
+    stale: bool,
+    /// The southbound replica holds everything that its first conditions ask for.
+    complete: bool,
+    /// The switch was read once, or was waited for long enough.
+    switch_read: bool,
+    local_since: Option<Instant>,
+    conditions: BTreeMap<&'static str, Rows>,
+    /// The number of the last change of conditions.
+    conditions_seq: u64,
+    southbound_remote: Option<Text>,
+    switch_run_dir: String,
+    /// `nb_cfg` by the generation of flows that follows from it.
+    pending_cfg: BTreeMap<u64, i64>,
+    nb_cfg_delay: Duration,
+    report_at: Option<(Instant, i64)>,
+}
+
+fn southbound_config(rows: &BTreeMap<&'static str, Rows>) -> SessionConfig {
+    let tables = monitored::southbound(rows);
+    SessionConfig { leader_only: false, tables, ..SessionConfig::new("OVN_Southbound") }
+}
+
+impl ControllerDaemon {
+    /// A daemon that is not connected yet.
+    pub fn new(config: Config) -> Self {
+        let mut rng = Rng::with_seed(config.seed);
+        let mut fork = || Rng::with_seed(rng.u64(..));
+        let mut compiler = Compiler::new();
+        let facts =
+            Facts { chassis_name: config.chassis_name, hostname: config.hostname, ..Facts::default() };
+        compiler.set_facts(facts);
+        let conditions = compiler.conditions();
+        let local_config = SessionConfig {
+            leader_only: false,
+            tables: monitored::local(),
+            ..SessionConfig::new("Open_vSwitch")
+        };
+        let southbound = Link::new(southbound_config(&conditions), Vec::new(), Order::Shuffled, fork());
+        let local = Link::new(local_config, config.local.remotes, Order::Listed, fork());
+        ControllerDaemon {
+            southbound,
+            local,
+            flows: SwitchLink::new(fork()),
+            packets: SwitchLink::new(fork()),
+            features: SwitchLink::new(fork()),
+            installer: Installer::new(),
+            probe: features::Probe::new(),
+            responder: Responder::new(kiln_responder::Config::default(), fork()),
+            compiler,
+            sb_txn: InFlight::default(),
+            local_txn: InFlight::default(),
+            exit: Exit::default(),
+            paused: false,
+            stale: false,
+            complete: false,
+            switch_read: false,
+            local_since: None,
+            conditions,
+            conditions_seq: 0,
+            southbound_remote: None,
+            switch_run_dir: config.switch_run_dir,
+            pending_cfg: BTreeMap::new(),
+            nb_cfg_delay: Duration::ZERO,
+            report_at: None,
+        }
+    }
+
+    /// The compiler.
+    pub fn compiler(&self) -> &Compiler {
+        &self.compiler
+    }
+
+    /// The compiler, for commands about it.
+    pub fn compiler_mut(&mut self) -> &mut Compiler {
+        &mut self.compiler
+    }
+
+    // connections
+
+    fn switch(&mut self, side: Side) -> &mut SwitchLink {
+        match side {
+            Side::Flows => &mut self.flows,
+            Side::Packets => &mut self.packets,
+            Side::Features | Side::Southbound | Side::Local => &mut self.features,
+        }
+    }
+
+    /// The connection that was asked for is open.
+    pub fn handle_connected(&mut self, now: Instant, side: Side) {
+        match side {
+            Side::Southbound => self.southbound.handle_connected(now),
+            Side::Local => self.local.handle_connected(now),
+            _ => self.switch(side).handle_connected(now),
+        }
+    }
+
+    /// The connection broke, or could not be opened.
+    pub fn handle_disconnected(&mut self, now: Instant, side: Side) {
+        match side {
+            Side::Southbound => self.southbound.handle_disconnected(now),
+            Side::Local => self.local.handle_disconnected(now),
+            _ => self.switch(side).handle_disconnected(now),
+        }
+        if side == Side::Flows {
+            self.installer.handle_disconnected();
+        }
+    }
+
+    /// Bytes have come.
+    pub fn handle_bytes(&mut self, now: Instant, side: Side, bytes: &[u8]) {
+        match side {
+            Side::Southbound => {
+                self.southbound.handle_bytes(now, bytes, self.compiler.southbound_replica());
+            }
+            Side::Local => self.local.handle_bytes(now, bytes, self.compiler.local_replica()),
+            _ => self.switch(side).handle_bytes(now, bytes),
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.southbound.handle_timeout(now);
+        self.local.handle_timeout(now);
+        for side in [Side::Flows, Side::Packets, Side::Features] {
+            self.switch(side).handle_timeout(now);
+        }
+        self.responder.tick(now);
+    }
+
+    /// What to do about a connection.
+    pub fn poll_action(&mut self, now: Instant, side: Side) -> Option<Action> {
+        match side {
+            Side::Southbound => self.southbound.poll_action(now),
+            Side::Local => self.local.poll_action(now),
+            _ => {
+                let action = self.switch(side).poll_action(now);
+                if action == Some(Action::Close) && side == Side::Flows {
+                    self.installer.handle_disconnected();
+                }
+                action
+            }
+        }
+    }
+
+    /// Bytes to send.
+    pub fn poll_transmit(&mut self, side: Side) -> Option<Vec<u8>> {
+        match side {
+            Side::Southbound => self.southbound.poll_transmit(),
+            Side::Local => self.local.poll_transmit(),
+            _ => self.switch(side).poll_transmit(),
+        }
+    }
+
+    /// When to call [`ControllerDaemon::handle_timeout`] and [`ControllerDaemon::advance`] next, if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let waiting = self.local_since.filter(|_| !self.switch_read).map(|since| since + MAX_WAIT_FOR_SWITCH);
+        [
+            self.southbound.poll_timeout(),
+            self.local.poll_timeout(),
+            self.flows.poll_timeout(),
+            self.packets.poll_timeout(),
+            self.features.poll_timeout(),
+            self.installer.poll_timeout(),
+            self.responder.deadline(),
+            self.sb_txn.retry_at,
+            self.local_txn.retry_at,
+            self.report_at.map(|(at, _)| at),
+            waiting,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    // work
+
+    /// Takes note of what happened, compiles, and sends what the switch and the databases lack. `wall_ms` is the time in
+    /// milliseconds since 1970.
+    pub fn advance(&mut self, now: Instant, wall_ms: i64) {
+        while let Some(event) = self.local.poll_event(now) {
+            self.note(now, Side::Local, event);
+        }
+        while let Some(event) = self.southbound.poll_event(now) {
+            self.note(now, Side::Southbound, event);
+        }
+        self.note_switch(now, wall_ms);
+        // What the switch already has is acknowledged at once, and may make the databases lack something.
+        for _ in 0..MAX_ROUNDS {
+            if !self.paused {
+                self.compile(now, wall_ms);
+            }
+            self.serve_packets(now, wall_ms);
+            self.installer.drive(now, &mut self.flows.session, self.compiler.desired_mut());
+            self.note_installer(wall_ms);
+            if !self.stale || self.paused {
+                break;
+            }
+        }
+        self.finish_exit();
+    }
+
+    fn compile(&mut self, now: Instant, wall_ms: i64) {
+        if let Some((_, cfg)) = self.report_at.take_if(|(at, _)| *at <= now) {
+            self.compiler.set_progress(Progress { nb_cfg: cfg, wall_ms });
+            self.stale = true;
+        }
+        if std::mem::take(&mut self.stale) && !self.stands_still() {
+            let generation = self.settle();
+            self.follow_settings(now);
+            if self.southbound.session().is_synced() {
+                self.follow_conditions();
+                self.check_complete(generation);
+            }
+        }
+        if self.local_since.is_some_and(|since| now >= since + MAX_WAIT_FOR_SWITCH) && !self.switch_read {
+            self.switch_read = true;
+            self.follow_settings(now);
+        }
+        if self.exit.is_running() {
+            return self.write_exit();
+        }
+        self.write(now, wall_ms);
+    }
+
+    /// Whether northd is of another version, and the operator wants to wait until it no longer is.
+    fn stands_still(&self) -> bool {
+        let db = self.compiler.db();
+        let wants_match = db.settings.peek(&()).is_some_and(|settings| settings.match_northd_version);
+        let northd = db.sb_global.peek(&()).first().and_then(|row| db.sb.sb_global.peek(row));
+        let key = kiln_abi::options::sb_global::NORTHD_INTERNAL_VERSION;
+        let version = northd.and_then(|row| row.options.get(key));
+        wants_match && version.is_some_and(|version| !version.contains(PIPELINE_VERSION))
+    }
+
+    fn settle(&mut self) -> u64 {
+        let generation = self.compiler.settle();
+        for report in self.compiler.take_reports() {
+            warn!(target: "main", "{}", report.text);
+        }
+        for zone in self.compiler.take_zone_flushes() {
+            self.installer.flush_zone(zone);
+        }
+        generation
+    }
+
+    /// Connects to wherever the settings say.
+    fn follow_settings(&mut self, now: Instant) {
+        let Some(settings) = self.compiler.db().settings.peek(&()).cloned() else { return };
+        let bridge = match &settings.bridge_remote {
+            Some(text) => text.to_string(),
+            None => format!("unix:{}/{}.mgmt", self.switch_run_dir, settings.bridge),
+        };
+        let exists = self.compiler.db().integration.peek(&()).is_some();
+        let remote = bridge.parse::<Remote>().ok().filter(|_| exists);
+        let probe = Some(settings.bridge_remote_probe).filter(|interval| !interval.is_zero());
+        for side in [Side::Flows, Side::Packets, Side::Features] {
+            let link = self.switch(side);
+            link.set_remote(now, remote.clone());
+            link.session.set_probe_interval(probe);
+        }
+        self.southbound.session_mut().set_probe_interval(settings.remote_probe);
+        if self.switch_read && self.southbound_remote != settings.remote {
+            let text = settings.remote.as_deref().unwrap_or("");
+            match text.parse::<Remotes>() {
+                Ok(remotes) => self.southbound.set_remotes(now, remotes.remotes),
+                Err(error) => warn!(target: "main", "Open_vSwitch external_ids:ovn-remote: {error}"),
+            }
+            self.southbound_remote = settings.remote;
+        }
+    }
+
+    /// Asks for the rows that have come to matter.
+    fn follow_conditions(&mut self) {
+        for (table, rows) in self.compiler.conditions() {
+            if self.conditions.get(table) != Some(&rows) {
+                self.conditions_seq = self.southbound.session_mut().set_rows(table, rows.clone());
+                self.conditions.insert(table, rows);
+            }
+        }
+    }
+
+    fn conditions_hold(&self) -> bool {
+        self.southbound.session().conditions_in_force() >= self.conditions_seq
+    }
+
+    /// Once the replicas hold all that they should, the switch follows them, and the databases are written to.
+    fn check_complete(&mut self, generation: u64) {
+        let registered = self.compiler.db().me.peek(&()).is_some();
+        if !self.complete && self.conditions_hold() && self.local.session().is_synced() {
+            self.complete = true;
+            if registered {
+                self.compiler.complete();
+                self.installer.complete();
+            }
+        }
+        if self.complete && registered && self.conditions_hold() {
+            self.compiler.complete();
+            self.installer.complete();
+            self.pending_cfg.insert(generation, self.compiler.nb_cfg());
+            self.installer.acknowledge(generation);
+        }
+    }
+
+    fn write(&mut self, now: Instant, wall_ms: i64) {
+        let southbound_synced = self.southbound.session().is_synced();
+        if self.complete && southbound_synced && self.compiler.southbound_lacks() && self.sb_txn.may_send(now) {
+            let mut txn = self.southbound.session().txn();
+            self.compiler.southbound(&mut txn);
+            if !txn.is_empty() {
+                debug!(target: "main", "southbound transaction of {} operations", txn.len());
+                self.sb_txn.txn = Some(self.southbound.session_mut().transact(txn));
+            }
+        }
+        // What is bound to the southbound database's content waits for it; the bridge does not.
+        let lacks = if self.complete { self.compiler.local_lacks() } else { self.compiler.lacks_bridge() };
+        if self.local.session().is_synced() && lacks && self.local_txn.may_send(now) {
+            let mut txn = self.local.session().txn();
+            self.compiler.local(wall_ms, !self.complete, &mut txn);
+            if !txn.is_empty() {
+                self.local_txn.txn = Some(self.local.session_mut().transact(txn));
+            }
+        }
+    }
+
+    fn note(&mut self, now: Instant, side: Side, event: Event) {
+        match event {
+            Event::Synced { resumed, .. } => {
+                self.stale = true;
+                if side == Side::Local && self.local_since.is_none() {
+                    self.local_since = Some(now);
+                }
+                let how = if resumed { ", resumed" } else { "" };
+                info!(target: "ovsdb_cs", "{}: connected{how}", self.describe(side));
+            }
+            Event::Updated | Event::ConditionsInForce { .. } => self.stale = true,
+            Event::Transacted { id, outcome } => self.transacted(now, side, id, &outcome),
+            Event::Missing(missing) => {
+                info!(target: "ovsdb_cs", "{}: the server has no {missing}", self.describe(side));
+            }
+            Event::RowSkipped(error) => {
+                self.stale = true;
+                warn!(target: "ovsdb_cs", "{}: {error}", self.describe(side));
+            }
+            Event::Close(reason) => warn!(target: "ovsdb_cs", "{}: {reason}", self.describe(side)),
+            Event::Locked | Event::LockLost | Event::LockContended => {}
+        }
+    }
+
+    fn describe(&self, side: Side) -> String {
+        let link = if side == Side::Local { &self.local } else { &self.southbound };
+        link.remote().map_or_else(|| format!("{side:?}"), ToString::to_string)
+    }
+
+    fn transacted(&mut self, now: Instant, side: Side, id: TxnId, outcome: &Outcome) {
+        if let Outcome::Failed(error) = outcome {
+            warn!(target: "main", "{side:?} transaction failed: {error}");
+        }
+        self.exit.transacted(id);
+        let flight = if side == Side::Local { &mut self.local_txn } else { &mut self.sb_txn };
+        if flight.txn != Some(id) {
+            return;
+        }
+        flight.txn = None;
+        if matches!(outcome, Outcome::Failed(_)) {
+            flight.retry_at = Some(now + RETRY);
+        }
+        self.stale = true;
+    }
+
+    // the switch
+
+    fn note_switch(&mut self, now: Instant, wall_ms: i64) {
+        while let Some(event) = self.flows.poll_event(now) {
+            self.installer.handle(now, event, self.compiler.desired_mut());
+        }
+        self.note_installer(wall_ms);
+        while let Some(event) = self.features.poll_event(now) {
+            if let Some(found) = self.probe.handle(&event, &mut self.features.session) {
+                let mut facts = self.compiler.facts().clone();
+                facts.groups = found.groups;
+                facts.meters = found.meters;
+                facts.sample_with_registers = found.sample_with_registers;
+                facts.ct_label_flush = found.ct_label_flush;
+                self.compiler.set_facts(facts);
+                self.stale = true;
+            }
+        }
+        while let Some(event) = self.packets.poll_event(now) {
+            self.note_packet(now, event);
+        }
+    }
+
+    fn note_installer(&mut self, wall_ms: i64) {
+        while let Some(event) = self.installer.poll_event() {
+            match event {
+                install::Event::GeneveOption(index) => {
+                    let facts = Facts { geneve_option: index, ..self.compiler.facts().clone() };
+                    self.compiler.set_facts(facts);
+                    self.stale = true;
+                }
+                install::Event::Read(standing) => {
+                    info!(
+                        target: "ofctrl",
+                        "the switch holds {} flows, {} groups, {} meters",
+                        standing.flows, standing.groups, standing.meters
+                    );
+                    self.switch_read = true;
+                    self.stale = true;
+                }
+                install::Event::Acknowledged(generation) => self.acknowledged(generation, wall_ms),
+                install::Event::Refused { what, why } => warn!(target: "ofctrl", "left out: {what}: {why}"),
+                install::Event::Resynchronising { why, .. } => {
+                    warn!(target: "ofctrl", "reading the switch back: {why}");
+                }
+                install::Event::Warning(text) => warn!(target: "ofctrl", "{text}"),
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, generation: u64, wall_ms: i64) {
+        self.compiler.acknowledge(generation);
+        let later = self.pending_cfg.split_off(&(generation + 1));
+        let reached = std::mem::replace(&mut self.pending_cfg, later).into_values().next_back();
+        if let Some(nb_cfg) = reached
+            && self.compiler.progress().is_none_or(|progress| progress.nb_cfg != nb_cfg)
+        {
+            if self.nb_cfg_delay.is_zero() {
+                self.compiler.set_progress(Progress { nb_cfg, wall_ms });
+            } else {
+                let at = self.report_at.map_or(Instant::ZERO, |(at, _)| at);
+                self.report_at = Some((at, nb_cfg));
+            }
+        }
+        self.stale = true;
+    }
+
+    fn note_packet(&mut self, now: Instant, event: session::Event) {
+        match event {
+            session::Event::Message { message: Message::PacketIn(packet_in), .. } => {
+                let db = self.compiler.db();
+                self.responder.packet_in(now, packet_in, &|hop: &_| learned::look_up(db, hop));
+            }
+            session::Event::Error { error, .. } if error.code == ErrorCode::NX_RESUME_STALE => {
+                self.responder.resume_refused();
+            }
+            session::Event::Error { error, .. } => {
+                debug!(target: "pinctrl", "the switch refuses a packet: {}", error.code);
+            }
+            other => self.packets.start_packets(&other),
+        }
+    }
+
+    fn serve_packets(&mut self, now: Instant, wall_ms: i64) {
+        for (next_hop, mac) in self.compiler.take_known() {
+            self.responder.binding_known(&next_hop, mac);
+        }
+        if self.southbound.session().is_synced() {
+            let writes = self.responder.take_writes(now);
+            if !writes.is_empty() {
+                let mut txn = self.southbound.session().txn();
+                for write in &writes {
+                    learned::write(self.compiler.db(), write, wall_ms, &mut txn);
+                }
+                if !txn.is_empty() {
+                    self.southbound.session_mut().transact(txn);
+                }
+            }
+        }
+        while let Some(message) = self.responder.poll_output() {
+            // What a connection that has just gone would have sent is lost, as packets are.
+            let _ = self.packets.session.send(&message);
+        }
+    }
+}
+
+/// What northd's `northd_internal_version` must contain for its pipeline to be this one.
+const PIPELINE_VERSION: &str = "26.03";

@@ -1,0 +1,190 @@
+//! What `ovn-appctl -t ovn-controller` asks (ovn-controller(8), Runtime Management Commands).
+
+use super::ControllerDaemon;
+use kiln_types::Instant;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments, for people.
+    pub usage: &'static str,
+    /// How few arguments it takes.
+    pub min_args: usize,
+    /// How many arguments it takes.
+    pub max_args: usize,
+}
+
+const fn command(name: &'static str, usage: &'static str, min_args: usize, max_args: usize) -> CommandSpec {
+    CommandSpec { name, usage, min_args, max_args }
+}
+
+/// Every command beside those that all daemons have.
+pub const COMMANDS: &[CommandSpec] = &[
+    command("connection-status", "", 0, 0),
+    command("ct-zone-list", "", 0, 0),
+    command("debug/delay-nb-cfg-report", "SECONDS", 1, 1),
+    command("debug/dump-local-bindings", "", 0, 0),
+    command("debug/dump-local-datapaths", "", 0, 0),
+    command("debug/dump-local-template-vars", "", 0, 0),
+    command("debug/dump-mac-bindings", "", 0, 0),
+    command("debug/dump-peer-ports", "", 0, 0),
+    command("debug/dump-related-ports", "", 0, 0),
+    command("debug/pause", "", 0, 0),
+    command("debug/resume", "", 0, 0),
+    command("debug/status", "", 0, 0),
+    command("group-table-list", "", 0, 0),
+    command("inc-engine/clear-stats", "", 0, 0),
+    command("inc-engine/recompute", "", 0, 0),
+    command("lflow-cache/flush", "", 0, 0),
+    command("lflow-cache/show-stats", "", 0, 0),
+    command("meter-table-list", "", 0, 0),
+    command("recompute", "", 0, 0),
+    command("sb-cluster-state-reset", "", 0, 0),
+];
+
+impl ControllerDaemon {
+    /// Whether the southbound database is connected.
+    pub fn is_connected(&self) -> bool {
+        self.southbound.is_connected()
+    }
+
+    /// Answers a command: text, or the text of an error.
+    pub fn command(&mut self, now: Instant, name: &str, args: &[String]) -> Result<String, String> {
+        let mut out = String::new();
+        match name {
+            "connection-status" => {
+                out.push_str(if self.is_connected() { "connected" } else { "not connected" });
+            }
+            "ct-zone-list" => self.list_zones(&mut out),
+            "group-table-list" => {
+                for (id, name, _) in self.compiler.desired().groups.iter() {
+                    let _ = writeln!(out, "{name}: {id}");
+                }
+            }
+            "meter-table-list" => {
+                for (id, name, _) in self.compiler.desired().meters.iter() {
+                    let _ = writeln!(out, "{name}: {id}");
+                }
+            }
+            "recompute" | "inc-engine/recompute" => {
+                self.compiler.recompute();
+                self.stale = true;
+            }
+            "inc-engine/clear-stats" => self.compiler.clear_stats(),
+            "sb-cluster-state-reset" => {
+                let config = super::southbound_config(&self.conditions);
+                self.southbound.start_over(now, config);
+                self.sb_txn = super::InFlight::default();
+            }
+            "lflow-cache/flush" => {
+                self.compiler.recompute();
+                self.stale = true;
+            }
+            "lflow-cache/show-stats" => out.push_str(LFLOW_CACHE),
+            "debug/pause" => self.paused = true,
+            "debug/resume" => {
+                self.paused = false;
+                self.stale = true;
+            }
+            "debug/status" => out.push_str(if self.paused { "paused" } else { "running" }),
+            "debug/delay-nb-cfg-report" => {
+                let seconds = args[0].parse().map_err(|_| format!("\"{}\" is not a number", args[0]))?;
+                self.nb_cfg_delay = Duration::from_secs(seconds);
+            }
+            _ => return self.dump(name).ok_or_else(|| format!("\"{name}\" is not served")),
+        }
+        Ok(out)
+    }
+
+    fn list_zones(&self, out: &mut String) {
+        let mut zones: Vec<_> = self.compiler.db().ct_zones.iter().collect();
+        zones.sort();
+        for (name, zone) in zones {
+            let _ = writeln!(out, "{name} {zone}");
+        }
+    }
+
+    fn dump(&self, name: &str) -> Option<String> {
+        let db = self.compiler.db();
+        let mut lines: Vec<String> = Vec::new();
+        let title = match name {
+            "debug/dump-local-bindings" => {
+                for port in db.ports.iter().map(|(_, port)| port) {
+                    if let Some(ofport) = port.ofport() {
+                        lines.push(format!("name: [{}], OVS interface ofport: [{ofport}]", port.name));
+                    }
+                }
+                "Local bindings:\n"
+            }
+            "debug/dump-local-datapaths" => {
+                for (row, datapath) in db.local_datapaths.iter() {
+                    let kind = match datapath.kind {
+                        kiln_abi::stages::Datapath::Switch => "switch",
+                        kiln_abi::stages::Datapath::Router => "router",
+                    };
+                    lines.push(format!("Datapath: {}, type: {kind}, uuid: {row}", datapath.name));
+                }
+                "Local datapaths:\n"
+            }
+            "debug/dump-related-ports" => {
+                lines.extend(db.ports.iter().map(|(_, port)| port.name.to_string()));
+                ""
+            }
+            "debug/dump-peer-ports" => {
+                for port in db.ports.iter().map(|(_, port)| port) {
+                    if let crate::Delivery::Patch { peer } = port.delivery
+                        && let Some(peer) = db.ports.peek(&peer)
+                    {
+                        lines.push(format!("Local port: {}, peer port: {}", port.name, peer.name));
+                    }
+                }
+                ""
+            }
+            "debug/dump-mac-bindings" => {
+                for binding in db.sb.mac_binding.iter().map(|(_, binding)| binding) {
+                    lines.push(format!(
+                        "Local MAC bindings: port {}, IP {}, MAC {}",
+                        binding.logical_port, binding.ip, binding.mac
+                    ));
+                }
+                ""
+            }
+            "debug/dump-local-template-vars" => {
+                let name = db.settings.peek(&()).map(|settings| settings.chassis.clone());
+                for row in name.iter().flat_map(|name| db.templates_of.peek(name)) {
+                    let variables = db.sb.chassis_template_var.peek(row);
+                    lines.extend(
+                        variables
+                            .iter()
+                            .flat_map(|row| row.variables.iter())
+                            .map(|(name, value)| format!("name: '{name}' value: '{value}'")),
+                    );
+                }
+                "Local template vars:\n"
+            }
+            _ => return None,
+        };
+        lines.sort();
+        let mut out = String::from(title);
+        for line in lines {
+            out.push_str(&line);
+            out.push('\n');
+        }
+        Some(out)
+    }
+}
+
+/// There is no cache to tell of: each flow is kept as what it was lowered to.
+const LFLOW_CACHE: &str = "\
+Enabled: false
+high-watermark  : 0
+total           : 0
+cache-expr      : 0
+cache-matches   : 0
+trim count      : 0
+Mem usage (KB)  : 0
+";

@@ -1,0 +1,59 @@
+//! Which ports' flows stand in the switch: those that were bound when a generation of flows was sent that the switch
+//! has confirmed since.
+
+use crate::tables::Db;
+use kiln_incr::Target;
+use kiln_types::Uuid;
+use std::collections::BTreeMap;
+
+/// Ports that are bound here, each with the first generation of flows that has its own.
+#[derive(Debug, Default)]
+pub struct Bound {
+    since: BTreeMap<Uuid, u64>,
+    new: Vec<Uuid>,
+    gone: Vec<Uuid>,
+    /// The generation that is being computed.
+    generation: u64,
+    acknowledged: Option<u64>,
+}
+
+impl Target for Bound {
+    type Item = Uuid;
+    type Id = Uuid;
+
+    fn replace(&mut self, old: &[Uuid], new: Vec<Uuid>) -> Box<[Uuid]> {
+        self.gone.extend(old.iter().filter(|port| !new.contains(port)));
+        self.new.extend(new.iter().filter(|port| !old.contains(port)));
+        new.into()
+    }
+}
+
+impl Bound {
+    /// The next settle computes this generation.
+    pub(crate) fn begin(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// The switch has the flows of a generation. Nobody acknowledges one that does not exist yet.
+    pub(crate) fn acknowledge(&mut self, generation: u64) {
+        self.acknowledged = self.acknowledged.max(Some(generation));
+    }
+}
+
+/// Grants what was acknowledged.
+pub(crate) fn grant(db: &mut Db) {
+    let Db { bound, installed, .. } = db;
+    for port in bound.gone.drain(..) {
+        bound.since.remove(&port);
+        installed.delete(&port);
+    }
+    for port in bound.new.drain(..) {
+        bound.since.insert(port, bound.generation);
+    }
+    let Some(acknowledged) = bound.acknowledged.take() else { return };
+    for (port, since) in &bound.since {
+        if *since <= acknowledged && installed.peek(port).is_none() {
+            installed.put(*port, ());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the controller replicates of the databases: the columns that some rule reads, and no others.
+
+use crate::conditions;
+use kiln_ovsdb::client::{Rows, TableMonitor};
+use std::collections::BTreeMap;
+
+const SOUTHBOUND: &[(&str, &[&str])] = &[
+    ("SB_Global", &["nb_cfg", "options"]),
+    ("Chassis", &["name", "hostname", "encaps", "other_config", "transport_zones"]),
+    ("Chassis_Private", &["name", "chassis", "nb_cfg"]),
+    ("Encap", &["type", "options", "ip", "chassis_name"]),
+    ("Address_Set", &["name", "addresses"]),
+    ("Port_Group", &["name", "ports"]),
+    (
+        "Logical_Flow",
+        &[
+            "logical_datapath",
+            "logical_dp_group",
+            "pipeline",
+            "table_id",
+            "priority",
+            "match",
+            "actions",
+            "tags",
+            "controller_meter",
+        ],
+    ),
+    ("Logical_DP_Group", &["datapaths"]),
+    ("Multicast_Group", &["datapath", "name", "tunnel_key", "ports"]),
+    ("Meter", &["name", "unit", "bands"]),
+    ("Meter_Band", &["rate", "burst_size"]),
+    ("Datapath_Binding", &["tunnel_key", "type", "external_ids"]),
+    (
+        "Port_Binding",
+        &[
+            "logical_port",
+            "type",
+            "gateway_chassis",
+            "ha_chassis_group",
+            "options",
+            "datapath",
+            "tunnel_key",
+            "parent_port",
+            "tag",
+            "chassis",
+            "encap",
+            "mac",
+            "port_security",
+            "up",
+            "requested_chassis",
+        ],
+    ),
+    ("MAC_Binding", &["logical_port", "ip", "mac", "datapath"]),
+    ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"]),
+    ("DHCP_Options", &["name", "code", "type"]),
+    ("DHCPv6_Options", &["name", "code", "type"]),
+    ("Gateway_Chassis", &["name", "chassis", "priority"]),
+    ("HA_Chassis", &["chassis", "priority"]),
+    ("HA_Chassis_Group", &["ha_chassis"]),
+    ("FDB", &["mac", "dp_key", "port_key"]),
+    ("Chassis_Template_Var", &["chassis", "variables"]),
+];
+
+const LOCAL: &[(&str, &[&str])] = &[
+    ("Open_vSwitch", &["datapaths", "bridges", "ssl", "other_config", "external_ids", "iface_types"]),
+    (
+        "Bridge",
+        &["name", "datapath_type", "ports", "fail_mode", "other_config", "external_ids", "flow_tables"],
+    ),
+    ("Port", &["name", "interfaces", "external_ids"]),
+    ("Interface", &["name", "type", "options", "external_ids", "ofport"]),
+    ("Flow_Table", &["prefixes"]),
+    ("Flow_Sample_Collector_Set", &["id", "bridge"]),
+    ("Datapath", &["capabilities"]),
+    ("SSL", &["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"]),
+];
+
+fn monitors(tables: &[(&str, &[&str])]) -> Vec<TableMonitor> {
+    tables.iter().map(|(table, columns)| TableMonitor::new(*table, columns.iter().copied())).collect()
+}
+
+/// Tables of OVN_Southbound, with the rows that are needed at first.
+pub(crate) fn southbound(rows: &BTreeMap<&'static str, Rows>) -> Vec<TableMonitor> {
+    debug_assert!(rows.keys().all(|table| conditions::TABLES.contains(table)));
+    let with_rows = |monitor: TableMonitor| match rows.get(monitor.table.as_str()) {
+        Some(rows) => monitor.with_rows(rows.clone()),
+        None => monitor,
+    };
+    monitors(SOUTHBOUND).into_iter().map(with_rows).collect()
+}
+
+/// Tables of Open_vSwitch.
+pub(crate) fn local() -> Vec<TableMonitor> {
+    monitors(LOCAL)
+}

@@ -1,0 +1,125 @@
+//! Multicast groups: a copy for each port here (table 46), one for each other chassis that has a port of the group
+//! (table 44).
+
+use super::remote_output::{encapsulate, local_addresses};
+use super::write::*;
+use crate::binding::PortKind;
+use crate::desired::DesiredFlow;
+use crate::port::{Delivery, LocalPort};
+use crate::tables::Ctx;
+use crate::tunnel;
+use kiln_abi::registers::{flags, reg};
+use kiln_abi::tables;
+use kiln_openflow::Action;
+use kiln_types::{OfPort, Uuid};
+use std::collections::BTreeSet;
+
+/// What a group comes to on this chassis.
+#[derive(Default)]
+struct Members {
+    /// Copies for ports here.
+    local: Vec<Action>,
+    /// Copies for ports that every chassis has: whoever sends makes them, nobody else.
+    everywhere: Vec<Action>,
+    /// Those of them that packets from a hardware VTEP get.
+    patches: Vec<Action>,
+    chassis: BTreeSet<Uuid>,
+}
+
+fn copy(port: &LocalPort, zone: bool, actions: &mut Vec<Action>) {
+    if zone {
+        load_port_zone(&port.zones, actions);
+    }
+    actions.push(load(reg::OUTPORT, port.key));
+    actions.push(Action::resubmit(tables::CHECK_LOOPBACK));
+}
+
+fn members(ctx: &Ctx<'_>, ports: &[Uuid]) -> Members {
+    let mut members = Members::default();
+    for port in ports.iter().filter_map(|row| ctx.value(&ctx.ports, row)) {
+        match port.delivery {
+            Delivery::Patch { .. } => {
+                copy(port, false, &mut members.everywhere);
+                copy(port, false, &mut members.patches);
+            }
+            Delivery::Here { .. } if port.kind == PortKind::Localport => {
+                copy(port, false, &mut members.everywhere);
+            }
+            Delivery::Here { .. } => copy(port, true, &mut members.local),
+            Delivery::Gateway { distributed } => {
+                if let Some(distributed) = ctx.value(&ctx.ports, &distributed) {
+                    copy(distributed, true, &mut members.local);
+                }
+            }
+            Delivery::Tunnel { chassis } => {
+                members.chassis.insert(chassis);
+            }
+            // The copy for the localnet port reaches it.
+            Delivery::Localnet { .. } | Delivery::Nowhere => {}
+        }
+    }
+    members
+}
+
+/// The flows of one multicast group.
+pub(crate) fn group(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
+    let Some(group) = ctx.row(&ctx.sb.multicast_group, row) else { return };
+    let Some(datapath) = ctx.value(&ctx.local_datapaths, &group.datapath()) else { return };
+    let (datapath, key) = (datapath.key, group.tunnel_key() as u16);
+    let members = members(ctx, group.ports().all());
+    let mut flows = Flows { cookie: cookie(*row), out };
+    let restore = || load(reg::OUTPORT, key);
+    if !members.local.is_empty() {
+        let mut actions = members.local;
+        actions.push(restore());
+        flows.add(tables::LOCAL_OUTPUT, 100, &outport(datapath, key), actions);
+    }
+    let addresses = local_addresses(ctx);
+    for local in 0..addresses {
+        let mut actions = members.everywhere.clone();
+        if !actions.is_empty() {
+            actions.push(restore());
+        }
+        tunnel_to(ctx, &members.chassis, local, (datapath, key), &mut actions);
+        if actions.is_empty() {
+            continue;
+        }
+        actions.push(Action::resubmit(tables::REMOTE_VTEP_OUTPUT));
+        let mut m = outport(datapath, key);
+        flag(&mut m, flags::RCV_FROM_RAMP, false);
+        if addresses > 1 {
+            m.set(ENCAP.load(local.into()));
+        }
+        flows.add(tables::REMOTE_OUTPUT, 100, &m, actions);
+    }
+    if !members.patches.is_empty() {
+        let mut actions = members.patches;
+        actions.extend([restore(), Action::resubmit(tables::REMOTE_VTEP_OUTPUT)]);
+        let mut m = outport(datapath, key);
+        flag(&mut m, flags::RCV_FROM_RAMP, true);
+        flag(&mut m, flags::LOOPBACK, true);
+        flows.add(tables::REMOTE_OUTPUT, 120, &m, actions);
+    }
+}
+
+/// One copy a chassis; the keys are written once for all tunnels that carry them alike.
+fn tunnel_to(
+    ctx: &Ctx<'_>,
+    chassis: &BTreeSet<Uuid>,
+    local: u16,
+    keys: (u32, u16),
+    actions: &mut Vec<Action>,
+) {
+    let chosen = chassis.iter().filter_map(|row| tunnel::choose(ctx.all(&ctx.tunnels, row), None, local));
+    let mut chosen: Vec<_> = chosen.collect();
+    chosen.sort_by_key(|tunnel| (tunnel.kind, tunnel.is_vtep, tunnel.ofport));
+    let mut written = None;
+    for tunnel in chosen {
+        let form = (tunnel.kind, tunnel.is_vtep);
+        if written != Some(form) && !encapsulate(ctx, tunnel, keys.0, keys.1, actions) {
+            continue;
+        }
+        written = Some(form);
+        actions.push(Action::output(OfPort(tunnel.ofport)));
+    }
+}

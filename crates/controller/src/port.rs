@@ -1,0 +1,178 @@
+//! Logical ports of local datapaths, with all that their flows need: keys, zones, and where packets for them go.
+
+use crate::binding::{self, PortKind};
+use crate::ct_zone;
+use crate::tables::Ctx;
+use kiln_abi::stages;
+use kiln_ovsdb::Text;
+use kiln_types::Uuid;
+
+/// The conntrack zones that a packet carries in registers; 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zones {
+    /// Of the logical port.
+    pub port: u16,
+    /// Of the datapath, for translating destinations.
+    pub dnat: u16,
+    /// Of the datapath, for translating sources.
+    pub snat: u16,
+}
+
+/// Where packets for a port go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// To an interface of this chassis.
+    Here {
+        /// Its OpenFlow port.
+        ofport: u32,
+    },
+    /// Through a patch port into another datapath.
+    Patch {
+        /// The port at its other end.
+        peer: Uuid,
+    },
+    /// To the port that a gateway port here stands for.
+    Gateway {
+        /// That port's row.
+        distributed: Uuid,
+    },
+    /// To another chassis.
+    Tunnel {
+        /// Its row.
+        chassis: Uuid,
+    },
+    /// To another chassis, through the physical network that both are on.
+    Localnet {
+        /// Key of the localnet port.
+        key: u16,
+    },
+    /// Nowhere: nobody has it.
+    Nowhere,
+}
+
+/// A logical port of a local datapath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPort {
+    /// Its name.
+    pub name: Text,
+    /// Its kind.
+    pub kind: PortKind,
+    /// Its datapath.
+    pub datapath: Uuid,
+    /// Its datapath's kind.
+    pub datapath_kind: stages::Datapath,
+    /// Its datapath's key.
+    pub datapath_key: u32,
+    /// Its key.
+    pub key: u16,
+    /// Its zones.
+    pub zones: Zones,
+    /// Where packets for it go.
+    pub delivery: Delivery,
+    /// The VLAN that tells its packets from others on the same interface.
+    pub tag: Option<u16>,
+    /// Whether it is a container's, inside another port.
+    pub nested: bool,
+    /// Which of this chassis' addresses its packets leave by.
+    pub encap: u16,
+}
+
+impl LocalPort {
+    /// The OpenFlow port, if packets come and go by one.
+    pub fn ofport(&self) -> Option<u32> {
+        if let Delivery::Here { ofport } = self.delivery { Some(ofport) } else { None }
+    }
+}
+
+/// The zones of a datapath.
+pub(crate) fn datapath_zones(ctx: &Ctx<'_>, name: &Text) -> Zones {
+    let zone = |name| ctx.value(&ctx.ct_zones, &name).copied().unwrap_or(0);
+    Zones { port: 0, dnat: zone(ct_zone::dnat_name(name)), snat: zone(ct_zone::snat_name(name)) }
+}
+
+pub(crate) fn local_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, LocalPort)>) {
+    let Some(residence) = ctx.value(&ctx.residence, row) else { return };
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    let Some(datapath) = ctx.value(&ctx.local_datapaths, &port.datapath()) else { return };
+    let zones = datapath_zones(ctx, &datapath.name);
+    let own = ctx.value(&ctx.ct_zones, port.logical_port()).copied().unwrap_or(0);
+    let delivery = delivery(ctx, row, residence);
+    out.push((
+        *row,
+        LocalPort {
+            name: port.logical_port().clone(),
+            kind: residence.kind,
+            datapath: port.datapath(),
+            datapath_kind: datapath.kind,
+            datapath_key: datapath.key,
+            key: port.tunnel_key() as u16,
+            zones: Zones { port: own, ..zones },
+            delivery,
+            tag: port.tag().and_then(|tag| u16::try_from(tag).ok()),
+            nested: residence.parent.is_some(),
+            encap: encap(ctx, residence),
+        },
+    ));
+}
+
+fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delivery {
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return Delivery::Nowhere };
+    let here = residence.ofport.map(|ofport| Delivery::Here { ofport });
+    match residence.kind {
+        PortKind::Patch => {
+            binding::peer(ctx, row).map_or(Delivery::Nowhere, |peer| Delivery::Patch { peer })
+        }
+        PortKind::L3gateway if residence.claims => {
+            binding::peer(ctx, row).map_or(Delivery::Nowhere, |peer| Delivery::Patch { peer })
+        }
+        PortKind::Localnet | PortKind::Localport => here.unwrap_or(Delivery::Nowhere),
+        PortKind::Vif if residence.claims => here.unwrap_or(Delivery::Nowhere),
+        PortKind::Chassisredirect => gateway(ctx, row, residence),
+        _ => match port.chassis() {
+            Some(chassis) if !binding::is_me(ctx, &chassis) => elsewhere(ctx, port.datapath(), chassis),
+            _ => Delivery::Nowhere,
+        },
+    }
+}
+
+fn gateway(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delivery {
+    if residence.claims {
+        let distributed = ctx
+            .row(&ctx.sb.port_binding, row)
+            .and_then(|port| port.options().get("distributed-port"))
+            .and_then(|name| ctx.all(&ctx.port_named, name).first());
+        return distributed.map_or(Delivery::Nowhere, |row| Delivery::Gateway { distributed: *row });
+    }
+    crate::gateway::active(ctx, row).map_or(Delivery::Nowhere, |chassis| Delivery::Tunnel { chassis })
+}
+
+/// Packets for another chassis leave by the physical network if there is one.
+fn elsewhere(ctx: &Ctx<'_>, datapath: Uuid, chassis: Uuid) -> Delivery {
+    if !always_tunnels(ctx) {
+        for localnet in ctx.all(&ctx.localnet_of, &datapath) {
+            let reaches = ctx.value(&ctx.residence, localnet).is_some_and(|r| r.ofport.is_some());
+            if let Some(port) = ctx.row(&ctx.sb.port_binding, localnet).filter(|_| reaches) {
+                return Delivery::Localnet { key: port.tunnel_key() as u16 };
+            }
+        }
+    }
+    Delivery::Tunnel { chassis }
+}
+
+fn always_tunnels(ctx: &Ctx<'_>) -> bool {
+    let global = ctx.all(&ctx.sb_global, &()).first().and_then(|row| ctx.row(&ctx.sb.sb_global, row));
+    let key = kiln_abi::options::sb_global::ALWAYS_TUNNEL;
+    global.is_some_and(|global| global.options().get(key).is_some_and(|text| &**text == "true"))
+}
+
+/// The place of the interface's `encap-ip` among ours, or of the default.
+fn encap(ctx: &Ctx<'_>, residence: &binding::Residence) -> u16 {
+    let Some(settings) = ctx.value(&ctx.settings, &()) else { return 0 };
+    let own = residence
+        .interface
+        .and_then(|row| ctx.row(&ctx.vs.interface, &row))
+        .and_then(|interface| interface.external_ids().get("encap-ip"))
+        .and_then(|text| text.parse().ok());
+    let ip = own.or(settings.encap_ip_default);
+    settings.encap_ips.iter().position(|candidate| Some(*candidate) == ip).unwrap_or(0) as u16
+}

@@ -1,0 +1,238 @@
+//! What the operator sets in `Open_vSwitch.external_ids` (ovn-controller(8), Configuration). `KEY-CHASSIS` overrides `KEY`
+//! for the chassis of that name; every key may change while the daemon runs.
+
+use crate::tables::Ctx;
+use kiln_incr::MapView;
+use kiln_ovsdb::{Set, Text};
+use kiln_types::Uuid;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A tunnel protocol, the better one last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EncapKind {
+    /// RFC 7348.
+    Vxlan,
+    /// RFC 8926.
+    Geneve,
+}
+
+impl EncapKind {
+    /// From column `type` of Encap.
+    pub fn from_name(name: &str) -> Option<EncapKind> {
+        match name {
+            "geneve" => Some(EncapKind::Geneve),
+            "vxlan" => Some(EncapKind::Vxlan),
+            _ => None,
+        }
+    }
+
+    /// As column `type` of Encap and of Interface says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EncapKind::Geneve => "geneve",
+            EncapKind::Vxlan => "vxlan",
+        }
+    }
+}
+
+/// The settings in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The chassis' name.
+    pub chassis: Text,
+    /// Its host's name.
+    pub hostname: Text,
+    /// Where the southbound database is, as written.
+    pub remote: Option<Text>,
+    /// The southbound connection's inactivity probe; zero is none.
+    pub remote_probe: Duration,
+    /// Replicate the southbound database without conditions.
+    pub monitor_all: bool,
+    /// The integration bridge.
+    pub bridge: Text,
+    /// The integration bridge's datapath type, if it is to be set.
+    pub datapath_type: Option<Text>,
+    /// Where the integration bridge's OpenFlow socket is, if it is not the usual place.
+    pub bridge_remote: Option<Text>,
+    /// The OpenFlow connection's inactivity probe; zero is none.
+    pub bridge_remote_probe: Duration,
+    /// Tunnel protocols.
+    pub encap_types: Vec<EncapKind>,
+    /// Addresses by which others reach this chassis, in the order given.
+    pub encap_ips: Vec<IpAddr>,
+    /// Which of them is the usual one.
+    pub encap_ip_default: Option<IpAddr>,
+    /// Whether others should use checksums towards this chassis.
+    pub encap_csum: bool,
+    /// Tunnels' `options:df_default`.
+    pub encap_df_default: Option<Text>,
+    /// Tunnels' `options:tos`.
+    pub encap_tos: Option<Text>,
+    /// Physical networks and their bridges.
+    pub bridge_mappings: Vec<(Text, Text)>,
+    /// Tunnels are made to chassis that share one of these.
+    pub transport_zones: Set<Text>,
+    /// Whether this chassis is a gateway between availability zones.
+    pub is_interconn: bool,
+    /// Whether to stand still under a northd of another version.
+    pub match_northd_version: bool,
+    /// One tunnel port a protocol instead of one a chassis.
+    pub flow_based_tunnels: bool,
+    /// Conntrack zones that may be given out, both ends included.
+    pub ct_zones: (u16, u16),
+    /// Whether a plain `exit` removes the chassis from the database.
+    pub cleanup_on_exit: bool,
+    /// What Chassis.other_config repeats of these keys, for northd, CMS and operators.
+    pub announced: Vec<(&'static str, Text)>,
+}
+
+/// Keys that Chassis.other_config repeats as they are, with what they are when unset.
+const ANNOUNCED: &[(&str, &str)] = &[
+    ("ovn-bridge-mappings", ""),
+    ("ovn-chassis-mac-mappings", ""),
+    ("ovn-cms-options", ""),
+    ("ovn-evpn-local-ip", ""),
+    ("ovn-evpn-vxlan-ports", ""),
+    ("ovn-limit-lflow-cache", ""),
+    ("ovn-memlimit-lflow-cache-kb", ""),
+    ("ovn-trim-limit-lflow-cache", ""),
+    ("ovn-trim-timeout-ms", ""),
+    ("ovn-trim-wmark-perc-lflow-cache", ""),
+];
+
+/// Looks keys up, first with the chassis' name.
+struct Keys<'a> {
+    ids: MapView<'a, Text, Text>,
+    chassis: Text,
+}
+
+impl<'a> Keys<'a> {
+    fn get(&self, key: &str) -> Option<&'a Text> {
+        let own = format!("{key}-{}", self.chassis);
+        self.ids.get(own.as_str()).or_else(|| self.ids.get(key))
+    }
+
+    fn flag(&self, key: &str, default: bool) -> bool {
+        self.get(key).map_or(default, |text| match &**text {
+            "true" => true,
+            "false" => false,
+            _ => default,
+        })
+    }
+
+    fn list(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        let text: &'a str = self.get(key).map_or("", |text| text);
+        text.split(',').map(str::trim).filter(|item| !item.is_empty())
+    }
+
+    fn interval(&self, key: &str, default_ms: u64) -> Duration {
+        let ms = self.get(key).and_then(|text| text.parse().ok()).unwrap_or(default_ms);
+        Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) })
+    }
+}
+
+/// Rows of Open_vSwitch; there is at most one.
+pub(crate) fn root(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<((), Uuid)>) {
+    if ctx.row(&ctx.vs.open_vswitch, row).is_some() {
+        out.push(((), *row));
+    }
+}
+
+pub(crate) fn read(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Settings)>) {
+    let Some(root) = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row)) else {
+        return;
+    };
+    let ids = root.external_ids();
+    let given = ctx.value(&ctx.facts, &()).and_then(|facts| facts.chassis_name.clone());
+    let Some(chassis) = given.or_else(|| ids.get("system-id").cloned()).filter(|name| !name.is_empty()) else {
+        return ctx.report("Open_vSwitch external_ids:system-id is not set: the chassis has no name");
+    };
+    let keys = Keys { ids, chassis: chassis.clone() };
+    out.push(((), settings(ctx, &keys, chassis)));
+}
+
+fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
+    let ip = |key: &str, text: &str| {
+        let ip = text.parse().ok();
+        if ip.is_none() {
+            ctx.report(format!("Open_vSwitch external_ids:{key}: expected an IP address, found \"{text}\""));
+        }
+        ip
+    };
+    let encap_types = keys.list("ovn-encap-type").filter_map(|name| {
+        let kind = EncapKind::from_name(name);
+        if kind.is_none() {
+            ctx.report(format!(
+                "Open_vSwitch external_ids:ovn-encap-type: expected geneve or vxlan, found \"{name}\""
+            ));
+        }
+        kind
+    });
+    let mappings = keys.list("ovn-bridge-mappings").filter_map(|pair| {
+        let halves = pair.split_once(':').filter(|(net, bridge)| !net.is_empty() && !bridge.is_empty());
+        if halves.is_none() {
+            ctx.report(format!(
+                "Open_vSwitch external_ids:ovn-bridge-mappings: expected NETWORK:BRIDGE, found \"{pair}\""
+            ));
+        }
+        halves.map(|(net, bridge)| (net.into(), bridge.into()))
+    });
+    Settings {
+        hostname: keys.get("hostname").cloned().or_else(|| host_name(ctx)).unwrap_or_default(),
+        remote: keys.get("ovn-remote").filter(|text| !text.is_empty()).cloned(),
+        remote_probe: keys.interval("ovn-remote-probe-interval", 5000),
+        monitor_all: keys.flag("ovn-monitor-all", false),
+        bridge: keys.get("ovn-bridge").cloned().unwrap_or_else(|| "br-int".into()),
+        datapath_type: keys.get("ovn-bridge-datapath-type").cloned(),
+        bridge_remote: keys.get("ovn-bridge-remote").cloned(),
+        bridge_remote_probe: keys.interval("ovn-bridge-remote-probe-interval", 0),
+        encap_types: encap_types.collect(),
+        encap_ips: keys.list("ovn-encap-ip").filter_map(|text| ip("ovn-encap-ip", text)).collect(),
+        encap_ip_default: keys.get("ovn-encap-ip-default").and_then(|text| ip("ovn-encap-ip-default", text)),
+        encap_csum: keys.flag("ovn-encap-csum", true),
+        encap_df_default: keys.get("ovn-encap-df_default").cloned(),
+        encap_tos: keys.get("ovn-encap-tos").cloned(),
+        bridge_mappings: mappings.collect(),
+        transport_zones: keys.list("ovn-transport-zones").map(Text::from).collect(),
+        is_interconn: keys.flag("ovn-is-interconn", false),
+        match_northd_version: keys.flag("ovn-match-northd-version", false),
+        flow_based_tunnels: keys.flag("ovn-enable-flow-based-tunnels", false),
+        ct_zones: zone_range(ctx, keys),
+        cleanup_on_exit: keys.flag("ovn-cleanup-on-exit", true),
+        announced: announced(keys),
+        chassis,
+    }
+}
+
+/// What the host is called, for a database that does not say.
+fn host_name(ctx: &Ctx<'_>) -> Option<Text> {
+    ctx.value(&ctx.facts, &()).map(|facts| facts.hostname.clone())
+}
+
+fn zone_range(ctx: &Ctx<'_>, keys: &Keys<'_>) -> (u16, u16) {
+    let all = (*kiln_abi::keys::CT_ZONE.start(), *kiln_abi::keys::CT_ZONE.end());
+    let Some(text) = keys.get("ct-zone-range") else { return all };
+    let ends = text.split_once('-').and_then(|(min, max)| Some((min.parse().ok()?, max.parse().ok()?)));
+    match ends {
+        Some((min, max)) if 0 < min && min <= max => (min, max),
+        _ => {
+            ctx.report(format!(
+                "Open_vSwitch external_ids:ct-zone-range: expected MIN-MAX within 1-65535, found \"{text}\""
+            ));
+            all
+        }
+    }
+}
+
+fn announced(keys: &Keys<'_>) -> Vec<(&'static str, Text)> {
+    let text = |flag: bool| Text::from(if flag { "true" } else { "false" });
+    let mut announced: Vec<_> = ANNOUNCED
+        .iter()
+        .map(|(key, unset)| (*key, keys.get(key).cloned().unwrap_or_else(|| Text::from(*unset))))
+        .collect();
+    announced.push(("ovn-enable-lflow-cache", text(keys.flag("ovn-enable-lflow-cache", true))));
+    announced.push(("ovn-monitor-all", text(keys.flag("ovn-monitor-all", false))));
+    announced.push(("is-interconn", text(keys.flag("ovn-is-interconn", false))));
+    announced
+}

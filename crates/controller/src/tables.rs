@@ -1,0 +1,156 @@
+//! The tables of the compiler: replicas of both databases, what the shell knows, and what rules derive from them.
+
+use crate::binding::Residence;
+use crate::bridge::Patch;
+use crate::chassis::{Progress, Registration};
+use crate::ct_zone;
+use crate::desired::Desired;
+use crate::installed::Bound;
+use crate::learned::Known;
+use crate::outstanding::{Ops, SbOp, VsOp};
+use crate::port::LocalPort;
+use crate::reach::{LocalDatapath, Steps};
+use crate::settings::Settings;
+use crate::tunnel::{Tunnel, WantedTunnel};
+use kiln_incr::{Database, Derived, Relation, Visitor};
+use kiln_ovsdb::Text;
+use kiln_schema_ovn::sb::Southbound;
+use kiln_schema_vswitch::VswitchDb;
+use kiln_types::{EthAddr, Uuid};
+use std::net::IpAddr;
+
+/// What the shell knows and the databases do not say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The chassis' name, from the command line or a file, which wins over the database's.
+    pub chassis_name: Option<Text>,
+    /// What the host calls itself.
+    pub hostname: Text,
+    /// The number N of the switch's `tun_metadataN` that OVN's Geneve option is mapped to, once it is.
+    pub geneve_option: Option<u8>,
+    /// The switch has select groups.
+    pub groups: bool,
+    /// The switch has meters.
+    pub meters: bool,
+    /// The switch takes a sample's observation point from a register.
+    pub sample_with_registers: bool,
+    /// The switch flushes connections by label.
+    pub ct_label_flush: bool,
+}
+
+macro_rules! tables {
+    (
+        inputs { $($input:ident: $InputType:ty = $input_new:expr,)* }
+        tables { $($table:ident: $Type:ident<$K:ty, $V:ty>,)* }
+        targets { $($target:ident: $TargetType:ty,)* }
+    ) => {
+        /// All tables.
+        #[allow(missing_docs)]
+        pub struct Db {
+            $(pub $input: $InputType,)*
+            $(pub(crate) $table: $Type<$K, $V>,)*
+            $(pub(crate) $target: $TargetType,)*
+        }
+
+        impl Default for Db {
+            fn default() -> Self {
+                let mut db = Db {
+                    $($input: $input_new,)*
+                    $($table: $Type::new(stringify!($table)),)*
+                    $($target: Default::default(),)*
+                };
+                db.facts.put((), Facts::default());
+                db
+            }
+        }
+
+        impl Database for Db {
+            fn visit(&mut self, v: &mut dyn Visitor) {
+                self.sb.visit(v);
+                self.vs.visit(v);
+                $(v.table(&mut self.$table);)*
+            }
+        }
+    };
+}
+
+tables! {
+    inputs {
+        sb: Southbound = Southbound::new(),
+        vs: VswitchDb = VswitchDb::new(),
+    }
+    tables {
+        // What the shell knows.
+        facts: Derived<(), Facts>,
+        progress: Derived<(), Progress>,
+        contested: Derived<Uuid, ()>,
+
+        // Who refers to whom, and who has which name.
+        root: Relation<(), Uuid>,
+        bridge_named: Relation<Text, Uuid>,
+        bridge_of_port: Relation<Uuid, Uuid>,
+        port_of_interface: Relation<Uuid, Uuid>,
+        switch_port_named: Relation<Text, Uuid>,
+        interfaces_with_id: Relation<Text, Uuid>,
+        patch_interfaces: Relation<Text, Uuid>,
+        patch_ports: Relation<Text, Uuid>,
+        chassis_named: Relation<Text, Uuid>,
+        chassis_private_named: Relation<Text, Uuid>,
+        encap_at: Relation<(Text, Text), Uuid>,
+        port_named: Relation<Text, Uuid>,
+        port_keyed: Relation<(Uuid, u16), Uuid>,
+        containers_in: Relation<Text, Uuid>,
+        localnet_of: Relation<Uuid, Uuid>,
+        datapath_keyed: Relation<u32, Uuid>,
+        groups_named: Relation<(Uuid, Text), Uuid>,
+        sets_named: Relation<Text, Uuid>,
+        templates_of: Relation<Text, Uuid>,
+        sb_global: Relation<(), Uuid>,
+
+        // This chassis.
+        settings: Derived<(), Settings>,
+        integration: Derived<(), Uuid>,
+        capabilities: Derived<(), crate::bridge::Capabilities>,
+        me: Derived<(), Uuid>,
+        registration: Derived<(), Registration>,
+
+        // What matters here.
+        residence: Derived<Uuid, Residence>,
+        reached: Derived<Uuid, ()>,
+        local_datapaths: Derived<Uuid, LocalDatapath>,
+        ct_zones: Derived<Text, u16>,
+        ports: Derived<Uuid, LocalPort>,
+        wanted_tunnels: Derived<Text, WantedTunnel>,
+        tunnel_ports: Relation<Text, Uuid>,
+        tunnels: Relation<Uuid, Tunnel>,
+        patches: Derived<Text, Patch>,
+        installed: Derived<Uuid, ()>,
+
+        neighbor_rows: Relation<(Text, IpAddr), Uuid>,
+        station_rows: Relation<(i64, EthAddr), Uuid>,
+
+        // Logical flows.
+        address_sets: Derived<Text, crate::names::Set>,
+        port_groups: Derived<Text, crate::names::Members>,
+        group_sites: Relation<Uuid, Uuid>,
+        sites: Relation<(Uuid, Uuid), ()>,
+        meters_named: Relation<Text, Uuid>,
+        dhcp_options: Relation<Text, (i64, Text)>,
+        dhcpv6_options: Relation<Text, (i64, Text)>,
+        collector_sets: Relation<i64, Uuid>,
+        group_ids: Derived<Box<str>, u32>,
+        meter_ids: Derived<Box<str>, u32>,
+    }
+    targets {
+        steps: Steps,
+        zone_requests: ct_zone::Requests,
+        bound: Bound,
+        known: Known,
+        desired: Desired,
+        sb_ops: Ops<SbOp>,
+        vs_ops: Ops<VsOp>,
+    }
+}
+
+/// A run's view of the tables.
+pub(crate) type Ctx<'a> = kiln_incr::Ctx<'a, Db>;

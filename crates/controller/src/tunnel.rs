@@ -1,0 +1,238 @@
+//! Tunnels to other chassis: one port for each pair of a remote and a local address, of the best protocol that both
+//! chassis know; `Port.external_ids:ovn-chassis-id` says whom it leads to.
+
+use crate::bridge::{InterfaceOf, add_port};
+use crate::index::is_integrated;
+use crate::outstanding::VsOp;
+use crate::settings::EncapKind;
+use crate::tables::{Ctx, Db};
+use kiln_ovsdb::column::Pairs;
+use kiln_ovsdb::txn::Txn;
+use kiln_ovsdb::{Map, Text};
+use kiln_types::Uuid;
+
+/// The key of `Port.external_ids` that names a tunnel's other end: `CHASSIS@REMOTE%LOCAL`.
+const CHASSIS_ID: &str = "ovn-chassis-id";
+/// The longest name of a network device that Linux takes.
+const MAX_NAME: usize = 15;
+
+/// A tunnel port as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedTunnel {
+    /// The other chassis' name.
+    pub chassis: Text,
+    /// The protocol.
+    pub kind: EncapKind,
+    /// `Interface.options`.
+    pub options: Map<Text, Text>,
+}
+
+/// A tunnel port that packets can be sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tunnel {
+    /// The protocol.
+    pub kind: EncapKind,
+    /// Which of this chassis' addresses it starts from, counted in the order of `ovn-encap-ip`.
+    pub local: u16,
+    /// Whether the other end is the address that the chassis prefers.
+    pub preferred: bool,
+    /// The row of Encap at the other end.
+    pub remote: Uuid,
+    /// Its port.
+    pub ofport: u32,
+    /// Whether the other end is a hardware VTEP, which knows no port keys.
+    pub is_vtep: bool,
+}
+
+fn is_true(text: Option<&Text>) -> bool {
+    text.is_some_and(|text| &**text == "true")
+}
+
+/// Whether tunnels are made to a chassis.
+fn reaches(ctx: &Ctx<'_>, row: &Uuid) -> bool {
+    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &())) else {
+        return false;
+    };
+    if *chassis.name() == settings.chassis {
+        return false;
+    }
+    let remote_zone = is_true(chassis.other_config().get("is-remote")) && !settings.is_interconn;
+    let zones = chassis.transport_zones().all();
+    let ours = &settings.transport_zones;
+    !remote_zone && (zones.is_empty() && ours.is_empty() || zones.iter().any(|zone| ours.contains(zone)))
+}
+
+/// The tunnels that a row of Chassis asks for.
+pub(crate) fn wanted(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, WantedTunnel)>) {
+    if !reaches(ctx, row) {
+        return;
+    }
+    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &())) else {
+        return;
+    };
+    let encaps = chassis.encaps().all().iter().filter_map(|encap| ctx.row(&ctx.sb.encap, encap));
+    let encaps: Vec<_> = encaps.filter_map(|e| Some((EncapKind::from_name(e.r#type())?, e))).collect();
+    let common = encaps.iter().map(|(kind, _)| *kind).filter(|kind| settings.encap_types.contains(kind)).max();
+    // A chassis without a protocol in common, such as one that only knows VXLAN, is sent to by its own best.
+    let Some(kind) = common.or_else(|| encaps.iter().map(|(kind, _)| *kind).max()) else { return };
+    for (_, encap) in encaps.iter().filter(|(k, _)| *k == kind) {
+        for local in &settings.encap_ips {
+            let mut options: Vec<(Text, Text)> = vec![
+                ("key".into(), "flow".into()),
+                ("local_ip".into(), local.to_string().into()),
+                ("remote_ip".into(), encap.ip().clone()),
+            ];
+            let passed = |name: &str| encap.options().get(name).map(|value| (name.into(), value.clone()));
+            options.extend([passed("csum"), passed("dst_port")].into_iter().flatten());
+            options.extend(settings.encap_tos.clone().map(|tos| ("tos".into(), tos)));
+            options.extend(settings.encap_df_default.clone().map(|df| ("df_default".into(), df)));
+            let id = format!("{}@{}%{local}", chassis.name(), encap.ip());
+            out.push((
+                id.into(),
+                WantedTunnel { chassis: chassis.name().clone(), kind, options: Map::from_vec(options) },
+            ));
+        }
+    }
+}
+
+/// Our tunnel ports in the integration bridge by their `ovn-chassis-id`.
+pub(crate) fn standing(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
+    let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
+    if let Some(id) = port.external_ids().get(CHASSIS_ID)
+        && is_integrated(ctx, row)
+    {
+        out.push((id.clone(), *row));
+    }
+}
+
+/// Tunnels by the chassis that they lead to.
+pub(crate) fn tunnels(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Tunnel)>) {
+    let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
+    let Some(id) = port.external_ids().get(CHASSIS_ID) else { return };
+    let Some((name, remote_ip, local_ip)) = split(id) else { return };
+    let Some(settings) = ctx.value(&ctx.settings, &()) else { return };
+    if !is_integrated(ctx, row) {
+        return;
+    }
+    let interface = port.interfaces().all().first().and_then(|row| ctx.row(&ctx.vs.interface, row));
+    let Some(interface) = interface else { return };
+    let ofport = interface.ofport().filter(|ofport| *ofport > 0).and_then(|ofport| u32::try_from(ofport).ok());
+    let (Some(ofport), Some(kind)) = (ofport, EncapKind::from_name(interface.r#type())) else { return };
+    let local = settings.encap_ips.iter().position(|ip| ip.to_string() == local_ip).unwrap_or(0) as u16;
+    let Some(remote) = ctx.all(&ctx.encap_at, &(kind.name().into(), remote_ip.into())).first() else { return };
+    let Some(encap) = ctx.row(&ctx.sb.encap, remote) else { return };
+    let Some(chassis) = ctx.all(&ctx.chassis_named, &name.into()).first() else { return };
+    let is_vtep = ctx
+        .row(&ctx.sb.chassis, chassis)
+        .is_some_and(|chassis| is_true(chassis.other_config().get("is-vtep")));
+    let preferred = is_true(encap.options().get("is_default"));
+    out.push((*chassis, Tunnel { kind, local, preferred, remote: *remote, ofport, is_vtep }));
+}
+
+/// Chassis, remote address and local address.
+fn split(id: &str) -> Option<(&str, &str, &str)> {
+    let (name, ips) = id.rsplit_once('@')?;
+    let (remote, local) = ips.split_once('%').unwrap_or((ips, ""));
+    Some((name, remote, local))
+}
+
+/// The tunnel to a port on another chassis, from our address number `local`.
+pub(crate) fn choose<'t>(tunnels: &'t [Tunnel], encap: Option<Uuid>, local: u16) -> Option<&'t Tunnel> {
+    let rank = |t: &&Tunnel| (t.kind, Some(t.remote) == encap, t.preferred, std::cmp::Reverse(t.ofport));
+    tunnels.iter().filter(|tunnel| tunnel.local == local).max_by_key(rank)
+}
+
+/// Tunnels that are missing or not as they should be.
+pub(crate) fn missing(ctx: &Ctx<'_>, id: &Text, out: &mut Vec<VsOp>) {
+    let Some(want) = ctx.value(&ctx.wanted_tunnels, id) else { return };
+    let [port] = ctx.all(&ctx.tunnel_ports, id) else { return out.push(VsOp::Tunnel(id.clone())) };
+    let interface = ctx
+        .row(&ctx.vs.port, port)
+        .and_then(|port| ctx.row(&ctx.vs.interface, port.interfaces().all().first()?));
+    let same = interface.is_some_and(|interface| {
+        &**interface.r#type() == want.kind.name() && *interface.options().all() == *want.options.as_slice()
+    });
+    if !same {
+        out.push(VsOp::Tunnel(id.clone()));
+    }
+}
+
+/// Tunnels that lead nowhere.
+pub(crate) fn stale(ctx: &Ctx<'_>, id: &Text, out: &mut Vec<VsOp>) {
+    if ctx.value(&ctx.wanted_tunnels, id).is_none() {
+        out.push(VsOp::Tunnel(id.clone()));
+    }
+}
+
+/// Makes, mends or removes a tunnel port. `names` are those that this transaction has given out.
+pub(crate) fn write(db: &Db, id: &Text, names: &mut Vec<Text>, txn: &mut Txn) {
+    let Some(bridge) = db.integration.peek(&()) else { return };
+    let standing = db.tunnel_ports.peek(id);
+    let want = db.wanted_tunnels.peek(id);
+    let kept = if want.is_some() { standing.first() } else { None };
+    for port in standing.iter().filter(|port| Some(*port) != kept) {
+        txn.mutate("Bridge").row(*bridge).delete("ports", port);
+    }
+    let Some(want) = want else { return };
+    if let Some(port) = kept {
+        let interface = db.vs.port.peek(port).and_then(|port| port.interfaces.first().copied());
+        if let Some(interface) = interface {
+            txn.update("Interface")
+                .row(interface)
+                .set("type", want.kind.name())
+                .set("options", &Pairs(want.options.as_slice()));
+        }
+        return;
+    }
+    let name = free_name(db, &want.chassis, names);
+    let interface = InterfaceOf { kind: want.kind.name(), options: want.options.as_slice() };
+    add_port(*bridge, &name, &[(CHASSIS_ID.into(), id.clone())], &interface, txn);
+    names.push(name);
+}
+
+/// `ovn-CHASSI-n`, with the lowest n in hexadecimal that no port has.
+fn free_name(db: &Db, chassis: &str, given: &[Text]) -> Text {
+    let short: String = chassis.chars().take(6).collect();
+    for n in 0u32.. {
+        let suffix = format!("-{n:x}");
+        let mut name = format!("ovn-{short}");
+        while name.len() + suffix.len() > MAX_NAME {
+            name.pop();
+        }
+        name.push_str(&suffix);
+        let name = Text::from(name);
+        if db.switch_port_named.peek(&name).is_empty() && !given.contains(&name) {
+            return name;
+        }
+    }
+    unreachable!("there are more numbers than ports")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_split_from_the_right() {
+        assert_eq!(split("a@b@192.0.2.1%192.0.2.2"), Some(("a@b", "192.0.2.1", "192.0.2.2")));
+        assert_eq!(split("hv@192.0.2.1"), Some(("hv", "192.0.2.1", "")));
+        assert_eq!(split("hv"), None);
+    }
+
+    #[test]
+    fn the_better_protocol_and_the_ports_own_address_win() {
+        let tunnel = |kind, remote, ofport| Tunnel {
+            kind,
+            local: 0,
+            preferred: false,
+            remote: Uuid::from_u128(remote),
+            ofport,
+            is_vtep: false,
+        };
+        let all =
+            [tunnel(EncapKind::Vxlan, 1, 1), tunnel(EncapKind::Geneve, 2, 2), tunnel(EncapKind::Geneve, 3, 3)];
+        assert_eq!(choose(&all, None, 0).unwrap().ofport, 2);
+        assert_eq!(choose(&all, Some(Uuid::from_u128(3)), 0).unwrap().ofport, 3);
+        assert_eq!(choose(&all, None, 1), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! The flows that this compiler wants of a switch, beside those that stock ovn-controller has put there for the same
+//! databases. `record.py` says how the files in `stock/` were made.
+
+use kiln_controller::{Compiler, Facts};
+use kiln_openflow::instruction::Instruction;
+use kiln_openflow::msg::{Group, Message, MultipartReply};
+use kiln_openflow::text::{InstructionList, MatchWithPriority};
+use kiln_openflow::{Action, Actions, Field, Instructions, Match};
+use kiln_ovsdb::json::TextCache;
+use kiln_ovsdb::{Replica, RowDecoder};
+use kiln_types::Uuid;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Groups by number.
+type Groups = BTreeMap<u32, String>;
+
+/// Numbers that each side chooses for itself become what they stand for: a group its text, a conjunction the cookie of
+/// the flow that it leads to.
+fn comparable(flows: Flows, groups: &Groups) -> Flows {
+    let id_of = |m: &Match| m.get(Field::CONJ_ID).map(|v| v.value as u32);
+    let conjunctions: BTreeMap<u32, u32> =
+        flows.iter().filter_map(|(key, (_, cookie))| Some((id_of(&key.2)?, *cookie as u32))).collect();
+    let names: BTreeSet<&String> = groups.values().collect();
+    let rewrite = |((table, priority, m), (actions, cookie)): ((u8, u16, Match), (Actions, u64))| {
+        let mut builder = m.to_builder();
+        if let Some(id) = id_of(&m) {
+            builder.exact(Field::CONJ_ID, conjunctions[&id]);
+        }
+        let actions: Vec<Action> = actions
+            .iter()
+            .map(|action| match action {
+                Action::Group(id) => {
+                    Action::Group(names.iter().position(|name| **name == groups[&id]).unwrap() as u32)
+                }
+                Action::Conjunction { id, clause, n_clauses } => {
+                    Action::Conjunction { id: conjunctions.get(&id).copied().unwrap_or(id), clause, n_clauses }
+                }
+                other => other,
+            })
+            .collect();
+        ((table, priority, builder.build()), (Actions::encode(&actions).unwrap(), cookie))
+    };
+    flows.into_iter().map(rewrite).collect()
+}
+
+type Flows = BTreeMap<(u8, u16, Match), (Actions, u64)>;
+
+struct Recording {
+    groups: Groups,
+    compiler: Compiler,
+    flows: Flows,
+}
+
+fn feed(replica: &mut dyn Replica, tables: &serde_json::Value) {
+    let mut texts = TextCache::default();
+    for (table, rows) in tables.as_object().unwrap() {
+        for (uuid, row) in rows.as_object().unwrap() {
+            let uuid: Uuid = uuid.parse().unwrap();
+            let text = row.to_string();
+            replica.put(table, uuid, &mut RowDecoder::of(table, uuid, &text, &mut texts)).unwrap();
+        }
+    }
+}
+
+fn name_of(group: Group) -> String {
+    Group { group_id: 0, ..group }.to_string()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+fn recording(text: &str) -> Recording {
+    let recorded: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut compiler = Compiler::new();
+    let databases = &recorded["databases"];
+    feed(compiler.southbound_replica(), &databases["OVN_Southbound"]);
+    feed(compiler.local_replica(), &databases["Open_vSwitch"]);
+    let geneve_option = Some(0);
+    compiler.set_facts(Facts { geneve_option, groups: true, meters: true, ct_label_flush: true, ..Facts::default() });
+    compiler.settle();
+    compiler.complete();
+    compiler.settle();
+    let mut flows = BTreeMap::new();
+    for reply in recorded["flow_replies"].as_array().unwrap() {
+        let (_, message) = Message::decode(&bytes(reply.as_str().unwrap())).unwrap();
+        let Message::MultipartReply { reply: MultipartReply::Flow(entries), .. } = message else { panic!() };
+        for flow in entries {
+            let key = (flow.table_id, flow.priority, flow.flow_match);
+            let old = flows.insert(key, (actions(&flow.instructions), flow.cookie));
+            assert!(old.is_none());
+        }
+    }
+    let mut groups = Groups::new();
+    for reply in recorded["group_replies"].as_array().unwrap() {
+        let (_, message) = Message::decode(&bytes(reply.as_str().unwrap())).unwrap();
+        let Message::MultipartReply { reply: MultipartReply::GroupDesc(entries), .. } = message else { panic!() };
+        groups.extend(entries.into_iter().map(|group| (group.group_id, name_of(group))));
+    }
+    Recording { compiler, flows, groups }
+}
+
+fn actions(instructions: &Instructions) -> Actions {
+    let applied = instructions.iter().find_map(|instruction| match instruction {
+        Instruction::ApplyActions(actions) => Some(actions.clone()),
+        _ => None,
+    });
+    applied.unwrap_or_default()
+}
+
+fn text((table, priority, m): &(u8, u16, Match), (actions, cookie): &(Actions, u64)) -> String {
+    let instructions = [Instruction::ApplyActions(actions.clone())];
+    format!("table={table} cookie={cookie:#x} {} actions={}", MatchWithPriority(m, *priority), InstructionList(&instructions))
+}
+
+#[test]
+fn same_flows() {
+    let mut recorded = recording(include_str!("stock/one.json"));
+    for report in recorded.compiler.take_reports() {
+        eprintln!("report {}: {}", report.rule, report.text);
+    }
+    let ours: Flows = recorded
+        .compiler
+        .desired()
+        .flows
+        .iter()
+        .map(|flow| ((flow.table_id, flow.priority, flow.flow_match.clone()), (actions(&flow.instructions), flow.cookie)))
+        .collect();
+    let groups: Groups = recorded
+        .compiler
+        .desired()
+        .groups
+        .iter()
+        .map(|(id, _, spec)| {
+            let spec = spec.clone();
+            let group = Group { typ: spec.typ, group_id: 0, buckets: spec.buckets, selection: spec.selection };
+            (id, name_of(group))
+        })
+        .collect();
+    let ours = comparable(ours, &groups);
+    let theirs = comparable(recorded.flows, &recorded.groups);
+    let mut differences = BTreeSet::new();
+    for (key, effect) in &ours {
+        match theirs.get(key) {
+            Some(theirs) if theirs == effect => {}
+            Some(theirs) => {
+                differences.insert(format!("{}\n   stock {}", text(key, effect), text(key, theirs)));
+            }
+            None => drop(differences.insert(format!("+ {}", text(key, effect)))),
+        }
+    }
+    for (key, effect) in &theirs {
+        if !ours.contains_key(key) {
+            differences.insert(format!("- {}", text(key, effect)));
+        }
+    }
+    for difference in &differences {
+        println!("{difference}");
+    }
+    assert!(differences.is_empty(), "{} of {} flows differ", differences.len(), theirs.len());
+}
