@@ -98,12 +98,7 @@ pub(crate) fn is_me(ctx: &Ctx<'_>, chassis: &Uuid) -> bool {
     ctx.value(&ctx.me, &()) == Some(chassis)
 }
 
-fn attach(
-    ctx: &Ctx<'_>,
-    index: &kiln_incr::Relation<Text, Uuid>,
-    id: &Text,
-    residence: &mut Residence,
-) {
+fn attach(ctx: &Ctx<'_>, index: &kiln_incr::Relation<Text, Uuid>, id: &Text, residence: &mut Residence) {
     let found = ctx.all(index, id).iter().find_map(|row| {
         let ofport = ctx.row(&ctx.vs.interface, row)?.ofport().filter(|ofport| *ofport > 0)?;
         Some((*row, u32::try_from(ofport).ok()?))
@@ -138,7 +133,8 @@ pub(crate) fn steps(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Step>) {
     if seeds {
         out.push(Step::Start(port.datapath()));
     }
-    let leads_on = residence.kind == PortKind::Patch || residence.kind == PortKind::L3gateway && residence.claims;
+    let leads_on =
+        residence.kind == PortKind::Patch || residence.kind == PortKind::L3gateway && residence.claims;
     if leads_on && let Some(peer) = peer(ctx, row) {
         out.extend(ctx.row(&ctx.sb.port_binding, &peer).map(|p| Step::Edge(port.datapath(), p.datapath())));
     }

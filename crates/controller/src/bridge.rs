@@ -11,6 +11,8 @@ use kiln_types::Uuid;
 
 /// Fields whose longest-prefix look-up every OpenFlow table of the bridge is prepared for.
 const PREFIXES: [&str; 4] = ["ip_dst", "ip_src", "ipv6_dst", "ipv6_src"];
+/// As many of them as a table takes before the schema's version 8.8.
+const OLD_PREFIXES: [&str; 3] = ["ip_dst", "ip_src", "ipv6_dst"];
 /// OpenFlow tables that can be configured.
 const TABLES: std::ops::RangeInclusive<i64> = 0..=254;
 
@@ -94,9 +96,18 @@ fn hwaddr(chassis: &str, bridge: &str) -> String {
 fn flow_tables(db: &Db, txn: &mut Txn) -> Map<i64, Uuid> {
     let row = uuid_of("Flow_Table", &[]);
     if db.vs.flow_table.peek(&row).is_none() {
-        txn.insert("Flow_Table").uuid(row).set("prefixes", &PREFIXES);
+        let root = db.root.peek(&()).first().and_then(|root| db.vs.open_vswitch.peek(root));
+        let version = root.and_then(|root| root.db_version.as_deref()).unwrap_or_default();
+        let prefixes = if takes_four_prefixes(version) { &PREFIXES[..] } else { &OLD_PREFIXES };
+        txn.insert("Flow_Table").uuid(row).set("prefixes", prefixes);
     }
     TABLES.map(|table| (table, row)).collect()
+}
+
+/// Whether a schema of this version allows four prefixes in a Flow_Table.
+fn takes_four_prefixes(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(8), Some(8))
 }
 
 /// Sets the bridge right.
@@ -147,7 +158,8 @@ pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Pat
     if ctx.value(&ctx.local_datapaths, &port.datapath()).is_none() {
         return;
     }
-    let (Some(settings), Some(inner)) = (ctx.value(&ctx.settings, &()), ctx.value(&ctx.integration, &())) else {
+    let (Some(settings), Some(inner)) = (ctx.value(&ctx.settings, &()), ctx.value(&ctx.integration, &()))
+    else {
         return;
     };
     let Some(network) = port.options().get("network_name") else { return };

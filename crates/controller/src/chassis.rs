@@ -56,11 +56,7 @@ pub(crate) fn registration(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Registratio
             if settings.encap_ips.len() > 1 && settings.encap_ip_default == Some(*ip) {
                 options.push(("is_default".into(), "true".into()));
             }
-            encaps.push(Endpoint {
-                kind: *kind,
-                ip: ip.to_string().into(),
-                options: Map::from_vec(options),
-            });
+            encaps.push(Endpoint { kind: *kind, ip: ip.to_string().into(), options: Map::from_vec(options) });
         }
     }
     let mut other_config: Vec<(Text, Text)> =

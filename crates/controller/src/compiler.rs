@@ -97,9 +97,9 @@ impl Compiler {
         &self.engine.db.desired
     }
 
-    /// The switch has the flows of a generation: ports that were bound then are up.
-    pub fn acknowledge(&mut self, generation: u64) {
-        self.engine.db.bound.acknowledge(generation);
+    /// The switch has the flows of a generation: ports that were bound then are up. Returns whether there are such.
+    pub fn acknowledge(&mut self, generation: u64) -> bool {
+        self.engine.db.bound.acknowledge(generation)
     }
 
     /// The switch has all flows that follow from this `SB_Global.nb_cfg`.

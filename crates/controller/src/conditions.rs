@@ -28,7 +28,8 @@ pub(crate) fn wanted(db: &Db) -> BTreeMap<&'static str, Rows> {
     flows.push(Condition::new("logical_dp_group", NotEqual, &None::<Uuid>));
     let stations = datapaths.values().map(|key| Condition::new("dp_key", Equal, &i64::from(*key)));
     let name = db.settings.peek(&()).map(|settings| settings.chassis.clone());
-    let named = |column: &str| name.iter().map(|name| Condition::new(column, Equal, name)).collect::<Vec<_>>();
+    let named =
+        |column: &str| name.iter().map(|name| Condition::new(column, Equal, name)).collect::<Vec<_>>();
     BTreeMap::from([
         ("Port_Binding", Rows::any(ports(db, by_datapath("datapath"), name.as_ref()))),
         ("Logical_Flow", Rows::any(flows)),
@@ -74,4 +75,3 @@ fn ports(db: &Db, mut clauses: Vec<Condition>, name: Option<&Text>) -> Vec<Condi
     }
     clauses
 }
-

@@ -105,8 +105,11 @@ pub(crate) fn assign(db: &mut Db) {
         return;
     }
     requests.range = range;
-    let gone: Vec<Text> =
-        zones.iter().filter(|(name, _)| !requests.wanted.contains_key(*name)).map(|(n, _)| n.clone()).collect();
+    let gone: Vec<Text> = zones
+        .iter()
+        .filter(|(name, _)| !requests.wanted.contains_key(*name))
+        .map(|(n, _)| n.clone())
+        .collect();
     for name in gone {
         requests.flush.extend(zones.delete(&name));
     }
@@ -133,7 +136,9 @@ pub(crate) fn assign(db: &mut Db) {
             None => open.push(name.clone()),
         }
     }
-    taken.extend(requests.persisted.iter().filter(|(n, _)| !requests.wanted.contains_key(*n)).map(|(_, z)| *z));
+    taken.extend(
+        requests.persisted.iter().filter(|(n, _)| !requests.wanted.contains_key(*n)).map(|(_, z)| *z),
+    );
     let mut free = (range.0..=range.1).filter(|number| !taken.contains(number));
     for name in open {
         requests.flush.extend(zones.peek(&name).copied());

@@ -407,7 +407,8 @@ impl ControllerDaemon {
 
     fn write(&mut self, now: Instant, wall_ms: i64) {
         let southbound_synced = self.southbound.session().is_synced();
-        if self.complete && southbound_synced && self.compiler.southbound_lacks() && self.sb_txn.may_send(now) {
+        if self.complete && southbound_synced && self.compiler.southbound_lacks() && self.sb_txn.may_send(now)
+        {
             let mut txn = self.southbound.session().txn();
             self.compiler.southbound(&mut txn);
             if !txn.is_empty() {
@@ -436,7 +437,10 @@ impl ControllerDaemon {
                 let how = if resumed { ", resumed" } else { "" };
                 info!(target: "ovsdb_cs", "{}: connected{how}", self.describe(side));
             }
-            Event::Updated | Event::ConditionsInForce { .. } => self.stale = true,
+            Event::Updated | Event::ConditionsInForce { .. } => {
+                debug!(target: "main", "{side:?}: {event:?}");
+                self.stale = true;
+            }
             Event::Transacted { id, outcome } => self.transacted(now, side, id, &outcome),
             Event::Missing(missing) => {
                 info!(target: "ovsdb_cs", "{}: the server has no {missing}", self.describe(side));
@@ -522,7 +526,7 @@ impl ControllerDaemon {
     }
 
     fn acknowledged(&mut self, generation: u64, wall_ms: i64) {
-        self.compiler.acknowledge(generation);
+        self.stale |= self.compiler.acknowledge(generation);
         let later = self.pending_cfg.split_off(&(generation + 1));
         let reached = std::mem::replace(&mut self.pending_cfg, later).into_values().next_back();
         if let Some(nb_cfg) = reached
@@ -530,12 +534,12 @@ impl ControllerDaemon {
         {
             if self.nb_cfg_delay.is_zero() {
                 self.compiler.set_progress(Progress { nb_cfg, wall_ms });
+                self.stale = true;
             } else {
                 let at = self.report_at.map_or(Instant::ZERO, |(at, _)| at);
                 self.report_at = Some((at, nb_cfg));
             }
         }
-        self.stale = true;
     }
 
     fn note_packet(&mut self, now: Instant, event: session::Event) {

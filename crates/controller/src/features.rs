@@ -31,8 +31,7 @@ enum Question {
     LabelFlush,
 }
 
-const QUESTIONS: [Question; 4] =
-    [Question::Meters, Question::Groups, Question::Sample, Question::LabelFlush];
+const QUESTIONS: [Question; 4] = [Question::Meters, Question::Groups, Question::Sample, Question::LabelFlush];
 
 /// Asks a switch once for each connection.
 #[derive(Debug, Default)]
@@ -168,5 +167,94 @@ fn label_flush() -> CtFlush {
         reply: tuple(ECHO_REPLY),
         label: Some((PROBED_LABEL, PROBED_LABEL)),
         ..CtFlush::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_openflow::msg::{GroupFeatures, MeterFeatures};
+    use kiln_openflow::session::Config;
+    use kiln_openflow::{ErrorCode, Version};
+    use kiln_types::Instant;
+
+    /// Asks a switch with so many meters and select groups, which refuses messages of a kind.
+    fn ask(max_meters: u32, max_groups: u32, refuses: fn(&Message) -> bool) -> SwitchFeatures {
+        let now = Instant::ZERO;
+        let mut session = Session::new(Config::controller());
+        let mut switch = Session::new(Config::switch(vec![Version::V1_5]));
+        session.handle_connected(now);
+        switch.handle_connected(now);
+        let mut probe = Probe::new();
+        for _ in 0..10 {
+            session.handle_bytes(now, &switch.poll_transmit().unwrap_or_default());
+            while let Some(event) = session.poll_event() {
+                if let Some(found) = probe.handle(&event, &mut session) {
+                    return found;
+                }
+            }
+            switch.handle_bytes(now, &session.poll_transmit().unwrap_or_default());
+            while let Some(event) = switch.poll_event() {
+                let Event::Message { xid, message } = event else { continue };
+                if refuses(&message) {
+                    switch.refuse(xid, ErrorCode::REQUEST_BAD_TYPE, &[]).unwrap();
+                    continue;
+                }
+                let list = |reply| Message::MultipartReply { reply, more: false };
+                let answer = match message {
+                    Message::MultipartRequest(MultipartRequest::MeterFeatures) => {
+                        list(MultipartReply::MeterFeatures(MeterFeatures {
+                            max_meters,
+                            band_types: 2,
+                            capabilities: 0xf,
+                            max_bands: 8,
+                            max_color: 0,
+                        }))
+                    }
+                    Message::MultipartRequest(MultipartRequest::GroupFeatures) => {
+                        list(MultipartReply::GroupFeatures(GroupFeatures {
+                            types: 0xf,
+                            capabilities: 7,
+                            max_groups: [1, max_groups, 1, 1],
+                            actions: [0; 4],
+                        }))
+                    }
+                    Message::BarrierRequest => Message::BarrierReply,
+                    Message::BundleControl(control) => {
+                        assert_ne!(control.typ, BundleControl::COMMIT_REQUEST);
+                        continue;
+                    }
+                    _ => continue,
+                };
+                switch.reply(xid, &answer).unwrap();
+            }
+        }
+        panic!("no answer");
+    }
+
+    #[test]
+    fn a_switch_that_refuses_nothing_can_do_everything() {
+        let all =
+            SwitchFeatures { meters: true, groups: true, sample_with_registers: true, ct_label_flush: true };
+        assert_eq!(ask(5, 5, |_| false), all);
+        assert_eq!(ask(0, 5, |_| false), SwitchFeatures { meters: false, ..all });
+        assert_eq!(ask(5, 0, |_| false), SwitchFeatures { groups: false, ..all });
+    }
+
+    #[test]
+    fn what_is_refused_is_missing() {
+        let lists = |m: &Message| matches!(m, Message::MultipartRequest(_));
+        let sample = |m: &Message| matches!(m, Message::BundleAdd(_));
+        let flush = |m: &Message| matches!(m, Message::CtFlush(_));
+        let found = |meters_and_groups, sample_with_registers, ct_label_flush| SwitchFeatures {
+            meters: meters_and_groups,
+            groups: meters_and_groups,
+            sample_with_registers,
+            ct_label_flush,
+        };
+        assert_eq!(ask(5, 5, lists), found(false, true, true));
+        assert_eq!(ask(5, 5, sample), found(true, false, true));
+        assert_eq!(ask(5, 5, flush), found(true, true, false));
+        assert_eq!(ask(5, 5, |m| !matches!(m, Message::BarrierRequest)), found(false, false, false));
     }
 }

@@ -4,12 +4,14 @@
 use crate::tables::Db;
 use kiln_incr::Target;
 use kiln_types::Uuid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ports that are bound here, each with the first generation of flows that has its own.
 #[derive(Debug, Default)]
 pub struct Bound {
     since: BTreeMap<Uuid, u64>,
+    /// Those that were not confirmed yet.
+    waiting: BTreeSet<(u64, Uuid)>,
     new: Vec<Uuid>,
     gone: Vec<Uuid>,
     /// The generation that is being computed.
@@ -35,8 +37,9 @@ impl Bound {
     }
 
     /// The switch has the flows of a generation. Nobody acknowledges one that does not exist yet.
-    pub(crate) fn acknowledge(&mut self, generation: u64) {
+    pub(crate) fn acknowledge(&mut self, generation: u64) -> bool {
         self.acknowledged = self.acknowledged.max(Some(generation));
+        self.waiting.first().is_some_and(|(since, _)| *since <= generation)
     }
 }
 
@@ -44,16 +47,18 @@ impl Bound {
 pub(crate) fn grant(db: &mut Db) {
     let Db { bound, installed, .. } = db;
     for port in bound.gone.drain(..) {
-        bound.since.remove(&port);
+        if let Some(since) = bound.since.remove(&port) {
+            bound.waiting.remove(&(since, port));
+        }
         installed.delete(&port);
     }
     for port in bound.new.drain(..) {
         bound.since.insert(port, bound.generation);
+        bound.waiting.insert((bound.generation, port));
     }
     let Some(acknowledged) = bound.acknowledged.take() else { return };
-    for (port, since) in &bound.since {
-        if *since <= acknowledged && installed.peek(port).is_none() {
-            installed.put(*port, ());
-        }
+    let later = bound.waiting.split_off(&(acknowledged + 1, Uuid::nil()));
+    for (_, port) in std::mem::replace(&mut bound.waiting, later) {
+        installed.put(port, ());
     }
 }

@@ -48,7 +48,8 @@ fn port(db: &Db, datapath: DatapathKey, key: PortKey) -> Option<(Text, Uuid)> {
     let datapath = *db.datapath_keyed.peek(&datapath.0).first()?;
     let row = db.port_keyed.peek(&(datapath, key.0)).first()?;
     let binding = db.sb.port_binding.peek(row)?;
-    let distributed = binding.options.get("distributed-port").filter(|_| &*binding.r#type == "chassisredirect");
+    let distributed =
+        binding.options.get("distributed-port").filter(|_| &*binding.r#type == "chassisredirect");
     Some((distributed.unwrap_or(&binding.logical_port).clone(), datapath))
 }
 

@@ -12,7 +12,7 @@ use crate::resources::{Mode, Wanted, World};
 use crate::tables::Ctx;
 use kiln_abi::options::{lflow_tag, sb_global as option};
 use kiln_abi::stages::Pipeline;
-use kiln_logical::{Expr, action, expr, expand_templates};
+use kiln_logical::{Expr, action, expand_templates, expr};
 use kiln_lower::{Context, Part, Resources, Tables, lower_actions, matches::lower_expr};
 use kiln_openflow::{Action, Actions, Field, FieldValue};
 use kiln_schema_ovn::sb;
@@ -123,7 +123,8 @@ fn lowered_actions(
         datapath: datapath.kind,
         datapath_key: DatapathKey(datapath.key),
         pipeline: pipeline(flow),
-        table: table(flow).ok_or_else(|| format!("expected a stage of the pipeline, found {}", flow.table_id()))?,
+        table: table(flow)
+            .ok_or_else(|| format!("expected a stage of the pipeline, found {}", flow.table_id()))?,
         lflow: site.0,
         controller_meter: flow.controller_meter().as_deref(),
         tables: Tables::default(),
@@ -135,7 +136,8 @@ fn lowered_actions(
     };
     let text = expand_templates(flow.actions(), &world.scope);
     let parsed = action::parse(&text, context.place(), &world.scope).map_err(|error| error.to_string())?;
-    let actions = lower_actions(&parsed, &context, world as &dyn Resources).map_err(|error| error.to_string())?;
+    let actions =
+        lower_actions(&parsed, &context, world as &dyn Resources).map_err(|error| error.to_string())?;
     Ok((actions, parsed.prerequisite()))
 }
 

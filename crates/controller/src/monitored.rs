@@ -62,7 +62,10 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
 ];
 
 const LOCAL: &[(&str, &[&str])] = &[
-    ("Open_vSwitch", &["datapaths", "bridges", "ssl", "other_config", "external_ids", "iface_types"]),
+    (
+        "Open_vSwitch",
+        &["datapaths", "bridges", "ssl", "other_config", "external_ids", "iface_types", "db_version"],
+    ),
     (
         "Bridge",
         &["name", "datapath_type", "ports", "fail_mode", "other_config", "external_ids", "flow_tables"],

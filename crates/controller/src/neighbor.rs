@@ -109,13 +109,18 @@ fn used(neighbor: &Neighbor, flows: &mut Flows<'_>) {
 /// The answers to `get_fdb` and `lookup_fdb`.
 pub(crate) fn station(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
     let Some(entry) = ctx.row(&ctx.sb.fdb, row) else { return };
-    let (Ok(key), Ok(port)) = (u32::try_from(entry.dp_key()), u16::try_from(entry.port_key())) else { return };
+    let (Ok(key), Ok(port)) = (u32::try_from(entry.dp_key()), u16::try_from(entry.port_key())) else {
+        return;
+    };
     let datapath_row = ctx.all(&ctx.datapath_keyed, &key).first();
     if datapath_row.and_then(|row| ctx.value(&ctx.local_datapaths, row)).is_none() {
         return;
     }
     let Ok(mac) = entry.mac().parse::<EthAddr>() else {
-        return ctx.report(format!("FDB {row}: column mac: expected an Ethernet address, found \"{}\"", entry.mac()));
+        return ctx.report(format!(
+            "FDB {row}: column mac: expected an Ethernet address, found \"{}\"",
+            entry.mac()
+        ));
     };
     let mut flows = Flows { cookie: cookie(*row), out };
     let mut get: MatchBuilder = datapath(key);

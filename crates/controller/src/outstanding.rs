@@ -32,6 +32,8 @@ pub enum VsOp {
     CreateBridge,
     /// Columns of the integration bridge.
     Bridge,
+    /// This controller's index among those of the host.
+    Index,
     /// A conntrack zone in the bridge's `external_ids`, or its removal.
     Zone(Text),
     /// The tunnel of that `ovn-chassis-id`, or its removal.
@@ -145,6 +147,15 @@ pub(crate) fn local(db: &Db, wall_ms: i64, only_bridge: bool, txn: &mut Txn) {
         match op {
             VsOp::CreateBridge => bridge::create(db, txn),
             VsOp::Bridge => bridge::mend(db, txn),
+            VsOp::Index => {
+                let (Some(settings), Some(root)) = (db.settings.peek(&()), db.root.peek(&()).first()) else {
+                    continue;
+                };
+                let key = format!("{}{}", crate::settings::INDEX, settings.chassis);
+                txn.mutate("Open_vSwitch")
+                    .row(*root)
+                    .put("other_config", &Pairs(&[(key.as_str(), &*settings.index)]));
+            }
             VsOp::Zone(name) => bridge::write_zone(db, name, txn),
             VsOp::Tunnel(id) => tunnel::write(db, id, &mut names, txn),
             VsOp::Patch(name) => bridge::write_patch(db, name, txn),

@@ -119,9 +119,7 @@ fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delive
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return Delivery::Nowhere };
     let here = residence.ofport.map(|ofport| Delivery::Here { ofport });
     match residence.kind {
-        PortKind::Patch => {
-            binding::peer(ctx, row).map_or(Delivery::Nowhere, |peer| Delivery::Patch { peer })
-        }
+        PortKind::Patch => binding::peer(ctx, row).map_or(Delivery::Nowhere, |peer| Delivery::Patch { peer }),
         PortKind::L3gateway if residence.claims => {
             binding::peer(ctx, row).map_or(Delivery::Nowhere, |peer| Delivery::Patch { peer })
         }

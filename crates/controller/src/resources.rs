@@ -53,7 +53,8 @@ impl<'c, 'd> World<'c, 'd> {
     /// What a meter of the southbound database does.
     fn meter_spec(&self, wanted: &Meter<'_>) -> Option<MeterSpec> {
         let ctx = self.scope.ctx;
-        let drop_above = |rate: u32, burst: u32| MeterBand { typ: MeterBand::DROP, rate, burst, prec_level: 0 };
+        let drop_above =
+            |rate: u32, burst: u32| MeterBand { typ: MeterBand::DROP, rate, burst, prec_level: 0 };
         match wanted {
             Meter::Rate { rate_kbps, burst_kb } => {
                 let burst = if burst_kb.is_some() { OfMeter::BURST } else { 0 };

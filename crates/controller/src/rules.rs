@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    binding, bridge, chassis, ct_zone, index, installed, learned, logical_flow, names, neighbor, physical, port, reach,
-    settings, tunnel,
+    binding, bridge, chassis, ct_zone, index, installed, learned, logical_flow, names, neighbor, physical,
+    port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
 
@@ -56,7 +56,12 @@ fn southbound_indexes(e: &mut Engine<Db>) {
     e.rule("port_keyed", |db| &db.sb.port_binding, |db| &mut db.port_keyed, index::port_keyed);
     e.rule("containers_in", |db| &db.sb.port_binding, |db| &mut db.containers_in, index::containers_in);
     e.rule("localnet_of", |db| &db.sb.port_binding, |db| &mut db.localnet_of, index::localnet_of);
-    e.rule("datapath_keyed", |db| &db.sb.datapath_binding, |db| &mut db.datapath_keyed, index::datapath_keyed);
+    e.rule(
+        "datapath_keyed",
+        |db| &db.sb.datapath_binding,
+        |db| &mut db.datapath_keyed,
+        index::datapath_keyed,
+    );
     e.rule("groups_named", |db| &db.sb.multicast_group, |db| &mut db.groups_named, index::groups_named);
     e.rule("sets_named", |db| &db.sb.address_set, |db| &mut db.sets_named, index::sets_named);
     e.rule("templates_of", |db| &db.sb.chassis_template_var, |db| &mut db.templates_of, index::templates_of);
@@ -91,9 +96,19 @@ fn local(e: &mut Engine<Db>) {
 fn physical_flows(e: &mut Engine<Db>) {
     e.rule("physical/fixed", |db| &db.facts, |db| &mut db.desired.flows, physical::fixed::all);
     e.rule("physical/port", |db| &db.ports, |db| &mut db.desired.flows, physical::port);
-    e.rule("physical/port_security", |db| &db.ports, |db| &mut db.desired.flows, physical::port_security::port);
+    e.rule(
+        "physical/port_security",
+        |db| &db.ports,
+        |db| &mut db.desired.flows,
+        physical::port_security::port,
+    );
     e.rule("physical/tunnel", |db| &db.tunnels, |db| &mut db.desired.flows, physical::ingress::tunnels);
-    e.rule("physical/multicast", |db| &db.sb.multicast_group, |db| &mut db.desired.flows, physical::multicast::group);
+    e.rule(
+        "physical/multicast",
+        |db| &db.sb.multicast_group,
+        |db| &mut db.desired.flows,
+        physical::multicast::group,
+    );
     e.rule("neighbor/learned", |db| &db.sb.mac_binding, |db| &mut db.desired.flows, neighbor::learned);
     e.rule("neighbor/fixed", |db| &db.sb.static_mac_binding, |db| &mut db.desired.flows, neighbor::fixed);
     e.rule("neighbor/fdb", |db| &db.sb.fdb, |db| &mut db.desired.flows, neighbor::station);
@@ -108,7 +123,12 @@ fn neighbors(e: &mut Engine<Db>) {
 fn logical_flows(e: &mut Engine<Db>) {
     e.rule("address_set", |db| &db.sets_named, |db| &mut db.address_sets, names::address_set);
     e.rule("port_group", |db| &db.sb.port_group, |db| &mut db.port_groups, names::port_group);
-    e.rule("logical_flow/group", |db| &db.sb.logical_dp_group, |db| &mut db.group_sites, logical_flow::group_sites);
+    e.rule(
+        "logical_flow/group",
+        |db| &db.sb.logical_dp_group,
+        |db| &mut db.group_sites,
+        logical_flow::group_sites,
+    );
     e.rule("logical_flow/sites", |db| &db.sb.logical_flow, |db| &mut db.sites, logical_flow::sites);
     e.rule("logical_flow/groups", |db| &db.sites, |db| &mut db.desired.groups, logical_flow::groups);
     e.allocator("group", |db| &mut db.group_ids, |db| db.desired.groups.grant(&mut db.group_ids));
@@ -121,6 +141,7 @@ fn differences(e: &mut Engine<Db>) {
     e.rule("chassis/differs", |db| &db.facts, |db| &mut db.sb_ops, chassis::differences);
     e.rule("chassis/private", |db| &db.facts, |db| &mut db.sb_ops, chassis::private_differences);
     e.rule("binding/differs", |db| &db.residence, |db| &mut db.sb_ops, binding::differences);
+    e.rule("settings/index", |db| &db.facts, |db| &mut db.vs_ops, settings::differences);
     e.rule("bridge/differs", |db| &db.facts, |db| &mut db.vs_ops, bridge::differences);
     e.rule("ct_zone/unsaved", |db| &db.ct_zones, |db| &mut db.vs_ops, ct_zone::unsaved);
     e.rule("ct_zone/stale", |db| &db.facts, |db| &mut db.vs_ops, ct_zone::stale);

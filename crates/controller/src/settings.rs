@@ -1,6 +1,7 @@
 //! What the operator sets in `Open_vSwitch.external_ids` (ovn-controller(8), Configuration). `KEY-CHASSIS` overrides `KEY`
 //! for the chassis of that name; every key may change while the daemon runs.
 
+use crate::outstanding::VsOp;
 use crate::tables::Ctx;
 use kiln_incr::MapView;
 use kiln_ovsdb::{Set, Text};
@@ -83,6 +84,8 @@ pub struct Settings {
     pub ct_zones: (u16, u16),
     /// Whether a plain `exit` removes the chassis from the database.
     pub cleanup_on_exit: bool,
+    /// Tells the tunnels of several controllers of one host apart: empty for the first.
+    pub index: Text,
     /// What Chassis.other_config repeats of these keys, for northd, CMS and operators.
     pub announced: Vec<(&'static str, Text)>,
 }
@@ -140,12 +143,14 @@ pub(crate) fn root(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<((), Uuid)>) {
 }
 
 pub(crate) fn read(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Settings)>) {
-    let Some(root) = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row)) else {
+    let Some(root) = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row))
+    else {
         return;
     };
     let ids = root.external_ids();
     let given = ctx.value(&ctx.facts, &()).and_then(|facts| facts.chassis_name.clone());
-    let Some(chassis) = given.or_else(|| ids.get("system-id").cloned()).filter(|name| !name.is_empty()) else {
+    let Some(chassis) = given.or_else(|| ids.get("system-id").cloned()).filter(|name| !name.is_empty())
+    else {
         return ctx.report("Open_vSwitch external_ids:system-id is not set: the chassis has no name");
     };
     let keys = Keys { ids, chassis: chassis.clone() };
@@ -201,7 +206,41 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         ct_zones: zone_range(ctx, keys),
         cleanup_on_exit: keys.flag("ovn-cleanup-on-exit", true),
         announced: announced(keys),
+        index: index(ctx, &chassis),
         chassis,
+    }
+}
+
+/// The key of `Open_vSwitch.other_config` that keeps a controller's index begins so, and ends with the chassis' name.
+pub(crate) const INDEX: &str = "ovn-chassis-idx-";
+
+/// The index that the database remembers, or the first that no other controller has.
+fn index(ctx: &Ctx<'_>, chassis: &str) -> Text {
+    let root = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row));
+    let Some(root) = root else { return Text::default() };
+    let own = format!("{INDEX}{chassis}");
+    if let Some(index) = root.other_config().get(own.as_str()) {
+        return index.clone();
+    }
+    let taken: Vec<&str> = root
+        .other_config()
+        .all()
+        .iter()
+        .filter(|(key, _)| key.starts_with(INDEX))
+        .map(|(_, index)| &**index)
+        .collect();
+    let digits = ('0'..='9').chain('a'..='z').map(String::from);
+    let free = std::iter::once(String::new()).chain(digits).find(|index| !taken.contains(&index.as_str()));
+    free.unwrap_or_default().into()
+}
+
+/// Whether the database does not remember the index.
+pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
+    let Some(settings) = ctx.value(&ctx.settings, &()) else { return };
+    let root = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row));
+    let key = format!("{INDEX}{}", settings.chassis);
+    if root.is_some_and(|root| root.other_config().get(key.as_str()) != Some(&settings.index)) {
+        out.push(VsOp::Index);
     }
 }
 

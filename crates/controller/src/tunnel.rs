@@ -50,7 +50,8 @@ fn is_true(text: Option<&Text>) -> bool {
 
 /// Whether tunnels are made to a chassis.
 fn reaches(ctx: &Ctx<'_>, row: &Uuid) -> bool {
-    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &())) else {
+    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &()))
+    else {
         return false;
     };
     if *chassis.name() == settings.chassis {
@@ -67,12 +68,14 @@ pub(crate) fn wanted(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, WantedTunne
     if !reaches(ctx, row) {
         return;
     }
-    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &())) else {
+    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &()))
+    else {
         return;
     };
     let encaps = chassis.encaps().all().iter().filter_map(|encap| ctx.row(&ctx.sb.encap, encap));
     let encaps: Vec<_> = encaps.filter_map(|e| Some((EncapKind::from_name(e.r#type())?, e))).collect();
-    let common = encaps.iter().map(|(kind, _)| *kind).filter(|kind| settings.encap_types.contains(kind)).max();
+    let common =
+        encaps.iter().map(|(kind, _)| *kind).filter(|kind| settings.encap_types.contains(kind)).max();
     // A chassis without a protocol in common, such as one that only knows VXLAN, is sent to by its own best.
     let Some(kind) = common.or_else(|| encaps.iter().map(|(kind, _)| *kind).max()) else { return };
     for (_, encap) in encaps.iter().filter(|(k, _)| *k == kind) {
@@ -116,10 +119,13 @@ pub(crate) fn tunnels(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Tunnel)>) 
     }
     let interface = port.interfaces().all().first().and_then(|row| ctx.row(&ctx.vs.interface, row));
     let Some(interface) = interface else { return };
-    let ofport = interface.ofport().filter(|ofport| *ofport > 0).and_then(|ofport| u32::try_from(ofport).ok());
+    let ofport =
+        interface.ofport().filter(|ofport| *ofport > 0).and_then(|ofport| u32::try_from(ofport).ok());
     let (Some(ofport), Some(kind)) = (ofport, EncapKind::from_name(interface.r#type())) else { return };
     let local = settings.encap_ips.iter().position(|ip| ip.to_string() == local_ip).unwrap_or(0) as u16;
-    let Some(remote) = ctx.all(&ctx.encap_at, &(kind.name().into(), remote_ip.into())).first() else { return };
+    let Some(remote) = ctx.all(&ctx.encap_at, &(kind.name().into(), remote_ip.into())).first() else {
+        return;
+    };
     let Some(encap) = ctx.row(&ctx.sb.encap, remote) else { return };
     let Some(chassis) = ctx.all(&ctx.chassis_named, &name.into()).first() else { return };
     let is_vtep = ctx
@@ -190,12 +196,13 @@ pub(crate) fn write(db: &Db, id: &Text, names: &mut Vec<Text>, txn: &mut Txn) {
     names.push(name);
 }
 
-/// `ovn-CHASSI-n`, with the lowest n in hexadecimal that no port has.
+/// `ovnI-CHASSI-n`, I this controller's index and n the lowest hexadecimal number for which no port has the name.
 fn free_name(db: &Db, chassis: &str, given: &[Text]) -> Text {
-    let short: String = chassis.chars().take(6).collect();
+    let index = db.settings.peek(&()).map(|settings| settings.index.clone()).unwrap_or_default();
+    let short: String = chassis.chars().take(if index.is_empty() { 6 } else { 5 }).collect();
     for n in 0u32.. {
         let suffix = format!("-{n:x}");
-        let mut name = format!("ovn-{short}");
+        let mut name = format!("ovn{index}-{short}");
         while name.len() + suffix.len() > MAX_NAME {
             name.pop();
         }
@@ -229,8 +236,11 @@ mod tests {
             ofport,
             is_vtep: false,
         };
-        let all =
-            [tunnel(EncapKind::Vxlan, 1, 1), tunnel(EncapKind::Geneve, 2, 2), tunnel(EncapKind::Geneve, 3, 3)];
+        let all = [
+            tunnel(EncapKind::Vxlan, 1, 1),
+            tunnel(EncapKind::Geneve, 2, 2),
+            tunnel(EncapKind::Geneve, 3, 3),
+        ];
         assert_eq!(choose(&all, None, 0).unwrap().ofport, 2);
         assert_eq!(choose(&all, Some(Uuid::from_u128(3)), 0).unwrap().ofport, 3);
         assert_eq!(choose(&all, None, 1), None);

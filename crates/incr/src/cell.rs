@@ -42,6 +42,11 @@ impl Cell {
         Cell(fold(self.0, 0))
     }
 
+    /// Whether there is a value at all, for values whose cell is this.
+    pub(crate) fn presence(self) -> Cell {
+        Cell(fold(self.0, u64::MAX))
+    }
+
     /// One map key or set element of the column that this cell is.
     pub(crate) fn element<E: Hash + ?Sized>(self, element: &E) -> Cell {
         Cell(fold(self.0, HASHER.hash_one(element)))

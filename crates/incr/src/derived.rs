@@ -31,21 +31,24 @@ impl<K: Key, V: PartialEq> Derived<K, V> {
 
     /// Sets the value of `key`: what allocators do with their grants.
     pub fn put(&mut self, key: K, value: V) {
+        let cell = Cell::row(self.id, &key);
         match self.values.get_mut(&key) {
             Some(old) if *old == value => return,
             Some(old) => *old = value,
             None => {
+                self.changes.cells.push(cell.presence());
                 self.changes.keys.push(key.clone());
-                self.values.insert(key.clone(), value);
+                self.values.insert(key, value);
             }
         }
-        self.changes.cells.push(Cell::row(self.id, &key));
+        self.changes.cells.push(cell);
     }
 
     /// Removes the value of `key`.
     pub fn delete(&mut self, key: &K) -> Option<V> {
         let value = self.values.remove(key)?;
-        self.changes.cells.push(Cell::row(self.id, key));
+        let cell = Cell::row(self.id, key);
+        self.changes.cells.extend([cell, cell.presence()]);
         self.changes.keys.push(key.clone());
         if self.values.capacity() > 4 * self.values.len() + 1024 {
             self.values.shrink_to_fit();
@@ -57,6 +60,12 @@ impl<K: Key, V: PartialEq> Derived<K, V> {
         self.changes.check_order(reads);
         reads.note(Cell::row(self.id, key));
         self.values.get(key)
+    }
+
+    pub(crate) fn holds(&self, key: &K, reads: &Reads) -> bool {
+        self.changes.check_order(reads);
+        reads.note(Cell::row(self.id, key).presence());
+        self.values.contains_key(key)
     }
 }
 

@@ -37,6 +37,11 @@ impl<D> Ctx<'_, D> {
         table.read(key, &self.reads)
     }
 
+    /// Whether there is a derived value; which one may change unnoticed.
+    pub fn has<K: Key, V: PartialEq>(&self, table: &Derived<K, V>, key: &K) -> bool {
+        table.holds(key, &self.reads)
+    }
+
     /// Everything that a relation holds under `key`, in order.
     pub fn all<'r, K: Key, V: Ord + Clone + Hash>(&self, relation: &'r Relation<K, V>, key: &K) -> &'r [V] {
         relation.read(key, &self.reads)

@@ -55,9 +55,9 @@ pub(crate) fn main(mode: Mode, args: impl Iterator<Item = OsString>) -> ExitCode
         Ok(options) => options,
         Err((text, code)) => {
             if code == 0 {
-                print!("{text}")
+                print!("{text}");
             } else {
-                eprint!("{text}")
+                eprint!("{text}");
             }
             return ExitCode::from(if code == 0 { 0 } else { 2 });
         }

@@ -43,7 +43,11 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let options: Options = match parse(&PROGRAM, args) {
         Ok(options) => options,
         Err((text, code)) => {
-            if code == 0 { print!("{text}") } else { eprint!("{text}") }
+            if code == 0 {
+                print!("{text}");
+            } else {
+                eprint!("{text}");
+            }
             return ExitCode::from(code);
         }
     };
@@ -96,7 +100,12 @@ struct Shell {
 
 impl Shell {
     fn new(config: Config) -> Self {
-        Shell { daemon: ControllerDaemon::new(config), outputs: VecDeque::new(), exiting: None, stopping: false }
+        Shell {
+            daemon: ControllerDaemon::new(config),
+            outputs: VecDeque::new(),
+            exiting: None,
+            stopping: false,
+        }
     }
 
     fn command(&mut self, now: Instant, id: CommandId, name: &str, args: &[String]) {
@@ -146,7 +155,9 @@ impl Engine for Shell {
         self.daemon.advance(now.at, now.wall_ms);
         if std::mem::take(&mut self.stopping) && !self.daemon.is_finished() {
             self.stopping = true;
-        } else if self.daemon.is_finished() && self.outputs.iter().all(|output| !matches!(output, Output::Exit(_))) {
+        } else if self.daemon.is_finished()
+            && self.outputs.iter().all(|output| !matches!(output, Output::Exit(_)))
+        {
             if let Some(id) = self.exiting.take() {
                 self.outputs.push_back(Output::Reply { id, reply: Ok(String::new()) });
             }

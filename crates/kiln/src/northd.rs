@@ -51,9 +51,9 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(options) => options,
         Err((text, code)) => {
             if code == 0 {
-                print!("{text}")
+                print!("{text}");
             } else {
-                eprint!("{text}")
+                eprint!("{text}");
             }
             return ExitCode::from(code);
         }

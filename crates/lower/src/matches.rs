@@ -14,8 +14,8 @@ use kiln_openflow::{Field, FieldValue, Match, MatchBuilder};
 use kiln_types::HashSet;
 use smallvec::SmallVec;
 
-/// Dimensions that a conjunctive match may have (ovs-actions(7), conjunction).
-const MAX_DIMENSIONS: usize = 64;
+/// A conjunctive match may have 64 dimensions (ovs-actions(7), conjunction), more than there are fields to be one.
+const _: () = assert!(Logical::ALL.len() <= 64);
 
 /// What a flow is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,9 +68,6 @@ pub enum LowerError {
         /// What has to be tested too.
         needed: &'static str,
     },
-    /// More fields have alternatives than a conjunctive match can have.
-    #[error("expected at most {MAX_DIMENSIONS} fields with alternatives, found {0}")]
-    TooManyDimensions(usize),
 }
 
 /// Lowers the text of a match. `context` holds what every flow matches besides, such as the datapath; `base` gives the first
@@ -112,13 +109,21 @@ pub fn lower_expr(
 
 /// Drops what stands twice, and parts of conjunctions whose match has the actions without more ado.
 fn drop_redundant(flows: &mut Vec<(Match, Part)>) {
+    let acting: HashSet<&[u8]> = flows
+        .iter()
+        .filter(|(_, part)| *part == Part::Actions)
+        .map(|(matched, _)| matched.as_oxm())
+        .collect();
     let mut seen = HashSet::default();
-    flows.retain(|flow| seen.insert(flow.clone()));
-    if flows.iter().any(|(_, part)| *part != Part::Actions) {
-        flows.retain(|(matched, part)| {
-            *part == Part::Actions || !seen.contains(&(matched.clone(), Part::Actions))
-        });
-    }
+    let keep: Vec<bool> = flows
+        .iter()
+        .map(|flow| {
+            let (matched, part) = flow;
+            seen.insert(flow) && (*part == Part::Actions || !acting.contains(matched.as_oxm()))
+        })
+        .collect();
+    let mut keep = keep.into_iter();
+    flows.retain(|_| keep.next().unwrap_or(true));
 }
 
 struct Lowering<'a> {
@@ -138,20 +143,24 @@ impl Lowering<'_> {
         for term in &conjunction.terms {
             let values = self.alternatives(term, conjunction)?;
             match values.as_slice() {
-                // A port that nobody knows: packets that it sends or gets do not exist.
+                // Ports that nobody knows, or a tag that cannot be: no packet is like that.
                 [] => return Ok(()),
+                [one] if contradicts(&common, *one) => return Ok(()),
                 [one] => drop(common.set(*one)),
                 _ => dimensions.push(values),
             }
         }
+        for values in &mut dimensions {
+            values.retain(|value| !contradicts(&common, *value));
+        }
         match dimensions.as_slice() {
             [] => self.out.flows.push((common.build(), Part::Actions)),
+            any if any.iter().any(SmallVec::is_empty) => {}
             [one] => {
                 for value in one {
                     self.flow(&common, *value, Part::Actions);
                 }
             }
-            many if many.len() > MAX_DIMENSIONS => return Err(LowerError::TooManyDimensions(many.len())),
             many => self.conjunctive(&common, many),
         }
         Ok(())
@@ -215,16 +224,39 @@ fn numbers(field: Logical, cubes: &[Cube], within: &Conjunction<'_>) -> Result<A
     Ok(cubes.iter().map(|cube| FieldValue::masked(of, cube.value, cube.mask)).collect())
 }
 
+/// Whether no packet has what `common` says and `value` too. Two fields of the language may lie in one of the switch:
+/// `inport` and `__inport`, `remote_outport` and `reg1`.
+fn contradicts(common: &MatchBuilder, value: FieldValue) -> bool {
+    common.overlaps(value)
+        && common
+            .build()
+            .get(value.field)
+            .is_some_and(|said| (said.value ^ value.value) & said.mask & value.mask != 0)
+}
+
+/// The bit that says that there is a tag. Without one, all the others are zero.
+const VLAN_PRESENT: u128 = 0x1000;
 /// The bits of a tag's priority.
 const VLAN_PCP: u128 = 0xe000;
 
-/// A switch compares a tag's priority whole: a test of some of its bits becomes all priorities that pass it.
+/// A switch compares a tag's priority whole, and only where there is a tag: a test of its bits becomes all the priorities
+/// that pass it, and that there is no tag where that passes too.
 fn vlan_tci(cube: Cube) -> Alternatives {
-    let tested = cube.mask & VLAN_PCP;
-    if tested == 0 || tested == VLAN_PCP {
-        return SmallVec::from_iter([FieldValue::masked(Field::VLAN_TCI, cube.value, cube.mask)]);
+    let Cube { value, mask } = cube;
+    if mask & VLAN_PCP == 0 {
+        return SmallVec::from_iter([FieldValue::masked(Field::VLAN_TCI, value, mask)]);
     }
-    let priorities = (0..8).map(|pcp| pcp << 13).filter(|pcp| pcp & tested == cube.value & tested);
-    let whole = |pcp| FieldValue::masked(Field::VLAN_TCI, cube.value & !VLAN_PCP | pcp, cube.mask | VLAN_PCP);
-    priorities.map(whole).collect()
+    let tagged = |pcp: u128| {
+        let fixed = VLAN_PCP | VLAN_PRESENT;
+        FieldValue::masked(Field::VLAN_TCI, value & !fixed | pcp | VLAN_PRESENT, mask | fixed)
+    };
+    let priorities = (0..8).map(|pcp| pcp << 13).filter(|pcp| pcp & mask == value & VLAN_PCP);
+    let untagged = FieldValue::masked(Field::VLAN_TCI, 0u128, mask & !VLAN_PCP | VLAN_PRESENT);
+    let may_be_tagged = mask & VLAN_PRESENT == 0 || value & VLAN_PRESENT != 0;
+    let mut out: Alternatives =
+        if may_be_tagged { priorities.map(tagged).collect() } else { SmallVec::new() };
+    if value == 0 {
+        out.push(untagged);
+    }
+    out
 }

@@ -200,6 +200,12 @@ fn options_of_the_context() {
     assert_eq!(text(&unknown_meter, "igmp;"), "controller(userdata=00.00.00.10.00.00.00.00)");
     assert_eq!(text(&context(), "set_meter(7);"), "drop", "a switch without meters");
 
+    // The stock switch at hand had no datapath that takes the point from a field; this is what the manual of actions says.
+    assert_eq!(
+        text(&context(), "sample(probability=10, collector_set=200, obs_domain=1, obs_point=reg3);"),
+        "sample(probability=10,collector_set_id=200,obs_domain_id=16777226,obs_point_id=NXM_NX_XXREG0[0..31])"
+    );
+
     let asymmetric = Context { dp_hash_l4_symmetric: false, ..context() };
     for (context, param) in [(context(), 1 << 32), (asymmetric, 0)] {
         let network = Network::default();

@@ -2,7 +2,7 @@
 //! `networks` of Logical_Router_Port (ovn-nb(5)).
 
 use kiln_types::{EthAddr, Ipv4Net, Ipv6Net};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An Ethernet address and the IP addresses that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,14 +77,13 @@ pub fn parse_address(text: &str) -> Result<AddressItem, AddressError> {
 fn parse_dynamic<'a>(words: impl Iterator<Item = &'a str>) -> Result<DynamicRequest, AddressError> {
     let mut request = DynamicRequest::default();
     for word in words {
-        if let Ok(mac) = word.parse() {
-            request.mac = Some(mac);
-        } else if let Ok(ip) = word.parse() {
-            request.ipv4 = Some(ip);
-        } else if let Ok(ip) = word.parse() {
-            request.ipv6 = Some(ip);
-        } else {
-            return Err(AddressError::Ip(word.to_owned()));
+        match word.parse::<IpAddr>() {
+            Ok(IpAddr::V4(ip)) => request.ipv4 = Some(ip),
+            Ok(IpAddr::V6(ip)) => request.ipv6 = Some(ip),
+            Err(_) => {
+                let mac = word.parse().map_err(|_| AddressError::Ip(word.to_owned()))?;
+                request.mac = Some(mac);
+            }
         }
     }
     Ok(request)

@@ -259,7 +259,7 @@ impl Replica for SouthboundReplica<'_> {
         let flows = &mut compiler.engine.db.flows;
         match flow.place().filter(|_| flow.is_own(uuid)) {
             Some(place) => flows.stands(uuid, Some(place)),
-            None => flows.foreign(uuid),
+            None => flows.spoilt(uuid),
         }
         Ok(())
     }
@@ -284,10 +284,8 @@ impl Replica for SouthboundReplica<'_> {
             }
         }
         let flows = &mut compiler.engine.db.flows;
-        if foreign {
-            // Somebody has written another flow into the row: it goes, and what it was comes back.
-            flows.foreign(uuid);
-            flows.stands(uuid, None);
+        if foreign && !flows.is_mending(uuid) {
+            flows.spoilt(uuid);
         } else if let Some(place) = flow.place() {
             flows.stands(uuid, Some(place));
         }

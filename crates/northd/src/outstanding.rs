@@ -150,7 +150,7 @@ macro_rules! compared {
             }
 
             pub(crate) fn $stale(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
-                if ctx.value(&ctx.$want, row).is_none() {
+                if !ctx.has(&ctx.$want, row) {
                     out.push(SbOp(SbTable::$table, *row));
                 }
             }

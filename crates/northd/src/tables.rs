@@ -114,13 +114,6 @@ pub struct RouterPort {
     pub enabled: bool,
 }
 
-impl RouterPort {
-    /// The link-local address.
-    pub fn link_local(&self) -> Ipv6Addr {
-        kiln_types::eui64_link_local(self.mac)
-    }
-}
-
 /// All tables.
 #[allow(missing_docs)]
 pub struct Db {

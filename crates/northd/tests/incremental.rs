@@ -79,7 +79,7 @@ fn map(rng: &mut Rng, pool: &[(&str, &str)]) -> String {
 }
 
 fn maybe(dice: u32, value: String) -> String {
-    if dice >> 16 & 3 == 0 { r#"["set",[]]"#.to_owned() } else { value }
+    if (dice >> 16).is_multiple_of(4) { r#"["set",[]]"#.to_owned() } else { value }
 }
 
 const LRP_NAMES: &[&str] = &["r0", "r1", "r2", "r3", "r4", "r5"];
@@ -171,11 +171,9 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
         (_, "up" | "enabled") => maybe(number, rng.bool().to_string()),
         (_, "mac") => text(one(rng, &["0e:00:00:00:00:01", "0e:00:00:00:00:02", "nonsense"])),
         (_, "networks") => {
-            let mut networks = set(rng, NETWORKS);
-            if !networks.contains('/') {
-                networks = r#"["set",["10.0.0.1/24","fd00::1/64"]]"#.to_owned();
-            }
-            networks
+            let networks = set(rng, NETWORKS);
+            let fallback = r#"["set",["10.0.0.1/24","fd00::1/64"]]"#;
+            if networks.contains('/') { networks } else { fallback.to_owned() }
         }
         (_, "peer") => maybe(number, text(one(rng, LRP_NAMES))),
         (_, "ip_prefix") => text(one(rng, &["10.5.0.0/16", "0.0.0.0/0", "fd05::/64", "10.5.0.1/16", "x"])),

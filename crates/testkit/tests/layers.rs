@@ -46,12 +46,14 @@ fn short(package: &str) -> &str {
 /// Normal and build dependencies of every package, workspace crates by their short names.
 fn edges(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let ours: BTreeSet<_> = metadata.workspace_packages().iter().map(|p| p.name.to_string()).collect();
-    let name = |package: &str| if ours.contains(package) { short(package).to_owned() } else { package.to_owned() };
+    let name =
+        |package: &str| if ours.contains(package) { short(package).to_owned() } else { package.to_owned() };
     metadata
         .packages
         .iter()
         .map(|package| {
-            let wanted = package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development && !d.optional);
+            let wanted =
+                package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development && !d.optional);
             (name(&package.name), wanted.map(|d| name(&d.name)).collect())
         })
         .collect()
@@ -73,7 +75,8 @@ fn reaches(edges: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<S
 fn crates_import_only_lower_layers() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).exec().expect("cargo metadata answers");
-    let rules: Rules = toml::from_str(include_str!("../../../layers.toml")).expect("layers.toml is well formed");
+    let rules: Rules =
+        toml::from_str(include_str!("../../../layers.toml")).expect("layers.toml is well formed");
     let edges = edges(&metadata);
     let layer_of: BTreeMap<&str, u32> = rules
         .layer
@@ -104,10 +107,17 @@ fn crates_import_only_lower_layers() {
         }
     }
     for ban in &rules.ban {
-        let in_layers = layer_of.iter().filter(|(_, layer)| ban.layers.contains(layer)).map(|(name, _)| *name);
-        for name in ban.name.as_deref().into_iter().chain(in_layers).filter(|name| edges.contains_key(*name)) {
+        let in_layers =
+            layer_of.iter().filter(|(_, layer)| ban.layers.contains(layer)).map(|(name, _)| *name);
+        for name in ban.name.as_deref().into_iter().chain(in_layers).filter(|name| edges.contains_key(*name))
+        {
             let reached = reaches(&edges, name);
-            wrong.extend(ban.never.iter().filter(|never| reached.contains(*never)).map(|never| format!("{name} reaches {never}")));
+            wrong.extend(
+                ban.never
+                    .iter()
+                    .filter(|never| reached.contains(*never))
+                    .map(|never| format!("{name} reaches {never}")),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

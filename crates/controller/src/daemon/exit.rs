@@ -76,6 +76,10 @@ impl ControllerDaemon {
                     txn.mutate("Bridge").row(*bridge).delete("ports", port);
                 }
             }
+            if let (Some(settings), Some(root)) = (db.settings.peek(&()), db.root.peek(&()).first()) {
+                let key = format!("{}{}", crate::settings::INDEX, settings.chassis);
+                txn.mutate("Open_vSwitch").row(*root).delete("other_config", &[key.as_str()]);
+            }
             for (row, interface) in db.vs.interface.iter() {
                 if interface.external_ids.contains_key("ovn-installed") {
                     let keys = ["ovn-installed", "ovn-installed-ts"];

@@ -45,6 +45,8 @@ enum Wanted {
     Nothing,
     /// The same from every run; its number is 0.
     One(Effect, u32),
+    // Rare, so that every other entry is the smaller for it.
+    #[allow(clippy::box_collection)]
     Several(Box<Vec<Variant>>),
 }
 
@@ -74,7 +76,8 @@ impl Wanted {
                     return variant.number;
                 }
                 let taken = |number: &u32| variants.iter().any(|variant| variant.number == *number);
-                let number = (0..).find(|number| !taken(number)).expect("there are fewer variants than numbers");
+                // One more number than there are variants: one of them is free.
+                let number = (0..=variants.len() as u32).find(|number| !taken(number)).unwrap_or(u32::MAX);
                 variants.push(Variant { effect: new, count: 1, number });
                 return number;
             }
@@ -92,7 +95,9 @@ impl Wanted {
             }
             Wanted::One(..) => *self = Wanted::Nothing,
             Wanted::Several(variants) => {
-                let Some(at) = variants.iter().position(|variant| variant.number == number) else { return false };
+                let Some(at) = variants.iter().position(|variant| variant.number == number) else {
+                    return false;
+                };
                 variants[at].count -= 1;
                 if variants[at].count > 0 {
                     return false;
@@ -502,7 +507,8 @@ impl DesiredFlows {
             [Instruction::ApplyActions(actions)] => self.actions.get(actions.clone()),
             _ => Arc::clone(&self.foreign),
         };
-        let actions = if flow.flags == 0 && flow.importance == 0 { actions } else { Arc::clone(&self.foreign) };
+        let actions =
+            if flow.flags == 0 && flow.importance == 0 { actions } else { Arc::clone(&self.foreign) };
         let slot = self.slot(flow.table_id, flow.priority, flow.flow_match);
         let entry = &mut self.entries[slot as usize];
         let stands = Some(Effect { actions, cookie: flow.cookie });

@@ -255,7 +255,9 @@ impl<S: Spec> Numbered<S> {
             free.entry(format!("{spec:?}")).or_default().push(*id);
             free
         });
-        free.values_mut().for_each(|ids| ids.reverse());
+        for ids in free.values_mut() {
+            ids.reverse();
+        }
         let mut rest = Vec::new();
         for name in new {
             let spec = self.names.get(&name).and_then(|entry| entry.wanted.first());
@@ -416,7 +418,10 @@ mod tests {
             meters.read(id, meter("", rate).spec);
         }
         meters.finish_reading();
-        meters.replace(&[], vec![meter("a", 10), meter("b", 20), meter("c", 99), meter("d", 10), meter("e", 10)]);
+        meters.replace(
+            &[],
+            vec![meter("a", 10), meter("b", 20), meter("c", 99), meter("d", 10), meter("e", 10)],
+        );
         meters.grant(&mut granted);
         assert_eq!(ids(&meters), [(1, "c"), (2, "b"), (3, "e"), (7, "a"), (9, "d")]);
         use NumberedCommand::{Add, Modify};

@@ -34,7 +34,7 @@ pub(super) enum Item {
 
 impl Item {
     fn in_bundle(&self) -> bool {
-        use Item::*;
+        use Item::{Buckets, DeleteGroup, Flow, Group, WipeFlows, WipeGroups};
         matches!(self, WipeGroups | WipeFlows | Group(..) | Buckets(..) | Flow(_) | DeleteGroup(_))
     }
 }
@@ -225,11 +225,7 @@ pub(super) enum Blame {
 }
 
 /// Says what was refused, and leaves it out from now on.
-pub(super) fn blame(
-    batches: &VecDeque<Batch>,
-    place: &Place,
-    desired: &mut Desired,
-) -> Blame {
+pub(super) fn blame(batches: &VecDeque<Batch>, place: &Place, desired: &mut Desired) -> Blame {
     let items = &batches[place.batch].items;
     match &items[place.item] {
         Item::Flow(change) => {

@@ -44,8 +44,8 @@ fn mapping(index: u16) -> TlvMapping {
 
 /// Gives actions that a switch listed the option's own length wherever they name its field.
 ///
-/// Open vSwitch lists `set_field` of an option without the leading zeros of its value, so that what comes back is not
-/// what was sent.
+/// Flows are written with that length, but Open vSwitch lists `set_field` of an option without the leading zeros of its
+/// value, and other actions with whatever length it has stored: what comes back would not be what was sent.
 pub(super) fn restore_length(instructions: &mut Instructions, index: u16) {
     for instruction in instructions {
         if let Instruction::ApplyActions(actions) = instruction
@@ -67,7 +67,10 @@ fn names_option(actions: &Actions, index: u16) -> bool {
 
 fn restored(actions: &Actions, index: u16) -> Vec<Action> {
     let option = Field::tun_metadata(index as u8, GENEVE_OPTION_LEN);
-    let part = |part: Subfield| Subfield { field: if part.field.same(option) { option } else { part.field }, ..part };
+    let part = |part: Subfield| Subfield {
+        field: if part.field.same(option) { option } else { part.field },
+        ..part
+    };
     let restore = |action| match action {
         Action::SetField(v) if v.field.same(option) && v.is_exact() => Action::set_field(option, v.value),
         Action::SetField(v) if v.field.same(option) => {
@@ -76,9 +79,7 @@ fn restored(actions: &Actions, index: u16) -> Vec<Action> {
         Action::CopyField { src, dst } => Action::CopyField { src: part(src), dst: part(dst) },
         Action::StackPush(src) => Action::StackPush(part(src)),
         Action::StackPop(dst) => Action::StackPop(part(dst)),
-        Action::Clone(inner) => {
-            Action::Clone(Actions::encode(&restored(&inner, index)).unwrap_or(inner))
-        }
+        Action::Clone(inner) => Action::Clone(Actions::encode(&restored(&inner, index)).unwrap_or(inner)),
         other => other,
     };
     actions.iter().map(restore).collect()
@@ -100,8 +101,8 @@ mod tests {
             let set = Action::set_field(option(short), 5u8);
             let masked = Action::SetField(FieldValue::masked(option(short), 1, 3));
             let copy = Action::copy_field(Subfield::new(Field::reg(1), 0, 15), bits(option(long)));
-            let other = Action::set_field(Field::tun_metadata(4, 1), 5u8);
-            let inner = Actions::encode(&[set.clone()]).unwrap();
+            let other = Action::set_field(Field::tun_metadata(4, 8), 5u8);
+            let inner = Actions::encode([&set]).unwrap();
             Actions::encode(&[set, masked, copy, other, Action::Clone(inner)]).unwrap()
         };
         let mut listed = Instructions::from(actions(1, 124));

@@ -27,7 +27,7 @@ mod geneve;
 #[cfg(test)]
 mod tests;
 
-use crate::desired::Desired;
+use crate::desired::{Desired, FlowCommand};
 use batch::{Batch, Blame, Item};
 use geneve::Choice;
 use kiln_openflow::msg::{
@@ -332,11 +332,15 @@ impl Installer {
         match reply {
             MultipartReply::MeterConfig(meters) => {
                 self.standing.meters += meters.len();
-                meters.into_iter().for_each(|meter| desired.meters.read(meter.meter_id, meter.into()));
+                for meter in meters {
+                    desired.meters.read(meter.meter_id, meter.into());
+                }
             }
             MultipartReply::GroupDesc(groups) => {
                 self.standing.groups += groups.len();
-                groups.into_iter().for_each(|group| desired.groups.read(group.group_id, group.into()));
+                for group in groups {
+                    desired.groups.read(group.group_id, group.into());
+                }
             }
             MultipartReply::Flow(flows) => {
                 for mut flow in flows {
@@ -549,7 +553,7 @@ impl Installer {
                 let Some(message) = self.batches[at].next(desired) else { break };
                 match session.send(&message) {
                     Ok(xid) => self.batches[at].sent(xid),
-                    Err(SendError::NotReady) => break,
+                    Err(SendError::NotReady | SendError::TooManyPending) => break,
                     Err(SendError::TooLong(error)) => {
                         let place = batch::Place::next(&self.batches, at);
                         self.change_refused(now, &place, error.into(), desired);
@@ -579,12 +583,11 @@ fn is_surprise(code: ErrorCode) -> bool {
 }
 
 impl Counters {
-    fn count(&mut self, command: crate::desired::FlowCommand) {
-        use crate::desired::FlowCommand::*;
+    fn count(&mut self, command: FlowCommand) {
         let counter = match command {
-            Add => &mut self.flows_added,
-            Modify => &mut self.flows_modified,
-            Delete => &mut self.flows_deleted,
+            FlowCommand::Add => &mut self.flows_added,
+            FlowCommand::Modify => &mut self.flows_modified,
+            FlowCommand::Delete => &mut self.flows_deleted,
         };
         *counter += 1;
     }

@@ -3,11 +3,11 @@
 
 use super::write::*;
 use crate::binding::PortKind;
+use crate::desired::DesiredFlow;
 use crate::port::LocalPort;
 use crate::settings::EncapKind;
 use crate::tables::Ctx;
 use crate::tunnel::Tunnel;
-use crate::desired::DesiredFlow;
 use kiln_abi::registers::{flags, reg};
 use kiln_abi::{tables, tunnel as layout};
 use kiln_openflow::{Action, Field, MatchBuilder, Subfield};
@@ -17,7 +17,7 @@ use kiln_types::Uuid;
 const VLAN_PRESENT: u16 = 0x1000;
 
 /// Packets from the port's interface.
-pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
+pub(crate) fn port(port: &LocalPort, flows: &mut Flows<'_>) {
     let Some(ofport) = port.ofport() else { return };
     let mut m = MatchBuilder::default();
     m.exact(Field::IN_PORT_OXM, ofport);
@@ -51,7 +51,6 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
         }
         None => flows.add(tables::PHY_TO_LOG, 100, &m, actions),
     }
-    let _ = ctx;
 }
 
 /// Packets that the other end of a tunnel reports as too large.

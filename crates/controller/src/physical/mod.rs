@@ -19,7 +19,7 @@ use kiln_types::Uuid;
 pub(crate) fn port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
     let Some(port) = ctx.value(&ctx.ports, row) else { return };
     let mut flows = write::Flows { cookie: write::cookie(*row), out };
-    ingress::port(ctx, port, &mut flows);
+    ingress::port(port, &mut flows);
     ingress::zone_lookup(port, &mut flows);
     remote_output::port(ctx, row, port, &mut flows);
     local_output::port(ctx, port, &mut flows);

@@ -73,6 +73,43 @@ impl Display for Action<'_> {
                 write!(f, "set_meter({rate_kbps}, {burst})")
             }
             Action::CheckPktLarger { dst, len } => write!(f, "{dst} = check_pkt_larger({len})"),
+            Action::HandleSvcCheck(_)
+            | Action::BindVport { .. }
+            | Action::Mirror(_)
+            | Action::CommitEcmpNh { .. }
+            | Action::CommitLbAff(_)
+            | Action::Log(_)
+            | Action::TriggerEvent(_)
+            | Action::FwdGroup { .. }
+            | Action::Select(_)
+            | Action::Sample(_)
+            | Action::PutOptions { .. }
+            | Action::DhcpRelay { .. } => self.service(f),
+            Action::CtNext(_)
+            | Action::CtCommit(_)
+            | Action::CtCommitToZone(_)
+            | Action::CtCommitNat(_)
+            | Action::CtNat(..)
+            | Action::CtLb(_) => self.conntrack(f),
+            Action::GetNeighbor { .. }
+            | Action::PutNeighbor { .. }
+            | Action::LookupNeighbor { .. }
+            | Action::GetFdb { .. }
+            | Action::PutFdb { .. }
+            | Action::LookupFdb { .. } => self.lookup(f),
+        }
+    }
+}
+
+fn nested_text(f: &mut Formatter<'_>, nested: Nested, inner: &[Action<'_>]) -> fmt::Result {
+    write!(f, "{} {{ ", nested.as_str())?;
+    list(f, inner)?;
+    f.write_str(" }")
+}
+
+impl Action<'_> {
+    fn service(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
             Action::HandleSvcCheck(port) => write!(f, "handle_svc_check({port})"),
             Action::BindVport { vport, parent } => {
                 f.write_str("bind_vport(")?;
@@ -123,29 +160,10 @@ impl Display for Action<'_> {
             Action::DhcpRelay { dst, way, relay, server } => {
                 write!(f, "{dst} = {}({relay}, {server})", way.as_str())
             }
-            Action::CtNext(_)
-            | Action::CtCommit(_)
-            | Action::CtCommitToZone(_)
-            | Action::CtCommitNat(_)
-            | Action::CtNat(..)
-            | Action::CtLb(_) => self.conntrack(f),
-            Action::GetNeighbor { .. }
-            | Action::PutNeighbor { .. }
-            | Action::LookupNeighbor { .. }
-            | Action::GetFdb { .. }
-            | Action::PutFdb { .. }
-            | Action::LookupFdb { .. } => self.lookup(f),
+            _ => Ok(()),
         }
     }
-}
 
-fn nested_text(f: &mut Formatter<'_>, nested: Nested, inner: &[Action<'_>]) -> fmt::Result {
-    write!(f, "{} {{ ", nested.as_str())?;
-    list(f, inner)?;
-    f.write_str(" }")
-}
-
-impl Action<'_> {
     fn conntrack(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Action::CtNext(zone) => write!(f, "ct_next({})", zone.as_str()),

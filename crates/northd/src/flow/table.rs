@@ -4,9 +4,9 @@ use super::groups::Groups;
 use super::{Content, DatapathIndex, Flow};
 use kiln_abi::options::lflow_external_id::{SOURCE, STAGE_HINT, STAGE_NAME};
 use kiln_incr::Target;
-use kiln_ovsdb::column::Pairs;
+use kiln_ovsdb::column::{Encode, Pairs};
 use kiln_ovsdb::txn::Txn;
-use kiln_types::{HashMap, Uuid};
+use kiln_types::{HashMap, HashSet, Uuid};
 use roaring::RoaringBitmap;
 
 /// What an inserted row's text has beside match and actions, at most in most cases.
@@ -111,8 +111,10 @@ pub struct FlowTable {
     touched: Vec<u32>,
     /// What is to be inserted.
     contents: HashMap<u32, Content>,
-    /// Rows that no flow of Kiln's can have written.
-    foreign: Vec<Uuid>,
+    /// Rows that stand in the database with another content than their uuid says: somebody else's, or spoilt.
+    spoilt: HashSet<Uuid>,
+    /// Those of them that the transaction in flight mends.
+    mending: HashSet<Uuid>,
     pub(crate) groups: Groups,
     /// What the transaction in flight assumed, to be undone if it fails.
     undo: Vec<(Uuid, Option<Place>)>,
@@ -185,9 +187,15 @@ impl FlowTable {
         self.touch(slot);
     }
 
-    /// Notes a row that Kiln did not write: it will be deleted.
-    pub(crate) fn foreign(&mut self, uuid: Uuid) {
-        self.foreign.push(uuid);
+    /// Notes a row whose content is not what its uuid says: it will be deleted, or set right if the flow is wanted.
+    pub(crate) fn spoilt(&mut self, uuid: Uuid) {
+        self.spoilt.insert(uuid);
+        self.stands(uuid, None);
+    }
+
+    /// Whether the transaction in flight writes a row's whole content.
+    pub(crate) fn is_mending(&self, uuid: Uuid) -> bool {
+        self.mending.contains(&uuid)
     }
 
     /// Rows that stand in the database, for a refetch.
@@ -217,9 +225,6 @@ impl FlowTable {
     ///
     /// `row_of` gives the Datapath_Binding row of a datapath.
     pub(crate) fn write(&mut self, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) {
-        for uuid in std::mem::take(&mut self.foreign) {
-            txn.delete("Logical_Flow").row(uuid);
-        }
         txn.reserve(self.contents.values().map(|content| content.len() + ROW_OVERHEAD_BYTES).sum());
         let touched = std::mem::take(&mut self.touched);
         let moving = touched.iter().filter_map(|slot| {
@@ -245,6 +250,13 @@ impl FlowTable {
             Some(Err(set)) => Some(Place::Group(self.groups.for_set(set, row_of, txn))),
         };
         let content = self.contents.remove(&slot);
+        let spoilt = self.spoilt.remove(&entry.uuid);
+        if spoilt {
+            self.mending.insert(entry.uuid);
+        }
+        if spoilt && place.is_none() {
+            txn.delete("Logical_Flow").row(entry.uuid);
+        }
         if entry.stands != place {
             match (entry.stands, place) {
                 (_, None) => {
@@ -253,7 +265,16 @@ impl FlowTable {
                 (None, Some(place)) => {
                     let content =
                         content.expect("a flow that stands nowhere keeps its text until it is written");
-                    insert(entry.uuid, place, &content, txn);
+                    if spoilt {
+                        let (datapath, group) = place.columns();
+                        let mut op = txn.update("Logical_Flow");
+                        op.row(entry.uuid).set("logical_datapath", &datapath).set("logical_dp_group", &group);
+                        content.columns(&mut |column, value| {
+                            op.set(column, value);
+                        });
+                    } else {
+                        insert(entry.uuid, place, &content, txn);
+                    }
                 }
                 (Some(_), Some(place)) => {
                     let (datapath, group) = place.columns();
@@ -274,6 +295,7 @@ impl FlowTable {
     /// The transaction in flight was committed.
     pub(crate) fn committed(&mut self) {
         self.undo = Vec::new();
+        self.mending.clear();
         self.groups.committed();
         if self.contents.is_empty() {
             self.contents = HashMap::default();
@@ -286,6 +308,9 @@ impl FlowTable {
             self.stands(uuid, place);
         }
         self.groups.failed();
+        for uuid in std::mem::take(&mut self.mending) {
+            self.spoilt(uuid);
+        }
     }
 }
 
@@ -298,6 +323,17 @@ impl Place {
     }
 }
 
+impl Content {
+    /// Calls `f` with each column that is part of the flow's identity.
+    fn columns(&self, f: &mut dyn FnMut(&str, &dyn Encode)) {
+        f("pipeline", &self.stage.pipeline.as_str());
+        f("table_id", &i64::from(self.stage.number));
+        f("priority", &i64::from(self.priority));
+        f("match", &self.matches());
+        f("actions", &self.actions());
+    }
+}
+
 fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
     let mut op = txn.insert("Logical_Flow");
     op.uuid(uuid);
@@ -305,11 +341,9 @@ fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
         Place::Datapath(uuid) => op.set("logical_datapath", &uuid),
         Place::Group(uuid) => op.set("logical_dp_group", &uuid),
     };
-    op.set("pipeline", content.stage.pipeline.as_str())
-        .set("table_id", &i64::from(content.stage.number))
-        .set("priority", &i64::from(content.priority))
-        .set("match", content.matches())
-        .set("actions", content.actions());
+    content.columns(&mut |column, value| {
+        op.set(column, value);
+    });
     let file = content.source.file();
     let file = file.rsplit_once("src/").map_or(file, |(_, file)| file);
     let source = format!("{file}:{}", content.source.line());

@@ -1,6 +1,8 @@
 //! Databases in memory, northd daemons connected to them, and a client that edits: the whole northbound side of a
 //! deployment without a socket.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use kiln_northd::daemon::{Config, NorthdDaemon, Side};
 use kiln_ovsdb::engine::Database;
 use kiln_ovsdb::reconnect::Action;

@@ -60,6 +60,10 @@ impl Prereq {
             1 => m.get(Field::PACKET_TYPE).is_some_and(|v| values.contains(&(v.value & 0xffff))),
             _ => is(Field::ETH_TYPE, values),
         };
+        // A later fragment has no ports. Open vSwitch asks this of no other protocol.
+        let carries = |ip_proto: u128| {
+            is(Field::IP_PROTO, &[ip_proto]) && m.get(Field::IP_FRAG).is_none_or(|v| v.value & 2 == 0)
+        };
         let icmpv6 = |types: &[u128]| {
             Prereq::Icmpv6.holds(m) && is(Field::ICMPV6_TYPE, types) && is(Field::ICMPV6_CODE, &[0])
         };
@@ -72,9 +76,9 @@ impl Prereq {
             Prereq::Ipv4 => eth_type(&[0x0800]),
             Prereq::Ipv6 => eth_type(&[0x86dd]),
             Prereq::Arp => eth_type(&[0x0806, 0x8035]),
-            Prereq::Tcp => Prereq::Ip.holds(m) && is(Field::IP_PROTO, &[6]),
-            Prereq::Udp => Prereq::Ip.holds(m) && is(Field::IP_PROTO, &[17]),
-            Prereq::Sctp => Prereq::Ip.holds(m) && is(Field::IP_PROTO, &[132]),
+            Prereq::Tcp => Prereq::Ip.holds(m) && carries(6),
+            Prereq::Udp => Prereq::Ip.holds(m) && carries(17),
+            Prereq::Sctp => Prereq::Ip.holds(m) && carries(132),
             Prereq::Icmpv4 => Prereq::Ipv4.holds(m) && is(Field::IP_PROTO, &[1]),
             Prereq::Icmpv6 => Prereq::Ipv6.holds(m) && is(Field::IP_PROTO, &[58]),
             Prereq::Nd => icmpv6(&[135, 136]),
@@ -124,6 +128,9 @@ mod tests {
             ("ip,ct_state=+trk-inv,ct_nw_src=1.1.1.1", None),
             ("ip,ct_state=+trk,ct_nw_src=1.1.1.1", Some("ct_nw_src")),
             ("ip,ct_state=-est,ct_nw_src=1.1.1.1", Some("ct_nw_src")),
+            ("tcp,nw_frag=later,tp_dst=80", Some("tcp_dst")),
+            ("tcp,nw_frag=first,tp_dst=80", None),
+            ("icmp6,nw_frag=later,icmp_type=135", None),
             ("arp,arp_spa=1.1.1.1", None),
             ("dl_vlan=5,dl_vlan_pcp=3", None),
             ("packet_type=(1,0x800),nw_ttl=5", None),

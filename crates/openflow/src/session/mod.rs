@@ -61,7 +61,7 @@ impl Config {
             versions: vec![Version::V1_5],
             probe_interval: None,
             handshake_timeout: Duration::from_secs(30),
-            max_multipart_bytes: 1 << 30,
+            max_multipart_bytes: 256 << 20,
             max_sent_log_bytes: 16 << 20,
         }
     }
@@ -208,10 +208,16 @@ pub enum SendError {
     /// There is no connection, or no hello has come yet.
     #[error("the OpenFlow session is not ready")]
     NotReady,
+    /// The peer leaves too many requests without an answer.
+    #[error("{MAX_PENDING} requests wait for an answer")]
+    TooManyPending,
     /// The message cannot be encoded.
     #[error(transparent)]
     TooLong(#[from] TooLong),
 }
+
+/// The most requests that may wait for an answer.
+const MAX_PENDING: usize = 65_536;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -373,13 +379,17 @@ impl Session {
     /// [`Event::Error`] with this id.
     pub fn send(&mut self, message: &Message) -> Result<Xid, SendError> {
         let version = self.version().ok_or(SendError::NotReady)?;
+        let pending = Pending::after(message);
+        if pending.is_some() && self.pending.len() >= MAX_PENDING {
+            return Err(SendError::TooManyPending);
+        }
         let start = self.tx.len();
         let xid = Xid(self.next_xid);
         message.encode(version, xid, &mut self.tx)?;
         self.new_xid();
         self.counters.sent += 1;
         self.sent_log.push(xid, &self.tx[start..]);
-        if let Some(pending) = Pending::after(message) {
+        if let Some(pending) = pending {
             self.pending.insert(xid.0, pending);
         }
         Ok(xid)

@@ -328,6 +328,19 @@ fn pieces_of_any_size_make_the_same_messages() {
 }
 
 #[test]
+fn requests_do_not_wait_without_bound() {
+    let mut session = controller();
+    for _ in 0..MAX_PENDING {
+        session.send(&Message::BarrierRequest).unwrap();
+    }
+    assert_eq!(session.send(&Message::BarrierRequest), Err(SendError::TooManyPending));
+    let flow_mod = Message::FlowMod(FlowMod::new(FlowMod::ADD, 0, 0, Match::any()));
+    session.send(&flow_mod).expect("what asks for nothing is sent");
+    session.handle_bytes(T0, &bytes_of(&Message::BarrierReply, 2));
+    session.send(&Message::BarrierRequest).unwrap();
+}
+
+#[test]
 fn what_does_not_fit_is_not_sent() {
     let mut session = controller();
     let huge = PacketOut::new(OfPort(1), Actions::none(), vec![0; 70_000].into());

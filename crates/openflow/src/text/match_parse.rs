@@ -59,8 +59,8 @@ impl<'a> MatchParser<'a> {
             }
             "dl_vlan" => self.dl_vlan(text)?,
             "vlan_pcp" | "dl_vlan_pcp" => {
-                let v = value::parse(Field::VLAN_PCP, text)?;
-                self.builder.masked(Field::VLAN_VID, 0x1000u16, 0x1000u16).set(v);
+                self.builder.masked(Field::VLAN_VID, 0x1000u16, 0x1000u16);
+                self.set(Field::VLAN_PCP, text)?;
             }
             "gtpu_flags" => self.set(Field::TUN_GTPU_FLAGS, text)?,
             "gtpu_msgtype" => self.set(Field::TUN_GTPU_MSGTYPE, text)?,

@@ -8,7 +8,7 @@ use crate::desired::{Desired, DesiredFlow, FlowRef, GroupSpec, MeterSpec, Named,
 use kiln_incr::{Derived, Target};
 use kiln_openflow::msg::{Bucket, Group, Meter, MeterBand, TlvMapping};
 use kiln_openflow::session::{Config, Session};
-use kiln_openflow::{Action, Actions, Field, Match};
+use kiln_openflow::{Action, Actions, Field, Instructions, Match};
 use kiln_types::{Instant, OfPort};
 use std::collections::BTreeMap;
 use switch::{Checks, Switch, Tables};
@@ -487,7 +487,7 @@ fn zones_are_flushed_again_if_the_connection_was_lost() {
 fn a_switch_that_cannot_be_read_is_emptied_and_filled_in_one_bundle() {
     let mut world = installed(3);
     world.switch.mute = true;
-    world.switch.tables.flows.insert((9, 9, Match::any()), (0, Default::default(), 0));
+    world.switch.tables.flows.insert((9, 9, Match::any()), (0, Instructions::new(), 0));
     world.restart_controller();
     world.want(0, vec![flow(1, &[output(1)])]);
     world.installer.complete();

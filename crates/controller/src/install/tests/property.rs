@@ -58,7 +58,8 @@ impl Asked {
             world.want_meter(*n, rate.map(meter));
         }
         for (run, flows) in &self.flows {
-            world.want(*run, flows.iter().map(|(priority, port)| flow(*priority, &[output(*port)])).collect());
+            world
+                .want(*run, flows.iter().map(|(priority, port)| flow(*priority, &[output(*port)])).collect());
         }
         for (run, n) in &self.uses {
             let group = world.desired.groups.id(&format!("g{n}")).map(Action::Group);

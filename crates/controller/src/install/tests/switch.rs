@@ -1,8 +1,8 @@
 //! A switch that holds what it is told to hold, says so when asked, and refuses what it is told to refuse.
 
 use kiln_openflow::msg::{
-    BundleControl, FlowMod, FlowStats, Group, GroupMod, Message, Meter, MeterMod,
-    MultipartReply, MultipartRequest, TlvMapping, TlvTable,
+    BundleControl, Counters, FlowMod, FlowStats, Group, GroupMod, Message, Meter, MeterMod, MultipartReply,
+    MultipartRequest, TlvMapping, TlvTable,
 };
 use kiln_openflow::session::{Config, Event, Session};
 use kiln_openflow::{Action, ErrorCode, Instructions, Match, Version, Xid, instruction};
@@ -159,7 +159,9 @@ impl Switch {
     fn is_refused(&self, message: &Message) -> bool {
         let Some(number) = self.refuses else { return false };
         match message {
-            Message::FlowMod(flow) => uses(flow, |action| matches!(action, Action::Output { port, .. } if port.0 == number)),
+            Message::FlowMod(flow) => {
+                uses(flow, |action| matches!(action, Action::Output { port, .. } if port.0 == number))
+            }
             Message::GroupMod(group) => group.group.buckets.len() == number as usize,
             Message::MeterMod(meter) => meter.meter.bands.iter().any(|band| band.rate == number),
             _ => false,
@@ -304,7 +306,7 @@ fn stats((table_id, priority, flow_match): &FlowKey, flow: &(u64, Instructions, 
         importance: 0,
         cookie: flow.0,
         flow_match: flow_match.clone(),
-        counters: Default::default(),
+        counters: Counters::default(),
         instructions: flow.1.clone(),
     }
 }
