@@ -168,7 +168,7 @@ pub(crate) fn differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
         return;
     }
     match (residence.claims, is_bound_here(ctx, row)) {
-        (true, false) if !ctx.value(&ctx.contested, row).is_some_and(|()| port.chassis().is_some()) => {
+        (true, false) if port.chassis().is_none() || ctx.value(&ctx.contested, row).is_none() => {
             out.push(SbOp::Claim(*row));
         }
         (false, true) => out.push(SbOp::Release(*row)),

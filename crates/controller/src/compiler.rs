@@ -2,12 +2,13 @@
 
 use crate::chassis::Progress;
 use crate::desired::Desired;
+use crate::outstanding::SbOp;
 use crate::tables::{Db, Facts};
 use crate::{conditions, outstanding, rules};
 use kiln_incr::{Engine, Report, RuleStats};
-use kiln_ovsdb::Replica;
 use kiln_ovsdb::client::Rows;
 use kiln_ovsdb::txn::Txn;
+use kiln_ovsdb::{Replica, Text};
 use kiln_types::Uuid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,6 +83,11 @@ impl Compiler {
         self.engine.db.zone_requests.take_flushes()
     }
 
+    /// Conntrack zones by name.
+    pub fn zones(&self) -> BTreeMap<Text, u16> {
+        self.engine.db.ct_zones.iter().map(|(name, zone)| (name.clone(), *zone)).collect()
+    }
+
     /// The rows of the southbound database that are needed, for every table with a condition.
     pub fn conditions(&self) -> BTreeMap<&'static str, Rows> {
         conditions::wanted(&self.engine.db)
@@ -121,6 +127,12 @@ impl Compiler {
         } else {
             self.engine.db.contested.delete(&port);
         }
+    }
+
+    /// Ports that are to be claimed with the next transaction.
+    pub fn claims(&self) -> Vec<Uuid> {
+        let claim = |op: &SbOp| if let SbOp::Claim(port) = op { Some(*port) } else { None };
+        self.engine.db.sb_ops.iter().filter_map(claim).collect()
     }
 
     /// Whether the southbound database lacks something.
@@ -167,6 +179,11 @@ impl Compiler {
     /// Bad input since the last call.
     pub fn take_reports(&mut self) -> Vec<Report> {
         self.engine.take_reports()
+    }
+
+    /// The files of the certificates that the switch's database names for TLS (table SSL).
+    pub fn tls(&self) -> Option<&kiln_schema_vswitch::Ssl> {
+        self.engine.db.vs.ssl.iter().next().map(|(_, row)| row)
     }
 
     /// How often each rule ran.

@@ -204,3 +204,53 @@ pub(crate) fn stale(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(db: &mut Db, name: &str, fixed: Option<u16>) -> Box<[Request]> {
+        db.zone_requests.replace(&[], vec![Request { name: name.into(), fixed }])
+    }
+
+    fn zone(db: &mut Db, name: &str) -> Option<u16> {
+        assign(db);
+        db.ct_zones.peek(&name.into()).copied()
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_given_and_kept() {
+        let mut db = Db::default();
+        let a = ask(&mut db, "a", None);
+        ask(&mut db, "b", None);
+        assert_eq!((zone(&mut db, "a"), zone(&mut db, "b")), (Some(1), Some(2)));
+        assert_eq!(db.zone_requests.take_flushes(), BTreeSet::from([1, 2]));
+        db.zone_requests.replace(&a, vec![]);
+        ask(&mut db, "c", None);
+        assert_eq!((zone(&mut db, "a"), zone(&mut db, "b"), zone(&mut db, "c")), (None, Some(2), Some(1)));
+        assert_eq!(db.zone_requests.take_flushes(), BTreeSet::from([1]));
+    }
+
+    #[test]
+    fn a_fixed_number_drives_others_away() {
+        let mut db = Db::default();
+        ask(&mut db, "a", None);
+        assert_eq!(zone(&mut db, "a"), Some(1));
+        ask(&mut db, "r_snat", Some(1));
+        assert_eq!((zone(&mut db, "r_snat"), zone(&mut db, "a")), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn numbers_from_before_wait_for_their_owners() {
+        let mut db = Db::default();
+        db.zone_requests.persisted = BTreeMap::from([("late".into(), 1), ("gone".into(), 2)]);
+        ask(&mut db, "new", None);
+        assert_eq!(zone(&mut db, "new"), Some(3));
+        ask(&mut db, "late", None);
+        assert_eq!(zone(&mut db, "late"), Some(1));
+        assert_eq!(db.zone_requests.take_flushes(), BTreeSet::from([3]), "what was kept goes on");
+        db.zone_requests.release_persisted();
+        ask(&mut db, "newer", None);
+        assert_eq!(zone(&mut db, "newer"), Some(2));
+    }
+}

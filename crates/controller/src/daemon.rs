@@ -22,7 +22,7 @@ use kiln_ovsdb::client::{Event, Link, Outcome, Rows, SessionConfig, TxnId};
 use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
 use kiln_responder::Responder;
-use kiln_types::{Instant, Rng};
+use kiln_types::{Instant, Rng, Uuid};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use switch::SwitchLink;
@@ -30,6 +30,8 @@ use tracing::{debug, info, warn};
 
 /// After a transaction failed, how long until the next is tried if no update comes.
 const RETRY: Duration = Duration::from_secs(1);
+/// After this chassis has claimed a port, how long it lets another one have it that claims it too.
+const CLAIM_PAUSE: Duration = Duration::from_millis(500);
 /// How often rules may settle in one step.
 const MAX_ROUNDS: usize = 4;
 /// How long the southbound database waits for the switch to be read, so that groups keep their numbers.
@@ -115,6 +117,8 @@ pub struct ControllerDaemon {
     switch_run_dir: String,
     /// `nb_cfg` by the generation of flows that follows from it.
     pending_cfg: BTreeMap<u64, i64>,
+    /// Ports that were claimed lately, by the end of the pause.
+    claims: BTreeMap<Instant, Vec<Uuid>>,
     nb_cfg_delay: Duration,
     report_at: Option<(Instant, i64)>,
 }
@@ -164,6 +168,7 @@ impl ControllerDaemon {
             southbound_remote: None,
             switch_run_dir: config.switch_run_dir,
             pending_cfg: BTreeMap::new(),
+            claims: BTreeMap::new(),
             nb_cfg_delay: Duration::ZERO,
             report_at: None,
         }
@@ -269,6 +274,7 @@ impl ControllerDaemon {
             self.sb_txn.retry_at,
             self.local_txn.retry_at,
             self.report_at.map(|(at, _)| at),
+            self.claims.keys().next().copied(),
             waiting,
         ]
         .into_iter()
@@ -306,6 +312,12 @@ impl ControllerDaemon {
     fn compile(&mut self, now: Instant, wall_ms: i64) {
         if let Some((_, cfg)) = self.report_at.take_if(|(at, _)| *at <= now) {
             self.compiler.set_progress(Progress { nb_cfg: cfg, wall_ms });
+            self.stale = true;
+        }
+        while let Some(due) = self.claims.first_entry().filter(|entry| *entry.key() <= now) {
+            for port in due.remove() {
+                self.compiler.set_contested(port, false);
+            }
             self.stale = true;
         }
         if std::mem::take(&mut self.stale) && !self.stands_still() {
@@ -411,6 +423,13 @@ impl ControllerDaemon {
         {
             let mut txn = self.southbound.session().txn();
             self.compiler.southbound(&mut txn);
+            let claims = self.compiler.claims();
+            for port in &claims {
+                self.compiler.set_contested(*port, true);
+            }
+            if !claims.is_empty() {
+                self.claims.entry(now + CLAIM_PAUSE).or_default().extend(claims);
+            }
             if !txn.is_empty() {
                 debug!(target: "main", "southbound transaction of {} operations", txn.len());
                 self.sb_txn.txn = Some(self.southbound.session_mut().transact(txn));

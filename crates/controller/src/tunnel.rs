@@ -143,7 +143,7 @@ fn split(id: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The tunnel to a port on another chassis, from our address number `local`.
-pub(crate) fn choose<'t>(tunnels: &'t [Tunnel], encap: Option<Uuid>, local: u16) -> Option<&'t Tunnel> {
+pub(crate) fn choose(tunnels: &[Tunnel], encap: Option<Uuid>, local: u16) -> Option<&Tunnel> {
     let rank = |t: &&Tunnel| (t.kind, Some(t.remote) == encap, t.preferred, std::cmp::Reverse(t.ofport));
     tunnels.iter().filter(|tunnel| tunnel.local == local).max_by_key(rank)
 }

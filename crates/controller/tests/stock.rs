@@ -1,14 +1,13 @@
 //! The flows that this compiler wants of a switch, beside those that stock ovn-controller has put there for the same
 //! databases. `record.py` says how the files in `stock/` were made.
 
-use kiln_controller::{Compiler, Facts};
+mod network;
+
+use kiln_controller::Compiler;
 use kiln_openflow::instruction::Instruction;
 use kiln_openflow::msg::{Group, Message, MultipartReply};
 use kiln_openflow::text::{InstructionList, MatchWithPriority};
 use kiln_openflow::{Action, Actions, Field, Instructions, Match};
-use kiln_ovsdb::json::TextCache;
-use kiln_ovsdb::{Replica, RowDecoder};
-use kiln_types::Uuid;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Groups by number.
@@ -56,17 +55,6 @@ struct Recording {
     flows: Flows,
 }
 
-fn feed(replica: &mut dyn Replica, tables: &serde_json::Value) {
-    let mut texts = TextCache::default();
-    for (table, rows) in tables.as_object().unwrap() {
-        for (uuid, row) in rows.as_object().unwrap() {
-            let uuid: Uuid = uuid.parse().unwrap();
-            let text = row.to_string();
-            replica.put(table, uuid, &mut RowDecoder::of(table, uuid, &text, &mut texts)).unwrap();
-        }
-    }
-}
-
 fn name_of(group: Group) -> String {
     Group { group_id: 0, ..group }.to_string()
 }
@@ -77,21 +65,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 fn recording(text: &str) -> Recording {
     let recorded: serde_json::Value = serde_json::from_str(text).unwrap();
-    let mut compiler = Compiler::new();
-    let databases = &recorded["databases"];
-    feed(compiler.southbound_replica(), &databases["OVN_Southbound"]);
-    feed(compiler.local_replica(), &databases["Open_vSwitch"]);
-    let geneve_option = Some(0);
-    compiler.set_facts(Facts {
-        geneve_option,
-        groups: true,
-        meters: true,
-        ct_label_flush: true,
-        ..Facts::default()
-    });
-    compiler.settle();
-    compiler.complete();
-    compiler.settle();
+    let compiler = network::compiled(&recorded["databases"]);
     let mut flows = BTreeMap::new();
     for reply in recorded["flow_replies"].as_array().unwrap() {
         let (_, message) = Message::decode(&bytes(reply.as_str().unwrap())).unwrap();
@@ -110,7 +84,7 @@ fn recording(text: &str) -> Recording {
         };
         groups.extend(entries.into_iter().map(|group| (group.group_id, name_of(group))));
     }
-    Recording { compiler, flows, groups }
+    Recording { groups, compiler, flows }
 }
 
 fn actions(instructions: &Instructions) -> Actions {

@@ -134,6 +134,21 @@ tcp.dst <= 49151 && ip4
     udp,metadata=0xa,tp_src=1010
 ip4 && ip.dscp == 46
     ip,metadata=0xa,nw_tos=184
+ip4 && ip.ecn == 3
+    ip,metadata=0xa,nw_ecn=3
+inport == "vif1" && __inport == 2
+    (none)
+inport == {"vif1", "vif2"} && __inport == 2
+    reg14=0x2,metadata=0xa
+remote_outport == "vif1" && reg1 == 99
+    (none)
+remote_outport == "vif1" && reg1 == 1
+    reg1=0x1,metadata=0xa
+vlan.tci[13..15] == 3
+    metadata=0xa,dl_vlan_pcp=3
+vlan.tci[13..15] == 0
+    metadata=0xa,dl_vlan_pcp=0
+    metadata=0xa,vlan_tci=0x0000/0x1000
 vlan.pcp != 2 && vlan.vid == 1
     metadata=0xa,dl_vlan=1,dl_vlan_pcp=0
     metadata=0xa,dl_vlan=1,dl_vlan_pcp=1
@@ -187,6 +202,7 @@ impl Packet for Small {
             Logical::IpFrag if self.eth_type != 0x806 => self.reg & 3,
             Logical::CtState => self.reg | (self.addr & 1) << 5,
             Logical::VlanTci => self.tci,
+            Logical::InportKey => u128::from(self.port),
             _ => 0,
         }
     }
@@ -294,6 +310,9 @@ fn comparison() -> impl Strategy<Value = String> {
         "ip4.src",
         "vlan.pcp",
         "vlan.vid",
+        "vlan.tci",
+        "vlan.tci[13..15]",
+        "__inport",
     ];
     let numeric = prop::sample::select(fields);
     prop_oneof![

@@ -261,7 +261,7 @@ pub(crate) fn read_tlv(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Opt
     };
     // Open vSwitch leaves out leading zero bytes of tunnel options, whose lengths are multiples of 4.
     let field = match field.as_tun_metadata() {
-        Some(n) => Field::tun_metadata(n, value_len.next_multiple_of(4) as u8),
+        Some(n) => Field::tun_metadata(n, value_len.next_multiple_of(4).max(4) as u8),
         None => field,
     };
     if (field.n_bytes() != value_len && field.as_tun_metadata().is_none()) || (has_mask && len % 2 != 0) {

@@ -44,6 +44,10 @@ impl Namespace {
             for scope in ["all", "default"] {
                 self.sysctl(&format!("net/ipv6/conf/{scope}/accept_dad"), "0")?;
             }
+            // A host that saves on its answers would make probes of the network fail now and then.
+            for key in ["net/ipv4/icmp_ratelimit", "net/ipv6/icmp/ratelimit"] {
+                self.sysctl(key, "0")?;
+            }
             self.ip("link set lo up\n")
         })
     }

@@ -101,8 +101,7 @@ impl ControllerDaemon {
     }
 
     fn list_zones(&self, out: &mut String) {
-        let mut zones: Vec<_> = self.compiler.db().ct_zones.iter().collect();
-        zones.sort();
+        let zones = self.compiler.zones();
         for (name, zone) in zones {
             let _ = writeln!(out, "{name} {zone}");
         }

@@ -97,6 +97,8 @@ impl Session {
     pub(super) const DATA: &'static str = "\"data\"";
     /// The server monitor's id.
     pub(super) const SERVER: &'static str = "\"server\"";
+    /// Parameters of a request from this length on are sent as a piece of their own.
+    const WORTH_MOVING_BYTES: usize = 64 << 10;
     /// Answers to the server's own requests that may wait to be sent.
     const MAX_REPLY_BYTES: usize = 1 << 20;
 
@@ -360,8 +362,11 @@ impl Session {
         self.next_request
     }
 
-    /// The same for parameters that may be very long: they are not copied.
+    /// The same for parameters that may be very long: those are not copied.
     fn request_moved(&mut self, method: &str, params: String, pending: Pending) -> u64 {
+        if params.len() < Self::WORTH_MOVING_BYTES {
+            return self.request(method, &params, pending);
+        }
         self.next_request += 1;
         let mut out = String::new();
         jsonrpc::write_request(&mut out, self.next_request, method, "");
