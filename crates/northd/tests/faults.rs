@@ -43,8 +43,8 @@ fn a_database_that_comes_back_finds_nothing_new() {
     let mut world = network();
     for side in [Side::Northbound, Side::Southbound] {
         world.cut(0, side);
-        world.wait(Duration::from_secs(60));
-        world.wait(Duration::from_secs(60));
+        world.wait(Duration::from_mins(1));
+        world.wait(Duration::from_mins(1));
         assert!(world.daemon(0).is_connected(side));
         assert_eq!(world.take_transactions(0), Vec::<String>::new(), "{side:?}");
     }
@@ -55,7 +55,7 @@ fn an_edit_made_while_a_database_was_away_is_caught_up_with() {
     let mut world = network();
     world.cut(0, Side::Northbound);
     set_addresses(&mut world, "p", "0a:00:00:00:00:01 10.0.0.99");
-    world.wait(Duration::from_secs(60));
+    world.wait(Duration::from_mins(1));
     assert!(!flows_with(&world, "10.0.0.99").is_empty());
     assert_eq!(flows_with(&world, "10.0.0.11"), Vec::<String>::new());
 }
