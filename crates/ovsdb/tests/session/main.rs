@@ -99,11 +99,13 @@ impl Play {
 
     /// The next request.
     fn request(&mut self) -> Option<Value> {
+        // A long request comes in pieces.
+        let mut text = String::new();
         while let Some(bytes) = self.session.poll_transmit() {
-            let text = String::from_utf8(bytes).unwrap();
-            self.requests
-                .extend(serde_json::Deserializer::from_str(&text).into_iter::<Value>().map(Result::unwrap));
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
+        self.requests
+            .extend(serde_json::Deserializer::from_str(&text).into_iter::<Value>().map(Result::unwrap));
         self.requests.pop_front()
     }
 
