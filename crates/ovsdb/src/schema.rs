@@ -5,14 +5,14 @@
 //! use kiln_ovsdb::schema::{BaseType, ColumnType, DatabaseSchema, TableSchema};
 //!
 //! let schema = DatabaseSchema::builder("Zoo", "1.0.0")
+//!     .table(TableSchema::builder("Animal").column("legs", ColumnType::optional(BaseType::integer())))
 //!     .table(
 //!         TableSchema::builder("Keeper")
 //!             .root()
-//!             .column("name", ColumnType::scalar(BaseType::string()))
 //!             .column("animals", ColumnType::set(BaseType::strong("Animal")))
+//!             .column("name", ColumnType::scalar(BaseType::string()))
 //!             .index(["name"]),
 //!     )
-//!     .table(TableSchema::builder("Animal").column("legs", ColumnType::optional(BaseType::integer())))
 //!     .build()
 //!     .unwrap();
 //! assert_eq!(DatabaseSchema::parse(&schema.to_string()).unwrap(), schema);
