@@ -22,9 +22,11 @@
 ///     }
 /// }
 ///
-/// let mut house = House::new();
-/// house.room.put(Uuid::from_u128(1), Room { name: "hall".into(), ..Room::default() });
-/// assert_eq!(House::DECL.to_json()["tables"]["Room"]["indexes"][0][0], "name");
+/// fn main() {
+///     let mut house = House::new();
+///     house.room.put(Uuid::from_u128(1), Room { name: "hall".into(), ..Room::default() });
+///     assert_eq!(House::DECL.to_json()["tables"]["Room"]["indexes"][0][0], "name");
+/// }
 /// ```
 #[macro_export]
 macro_rules! database {
