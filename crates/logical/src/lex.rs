@@ -158,9 +158,7 @@ impl<'a> Lexer<'a> {
     fn string(&mut self) -> Result<Cow<'a, str>, Error> {
         let start = self.pos + 1;
         let rest = &self.bytes()[start..];
-        let unterminated =
-            || Error::new(start, "expected `\"' at the end of the string, found the end of the text");
-        let plain = memchr::memchr2(b'"', b'\\', rest).ok_or_else(unterminated)?;
+        let plain = end_of_plain(rest, start)?;
         if rest[plain] == b'"' {
             self.pos = start + plain + 1;
             return Ok(Cow::Borrowed(&self.text[start..start + plain]));
@@ -169,7 +167,7 @@ impl<'a> Lexer<'a> {
         self.pos = start + plain;
         loop {
             let rest = &self.bytes()[self.pos..];
-            let plain = memchr::memchr2(b'"', b'\\', rest).ok_or_else(unterminated)?;
+            let plain = end_of_plain(rest, start)?;
             text.push_str(&self.text[self.pos..self.pos + plain]);
             self.pos += plain + 1;
             if rest[plain] == b'"' {
@@ -322,6 +320,16 @@ fn parse_number(text: &str, column: usize) -> Result<(u128, Format), Error> {
     }
 }
 
+/// Where a string's plain text ends: at a quote or a backslash. A NUL character stands in no string, written out or not.
+fn end_of_plain(rest: &[u8], start: usize) -> Result<usize, Error> {
+    let found = match memchr::memchr3(b'"', b'\\', b'\0', rest) {
+        Some(at) if rest[at] != b'\0' => return Ok(at),
+        Some(_) => "expected `\"' at the end of the string, found a NUL character",
+        None => "expected `\"' at the end of the string, found the end of the text",
+    };
+    Err(Error::new(start, found))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,6 +396,8 @@ mod tests {
     fn errors_name_the_column() {
         for (input, column, part) in [
             ("a \"", 3, "end of the string"),
+            ("\"b\0c\"", 1, "NUL"),
+            ("\"\\n\0\"", 1, "NUL"),
             ("$1", 1, "name after `$'"),
             ("a /* b", 3, "`*/'"),
             ("a/b", 2, "only valid"),
