@@ -155,15 +155,15 @@ impl Framer {
 
     /// Passes over white space between messages.
     fn skip_to_message(&mut self) -> Result<(), FrameError> {
-        while let Some(&byte) = self.buffer.get(self.start) {
-            match byte {
-                b'{' => break,
-                b' ' | b'\t' | b'\r' | b'\n' => self.start += 1,
-                _ => return Err(FrameError::NotAnObject(byte)),
-            }
-        }
+        let rest = &self.buffer[self.start..];
+        let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+        let first = rest.get(space).copied();
+        self.start += space;
         self.scanned = self.scanned.max(self.start);
-        Ok(())
+        match first {
+            None | Some(b'{') => Ok(()),
+            Some(byte) => Err(FrameError::NotAnObject(byte)),
+        }
     }
 
     /// Goes on from where it stopped; the end of the message, once it is there.
@@ -252,6 +252,16 @@ mod tests {
         let expected = [r#"{"a":"}\"]{\\"}"#, "{}", r#"{"b":[{"c":"{"},"\\"]}"#];
         assert_eq!(cut(stream, &[]).unwrap(), expected);
         assert_eq!(cut(stream, &[1]).unwrap(), expected);
+    }
+
+    #[test]
+    fn bytes_after_an_error_give_the_error_again() {
+        let mut framer = Framer::new(100);
+        framer.push(b"     x");
+        for _ in 0..3 {
+            assert_eq!(framer.next_frame().unwrap_err(), FrameError::NotAnObject(b'x'));
+            framer.push(b"{}");
+        }
     }
 
     #[test]

@@ -198,7 +198,9 @@ impl Server {
 
     /// Bytes have come from a client. Bytes for a session that is closed are ignored.
     pub fn handle_bytes(&mut self, now: Instant, session: SessionId, bytes: &[u8]) {
-        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(state) = self.sessions.get_mut(&session).filter(|state| state.closing.is_none()) else {
+            return;
+        };
         // taken out, since its messages are read while the server changes
         let mut framer = std::mem::replace(&mut state.framer, Framer::new(0));
         framer.push(bytes);

@@ -497,6 +497,9 @@ fn limits_hold() {
     bench.send("b", &long);
     let b = bench.client("b");
     assert!(matches!(bench.server.close_reason(b), Some(CloseReason::Frame(_))));
+    let before = bench.receive("b");
+    bench.send("b", r#"{"method":"echo","params":[],"id":1}"#);
+    assert_eq!(bench.receive("b"), Vec::<Value>::new(), "after {before:?}");
 
     let echo = format!(r#"{{"method":"echo","params":["{}"],"id":1}}"#, "x".repeat(80));
     for _ in 0..2 {
