@@ -4,6 +4,7 @@
 #   scripts/peers.sh packages   Open vSwitch, OVN and network tools of this machine's Debian ("old stock")
 #   scripts/peers.sh stock      OVN and Open vSwitch of Debian's unstable suite, in a folder of their own ("stock")
 #   scripts/peers.sh            both
+#   scripts/peers.sh compiler   a C++ compiler, which libFuzzer needs
 #
 # The folder is /opt/kiln-peers/sid, or what KILN_PEERS names. `scripts/stock PROGRAM ARGS...` runs a program of it.
 # No service is started.
@@ -134,9 +135,19 @@ stock() {
     say "installed $("$(dirname "$0")"/stock ovn-northd --version | head -n 1)"
 }
 
+compiler() {
+    has g++ && return 0
+    need_root
+    has apt-get || fail "this needs apt-get; install g++ by hand"
+    refresh_lists
+    say "installing g++"
+    install_quietly g++
+}
+
 case "${1:-all}" in
 packages) packages ;;
 stock) stock ;;
+compiler) compiler ;;
 all) packages && stock ;;
-*) fail "expected packages, stock or nothing, found $1" ;;
+*) fail "expected packages, stock, compiler or nothing, found $1" ;;
 esac

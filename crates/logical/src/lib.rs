@@ -11,6 +11,8 @@ pub mod env;
 mod error;
 pub mod expr;
 pub mod field;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod lex;
 pub mod normal;
 mod parser;

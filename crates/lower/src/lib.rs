@@ -7,6 +7,8 @@ pub mod context;
 pub mod env;
 mod error;
 pub mod fields;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod matches;
 mod prerequisite;
 

@@ -1,6 +1,8 @@
 //! Entry points for fuzzing what reads bytes from outside: any input must return, without a panic, in time and memory
 //! proportional to its length.
 
+mod server;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,6 +17,19 @@ use crate::jsonrpc::Message;
 use crate::remote::Remotes;
 use crate::row::{Replica, RowDecoder, RowError};
 use crate::txn::{TxnReply, decode_rows};
+
+pub use server::fuzz_server;
+
+/// One of the entry points, which the first byte chooses.
+pub fn fuzz(data: &[u8]) {
+    let Some((&choice, rest)) = data.split_first() else { return };
+    match choice % 4 {
+        0 => fuzz_frames(rest),
+        1 => fuzz_values(rest),
+        2 => fuzz_session(rest),
+        _ => fuzz_server(rest),
+    }
+}
 
 /// Cuts `data` into messages, in chunks whose lengths come from `data` too, and reads their envelopes.
 pub fn fuzz_frames(data: &[u8]) {

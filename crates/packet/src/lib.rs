@@ -16,6 +16,8 @@ mod arp;
 pub mod checksum;
 mod ethernet;
 mod flow_key;
+#[doc(hidden)]
+pub mod fuzz;
 mod icmp_error;
 mod ip;
 mod nd;

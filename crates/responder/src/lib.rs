@@ -20,6 +20,8 @@
 
 mod answer;
 mod counters;
+#[doc(hidden)]
+pub mod fuzz;
 mod learned;
 mod metadata;
 mod nested;

@@ -8,6 +8,8 @@
 
 mod check;
 mod file;
+#[doc(hidden)]
+pub mod fuzz;
 mod mac;
 mod model;
 mod northbound;
