@@ -28,6 +28,19 @@ pub mod chassis_feature {
     /// Knows `ct_state_save`.
     pub const CT_STATE_SAVE: &str = "ct-state-save";
 
+    /// Those that stages depend on, under the names by which ovn-northd lists them.
+    pub const LISTED: &[(&str, &str)] = &[
+        ("mac_binding_timestamp", MAC_BINDING_TIMESTAMP),
+        ("fdb_timestamp", FDB_TIMESTAMP),
+        ("ls_dpg_column", LS_DPG_COLUMN),
+        ("ct_commit_nat_v2", CT_COMMIT_NAT_V2),
+        ("ct_commit_to_zone", CT_COMMIT_TO_ZONE),
+        ("sample_with_reg", SAMPLE_WITH_REGISTERS),
+        ("ct_next_zone", CT_NEXT_ZONE),
+        ("ct_label_flush", CT_LABEL_FLUSH),
+        ("ct_state_save", CT_STATE_SAVE),
+    ];
+
     /// All of them.
     pub const ALL: &[&str] = &[
         PORT_UP_NOTIF,

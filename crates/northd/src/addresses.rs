@@ -28,6 +28,18 @@ pub enum AddressItem {
     Dynamic(DynamicRequest),
 }
 
+impl AddressItem {
+    /// Without prefix lengths: a port has addresses, not networks.
+    #[must_use]
+    pub(crate) fn hosts(mut self) -> Self {
+        if let AddressItem::Static(address) = &mut self {
+            address.ipv4.iter_mut().for_each(|net| *net = Ipv4Net::from(net.addr()));
+            address.ipv6.iter_mut().for_each(|net| *net = Ipv6Net::from(net.addr()));
+        }
+        self
+    }
+}
+
 /// What a `dynamic` address leaves to be chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DynamicRequest {
@@ -115,6 +127,16 @@ pub enum Net {
     V4(Ipv4Net),
     /// IPv6.
     V6(Ipv6Net),
+}
+
+impl Net {
+    /// The address.
+    pub fn addr(&self) -> IpAddr {
+        match self {
+            Net::V4(net) => net.addr().into(),
+            Net::V6(net) => net.addr().into(),
+        }
+    }
 }
 
 /// Reads `IP`, `IP/LEN` or, for IPv4, `IP/MASK`.

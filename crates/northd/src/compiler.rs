@@ -18,6 +18,8 @@ pub struct Compiler {
     engine: Engine<Db>,
     logical_flow_refetch: Option<HashSet<Uuid>>,
     groups_changed: bool,
+    /// The last `nb_cfg` that was seen, and when, in milliseconds since 1970.
+    nb_cfg_seen: (i64, i64),
 }
 
 impl Compiler {
@@ -25,7 +27,7 @@ impl Compiler {
     pub fn new(seed: u64) -> Self {
         let mut engine = Engine::new(Db::new(seed));
         rules::add(&mut engine);
-        Compiler { engine, logical_flow_refetch: None, groups_changed: false }
+        Compiler { engine, logical_flow_refetch: None, groups_changed: false, nb_cfg_seen: (0, 0) }
     }
 
     /// The tables.
@@ -57,6 +59,14 @@ impl Compiler {
         ran
     }
 
+    /// Notes the time at which a new `nb_cfg` was seen. `wall_ms` is the time, in milliseconds since 1970.
+    pub fn see(&mut self, wall_ms: i64) {
+        let nb_cfg = self.engine.db.nb.nb_global.iter().next().map_or(0, |(_, global)| global.nb_cfg);
+        if nb_cfg != self.nb_cfg_seen.0 {
+            self.nb_cfg_seen = (nb_cfg, wall_ms);
+        }
+    }
+
     /// Runs every rule again.
     pub fn recompute(&mut self) {
         self.engine.recompute();
@@ -82,25 +92,21 @@ impl Compiler {
         self.engine.cells()
     }
 
-    /// The features that chassis may announce, and whether every chassis that is not remote does (`true` or `false`), as
+    /// The features that chassis may announce and pipelines depend on, and whether every chassis that is not remote does (`true` or `false`), as
     /// lines for `debug/chassis-features-list`.
     pub fn chassis_features(&self) -> String {
-        use kiln_abi::options::chassis_feature::ALL;
+        use kiln_abi::options::chassis_feature::LISTED;
         let is = |chassis: &kiln_schema_ovn::sb::Chassis, key: &str| {
             chassis.other_config.get(key).is_some_and(|value| &**value == "true")
         };
         let db = self.db();
         let ignore = db.settings.peek(&global::ONLY).is_some_and(|settings| settings.ignore_chassis_features);
         let mut lines = String::new();
-        for feature in ALL {
+        for (name, feature) in LISTED {
             let mut local =
                 db.sb.chassis.iter().map(|(_, chassis)| chassis).filter(|chassis| !is(chassis, "is-remote"));
             let all = ignore || local.all(|chassis| is(chassis, feature));
-            lines.push_str(&format!(
-                "{feature}:{:>width$}{all}\n",
-                "",
-                width = 40_usize.saturating_sub(feature.len())
-            ));
+            lines.push_str(&format!("{name}: {all}\n"));
         }
         lines
     }
@@ -153,7 +159,7 @@ impl Compiler {
                         .delete("options", &keys[..])
                         .put("options", &Pairs(&missing));
                 }
-                NbOp::Progress(row) => progress(db, *row, wall_ms, txn),
+                NbOp::Progress(row) => progress(db, *row, wall_ms, self.nb_cfg_seen, txn),
                 NbOp::Up(port, up) => {
                     txn.update("Logical_Switch_Port").row(*port).set("up", up);
                 }
@@ -184,12 +190,15 @@ impl Compiler {
     }
 }
 
-fn progress(db: &Db, row: Uuid, wall_ms: i64, txn: &mut Txn) {
+fn progress(db: &Db, row: Uuid, wall_ms: i64, (seen, seen_ms): (i64, i64), txn: &mut Txn) {
     let (Some(old), Some(new)) = (db.nb.nb_global.peek(&row), global::progress(db)) else { return };
     let mut op = txn.update("NB_Global");
     op.row(row);
     if old.sb_cfg != new.sb_cfg {
         op.set("sb_cfg", &new.sb_cfg).set("sb_cfg_timestamp", &wall_ms);
+        if seen == new.sb_cfg {
+            op.set("nb_cfg_timestamp", &seen_ms);
+        }
     }
     if old.hv_cfg != new.hv_cfg {
         op.set("hv_cfg", &new.hv_cfg).set("hv_cfg_timestamp", &new.hv_cfg_timestamp_ms);

@@ -194,6 +194,7 @@ impl NorthdDaemon {
             return;
         }
         if std::mem::take(&mut self.stale) {
+            self.compiler.see(wall_ms);
             self.compiler.settle();
             for report in self.compiler.take_reports() {
                 warn!(target: "northd", "{}", report.text);

@@ -22,12 +22,21 @@ pub struct Settings {
     pub mac_prefix: u32,
     /// `ignore_lsp_down`: addresses of ports that are not up are answered for too.
     pub ignore_lsp_down: bool,
+    /// `svc_monitor_mac` and `svc_monitor_mac_dst`: the addresses of service checks.
+    pub svc_monitor_macs: Vec<Text>,
+    /// Keys have to fit into VXLAN's header: some chassis tunnels by VXLAN, and `vxlan_mode` does not forbid it.
+    pub vxlan_mode: bool,
     /// `ignore_chassis_features`: features are used whatever chassis announce.
     pub ignore_chassis_features: bool,
 }
 
-static DEFAULTS: Settings =
-    Settings { mac_prefix: 0x0a_0000, ignore_lsp_down: true, ignore_chassis_features: false };
+static DEFAULTS: Settings = Settings {
+    mac_prefix: 0x0a_0000,
+    ignore_lsp_down: true,
+    svc_monitor_macs: Vec::new(),
+    vxlan_mode: false,
+    ignore_chassis_features: false,
+};
 
 /// The settings in force.
 pub(crate) fn settings<'r>(ctx: &'r Ctx<'_>) -> &'r Settings {
@@ -68,7 +77,7 @@ fn parse_prefix(text: &str) -> Option<u32> {
 }
 
 /// What NB_Global's options should hold beside what is there.
-fn complete(db: &Db, options: &BTreeMap<Text, Text>) -> Vec<(Text, Text)> {
+fn complete(db: &Db, options: &BTreeMap<Text, Text>, vxlan: bool) -> Vec<(Text, Text)> {
     let is_mac = |key| options.get(key).is_some_and(|text: &Text| text.parse::<EthAddr>().is_ok());
     let mut missing = Vec::new();
     if options.get(option::MAC_PREFIX).and_then(|text| parse_prefix(text)).is_none() {
@@ -80,17 +89,32 @@ fn complete(db: &Db, options: &BTreeMap<Text, Text>) -> Vec<(Text, Text)> {
     if !is_mac(option::SVC_MONITOR_MAC_DST) {
         missing.push((option::SVC_MONITOR_MAC_DST, db.chosen.svc_monitor_mac_dst.clone()));
     }
-    missing.push((option::MAX_TUNID, keys::DATAPATH_LOCAL.end().to_string().into()));
+    let keys = if vxlan { keys::DATAPATH_VXLAN } else { keys::DATAPATH_LOCAL };
+    missing.push((option::MAX_TUNID, keys.end().to_string().into()));
     missing.push((option::NORTHD_INTERNAL_VERSION, INTERNAL_VERSION.into()));
     missing.retain(|(key, value)| options.get(*key) != Some(value));
     missing.into_iter().map(|(key, value)| (key.into(), value)).collect()
+}
+
+/// Chassis that have a VXLAN tunnel, and are not mere gateways to a physical switch.
+pub(crate) fn vxlan_chassis(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Uuid)>) {
+    let Some(chassis) = ctx.row(&ctx.sb.chassis, row) else { return };
+    let vxlan = |encap| ctx.row(&ctx.sb.encap, encap).is_some_and(|encap| &**encap.r#type() == "vxlan");
+    if chassis.encaps().all().iter().any(vxlan) {
+        out.push((ONLY, *row));
+    }
+}
+
+fn vxlan_mode(ctx: &Ctx<'_>, options: &BTreeMap<Text, Text>) -> bool {
+    options.get("vxlan_mode").is_none_or(|value| &**value != "false")
+        && !ctx.all(&ctx.vxlan_chassis, &ONLY).is_empty()
 }
 
 /// The options of NB_Global as they will be.
 fn options(ctx: &Ctx<'_>, global: &Uuid) -> Option<BTreeMap<Text, Text>> {
     let row = ctx.row(&ctx.nb.nb_global, global)?;
     let mut options: BTreeMap<Text, Text> = row.options().all().iter().cloned().collect();
-    options.extend(complete(ctx, &options));
+    options.extend(complete(ctx, &options, vxlan_mode(ctx, &options)));
     Some(options)
 }
 
@@ -109,6 +133,11 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
                 .and_then(|text| parse_prefix(text))
                 .unwrap_or(0x0a_0000),
             ignore_lsp_down: flag("ignore_lsp_down", true),
+            svc_monitor_macs: [option::SVC_MONITOR_MAC, option::SVC_MONITOR_MAC_DST]
+                .iter()
+                .filter_map(|key| options.get(*key).cloned())
+                .collect(),
+            vxlan_mode: vxlan_mode(ctx, &options),
             ignore_chassis_features: flag("ignore_chassis_features", false),
         },
     ));
@@ -177,7 +206,7 @@ pub(crate) fn progress(db: &Db) -> Option<Progress> {
 pub(crate) fn northbound(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<NbOp>) {
     let Some(row) = ctx.row(&ctx.nb.nb_global, global) else { return };
     let current: BTreeMap<Text, Text> = row.options().all().iter().cloned().collect();
-    if !complete(ctx, &current).is_empty() {
+    if !complete(ctx, &current, settings(ctx).vxlan_mode).is_empty() {
         out.push(NbOp::Options(*global));
     }
     let standing = ctx.all(&ctx.sb_global_rows, &ONLY).first().and_then(|sb| ctx.row(&ctx.sb.sb_global, sb));
@@ -194,5 +223,6 @@ pub(crate) fn missing_options(db: &Db, global: &Uuid) -> Vec<(Text, Text)> {
     let row = db.nb.nb_global.peek(global);
     let current =
         row.map(|row| row.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default();
-    complete(db, &current)
+    let vxlan = db.settings.peek(&ONLY).is_some_and(|settings| settings.vxlan_mode);
+    complete(db, &current, vxlan)
 }

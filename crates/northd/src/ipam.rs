@@ -161,8 +161,9 @@ impl Ipam {
         }
         let prefix = u64::from(request.mac_prefix) << 24;
         let kept = before.map(|before| before.mac).filter(|mac| mac.to_u64() & 0xffff_ff00_0000 == prefix);
-        let start = ipv4.map_or(1, |ip| u64::from(ip.to_bits() & 0xff_ffff));
-        let mut numbers = (0..1 << 24).map(|n| EthAddr::from_u64(prefix | ((start + n) & 0xff_ffff)));
+        // The address's own last bytes and one more, so that different addresses rarely meet.
+        let start = ipv4.map_or(0, |ip| u64::from(ip.to_bits() & 0xff_ffff));
+        let mut numbers = (0..0xff_ffff).map(|n| EthAddr::from_u64(prefix | ((start + n) % 0xff_fffe + 1)));
         let free = |mac: &EthAddr| !self.macs.contains(mac) && !taken(Owned::Mac(*mac));
         let mac = request.wish.mac.or(kept.filter(free)).or_else(|| numbers.find(free))?;
         let ipv6 = request.wish.ipv6.or_else(|| {

@@ -13,6 +13,7 @@ use kiln_ovsdb::Text;
 use kiln_types::{HashMap, Uuid};
 use space::{Ask, Space};
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 /// A datapath that wants a tunnel key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +29,8 @@ pub(crate) struct DatapathRequest {
 pub(crate) struct DatapathKeys {
     requests: HashMap<Uuid, DatapathRequest>,
     dirty: BTreeSet<Uuid>,
+    /// Whether keys are those that VXLAN has room for.
+    vxlan: bool,
     keys: Space<Uuid>,
     /// Datapath_Binding rows by index.
     rows: Vec<Option<Uuid>>,
@@ -85,10 +88,32 @@ impl DatapathKeys {
     }
 }
 
+/// The keys of datapaths that are given out, and whether an operator may ask for one.
+fn datapath_range(vxlan: bool) -> RangeInclusive<u32> {
+    if vxlan { keys::DATAPATH_VXLAN } else { keys::DATAPATH_LOCAL }
+}
+
+fn wishable(vxlan: bool) -> impl Fn(&u32) -> bool {
+    move |key| datapath_range(vxlan).contains(key) || (!vxlan && keys::DATAPATH_GLOBAL.contains(key))
+}
+
+/// The keys of ports.
+fn port_range(vxlan: bool) -> RangeInclusive<u32> {
+    let range = if vxlan { keys::PORT_VXLAN } else { keys::PORT };
+    u32::from(*range.start())..=u32::from(*range.end())
+}
+
 pub(crate) fn request_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<DatapathRequest>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch, switch) else { return };
-    let key =
-        requested(ctx, "Logical_Switch", switch, "other_config", row.other_config().get("requested-tnl-key"));
+    let vxlan = crate::global::settings(ctx).vxlan_mode;
+    let key = requested(
+        ctx,
+        "Logical_Switch",
+        switch,
+        "other_config",
+        row.other_config().get("requested-tnl-key"),
+        wishable(vxlan),
+    );
     out.push(DatapathRequest { nb: *switch, kind: stages::Datapath::Switch, key });
 }
 
@@ -97,7 +122,15 @@ pub(crate) fn request_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Datapat
     if row.enabled() == Some(false) {
         return;
     }
-    let key = requested(ctx, "Logical_Router", router, "options", row.options().get("requested-tnl-key"));
+    let vxlan = crate::global::settings(ctx).vxlan_mode;
+    let key = requested(
+        ctx,
+        "Logical_Router",
+        router,
+        "options",
+        row.options().get("requested-tnl-key"),
+        wishable(vxlan),
+    );
     out.push(DatapathRequest { nb: *router, kind: stages::Datapath::Router, key });
 }
 
@@ -108,9 +141,10 @@ fn requested<T: std::str::FromStr>(
     row: &Uuid,
     column: &str,
     text: Option<&Text>,
+    wishable: impl Fn(&T) -> bool,
 ) -> Option<T> {
     let text = text?;
-    let key = text.parse().ok();
+    let key = text.parse().ok().filter(wishable);
     if key.is_none() {
         ctx.report(format!(
             "{table} {row}, column {column}: requested-tnl-key `{text}` is no tunnel key; one is chosen"
@@ -121,8 +155,17 @@ fn requested<T: std::str::FromStr>(
 
 /// Gives out datapath keys.
 pub(crate) fn grant_datapaths(db: &mut Db) {
-    let Db { datapath_keys: state, datapaths, datapath_rows, sb, .. } = db;
+    let Db { datapath_keys: state, datapaths, datapath_rows, sb, settings, .. } = db;
+    let vxlan = settings.peek(&crate::global::ONLY).is_some_and(|settings| settings.vxlan_mode);
     let (mut gone, mut asks) = (Vec::new(), Vec::new());
+    let wishable = |key: u32| wishable(vxlan)(&key);
+    if std::mem::replace(&mut state.vxlan, vxlan) != vxlan {
+        // Whoever has a key that is no longer one gets another.
+        let outside: Vec<Uuid> =
+            datapaths.iter().filter(|(_, row)| !wishable(row.key)).map(|(nb, _)| *nb).collect();
+        state.keys.settle(&outside, &[], &datapath_range(vxlan), &wishable);
+        state.dirty.extend(&outside);
+    }
     for nb in std::mem::take(&mut state.dirty) {
         let Some(request) = state.requests.get(&nb) else {
             if let Some(old) = datapaths.delete(&nb) {
@@ -137,8 +180,7 @@ pub(crate) fn grant_datapaths(db: &mut Db) {
     if gone.is_empty() && asks.is_empty() {
         return;
     }
-    let wishable = |key: u32| keys::DATAPATH_LOCAL.contains(&key) || keys::DATAPATH_GLOBAL.contains(&key);
-    for (nb, key) in state.keys.settle(&gone, &asks, &keys::DATAPATH_LOCAL, &wishable) {
+    for (nb, key) in state.keys.settle(&gone, &asks, &datapath_range(vxlan), &wishable) {
         let old = datapaths.peek(&nb).copied();
         match (key, old) {
             (Some(key), Some(old)) => datapaths.put(nb, Datapath { key, ..old }),
@@ -173,6 +215,7 @@ pub(crate) struct PortKeys {
     /// The datapath and name for which a key was given.
     granted: HashMap<Uuid, (Uuid, Text)>,
     dirty: BTreeSet<Uuid>,
+    vxlan: bool,
     keys: HashMap<Uuid, Space<Uuid>>,
 }
 
@@ -196,13 +239,26 @@ impl Target for PortKeys {
     }
 }
 
+/// Settings are read only for ports that ask.
+fn wishable_port(ctx: &Ctx<'_>) -> impl Fn(&u16) -> bool {
+    |key| port_range(crate::global::settings(ctx).vxlan_mode).contains(&u32::from(*key))
+}
+
 pub(crate) fn request_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<PortRequest>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
     let Some(datapath) = ctx.all(&ctx.switch_of_port, port).first().copied() else { return };
     if ctx.value(&ctx.datapaths, &datapath).is_none() {
         return;
     }
-    let key = requested(ctx, "Logical_Switch_Port", port, "options", row.options().get("requested-tnl-key"));
+    let wishable = wishable_port(ctx);
+    let key = requested(
+        ctx,
+        "Logical_Switch_Port",
+        port,
+        "options",
+        row.options().get("requested-tnl-key"),
+        wishable,
+    );
     out.push(PortRequest { nb: *port, datapath, name: row.name().clone(), key });
 }
 
@@ -220,7 +276,15 @@ pub(crate) fn request_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Port
         ));
         return;
     }
-    let key = requested(ctx, "Logical_Router_Port", port, "options", row.options().get("requested-tnl-key"));
+    let wishable = wishable_port(ctx);
+    let key = requested(
+        ctx,
+        "Logical_Router_Port",
+        port,
+        "options",
+        row.options().get("requested-tnl-key"),
+        wishable,
+    );
     out.push(PortRequest { nb: *port, datapath, name: row.name().clone(), key });
 }
 
@@ -233,8 +297,15 @@ struct Changes {
 
 /// Gives out port keys.
 pub(crate) fn grant_ports(db: &mut Db) {
-    let Db { port_keys: state, port_grants, port_rows, datapaths, sb, .. } = db;
-    let range = u32::from(*keys::PORT.start())..=u32::from(*keys::PORT.end());
+    let Db { port_keys: state, port_grants, port_rows, datapaths, sb, settings, .. } = db;
+    let vxlan = settings.peek(&crate::global::ONLY).is_some_and(|settings| settings.vxlan_mode);
+    let range = port_range(vxlan);
+    let mut outside = BTreeSet::new();
+    if std::mem::replace(&mut state.vxlan, vxlan) != vxlan {
+        let keys = port_grants.iter().filter(|(_, grant)| !range.contains(&u32::from(grant.key)));
+        outside = keys.map(|(nb, _)| *nb).collect();
+        state.dirty.extend(&outside);
+    }
     let mut changes: std::collections::BTreeMap<Uuid, Changes> = std::collections::BTreeMap::new();
     for nb in std::mem::take(&mut state.dirty) {
         let request = state.requests.get(&nb);
@@ -242,7 +313,8 @@ pub(crate) fn grant_ports(db: &mut Db) {
         let same = |granted: &(Uuid, Text)| {
             request.is_some_and(|request| request.datapath == granted.0 && request.name == granted.1)
         };
-        if state.granted.get(&nb).is_some_and(|granted| !same(granted))
+        let keeps = |granted| same(granted) && !outside.contains(&nb);
+        if state.granted.get(&nb).is_some_and(|granted| !keeps(granted))
             && let Some((datapath, _)) = state.granted.remove(&nb)
         {
             port_grants.delete(&nb);

@@ -6,6 +6,7 @@
 //! A file is a topic that an operator knows; its rules stand in the order of the pipeline. [`rules`] lists them all.
 #![forbid(unsafe_code)]
 
+mod address_set;
 pub mod addresses;
 mod compiler;
 pub mod daemon;
@@ -15,10 +16,13 @@ mod global;
 mod index;
 mod ipam;
 mod keys;
+mod matches;
 mod monitored;
 mod multicast;
+mod name;
 mod outstanding;
 mod port_binding;
+mod port_group;
 mod router;
 mod rules;
 mod static_rows;
@@ -27,4 +31,6 @@ mod tables;
 
 pub use compiler::{Compiler, SouthboundReplica};
 pub use flow::{Flow, FlowTable, flow_uuid};
+pub use monitored::northbound_columns;
+pub use name::PortName;
 pub use tables::Db;

@@ -3,19 +3,7 @@
 use kiln_ovsdb::client::{Select, TableMonitor};
 
 const NORTHBOUND: &[(&str, &[&str])] = &[
-    (
-        "NB_Global",
-        &[
-            "nb_cfg",
-            "nb_cfg_timestamp",
-            "sb_cfg",
-            "sb_cfg_timestamp",
-            "hv_cfg",
-            "hv_cfg_timestamp",
-            "options",
-            "ipsec",
-        ],
-    ),
+    ("NB_Global", &["nb_cfg", "sb_cfg", "hv_cfg", "options", "ipsec"]),
     ("Logical_Switch", &["name", "ports", "other_config", "external_ids"]),
     (
         "Logical_Switch_Port",
@@ -37,18 +25,40 @@ const NORTHBOUND: &[(&str, &[&str])] = &[
     ("Logical_Router_Port", &["name", "mac", "networks", "peer", "enabled", "options", "external_ids"]),
     (
         "Logical_Router_Static_Route",
-        &["ip_prefix", "policy", "nexthop", "output_port", "selection_fields", "route_table"],
+        &[
+            "ip_prefix",
+            "policy",
+            "nexthop",
+            "output_port",
+            "bfd",
+            "selection_fields",
+            "route_table",
+            "options",
+        ],
     ),
     (
         "Logical_Router_Policy",
-        &["priority", "chain", "match", "action", "jump_chain", "nexthops", "output_port", "options"],
+        &[
+            "priority",
+            "chain",
+            "match",
+            "action",
+            "jump_chain",
+            "nexthops",
+            "output_port",
+            "bfd_sessions",
+            "options",
+        ],
     ),
     ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac"]),
+    ("Address_Set", &["name", "addresses"]),
+    ("Port_Group", &["name", "ports"]),
 ];
 
 const SOUTHBOUND: &[(&str, &[&str])] = &[
     ("SB_Global", &["nb_cfg", "options", "ipsec"]),
-    ("Chassis", &["name", "hostname", "other_config"]),
+    ("Chassis", &["name", "hostname", "encaps", "other_config"]),
+    ("Encap", &["type"]),
     ("Chassis_Private", &["nb_cfg", "nb_cfg_timestamp", "chassis"]),
     ("Datapath_Binding", &["tunnel_key", "load_balancers", "type", "nb_uuid", "external_ids"]),
     (
@@ -80,6 +90,8 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
     ("FDB", &["dp_key", "port_key"]),
     ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"]),
     ("IP_Multicast", &["datapath"]),
+    ("Address_Set", &["name", "addresses"]),
+    ("Port_Group", &["name", "ports"]),
     ("RBAC_Permission", &["table", "authorization", "insert_delete", "update"]),
     ("RBAC_Role", &["name", "permissions"]),
     ("DHCP_Options", &["name", "code", "type"]),
@@ -89,6 +101,11 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
 
 const LOGICAL_FLOW: &[&str] =
     &["logical_datapath", "logical_dp_group", "pipeline", "table_id", "priority", "match", "actions"];
+
+/// The northbound tables that rules read, each with the columns that they read.
+pub fn northbound_columns() -> &'static [(&'static str, &'static [&'static str])] {
+    NORTHBOUND
+}
 
 fn monitors(tables: &[(&str, &[&str])]) -> Vec<TableMonitor> {
     tables.iter().map(|(table, columns)| TableMonitor::new(*table, columns.iter().copied())).collect()

@@ -5,6 +5,7 @@
 
 use crate::tables::{Ctx, Db};
 use kiln_incr::{Derived, Row, Table, Target};
+use kiln_ovsdb::column::Encode;
 use kiln_ovsdb::txn::Txn;
 use kiln_schema::{Columns, RowView, TypedRow, update_columns};
 use kiln_schema_ovn::sb;
@@ -19,6 +20,8 @@ pub(crate) enum SbTable {
     DatapathBinding,
     PortBinding,
     MulticastGroup,
+    AddressSet,
+    PortGroup,
     StaticMacBinding,
     MacBinding,
     Fdb,
@@ -113,6 +116,10 @@ pub(crate) static PORT_BINDING: LazyLock<Columns> = LazyLock::new(|| {
 });
 pub(crate) static MULTICAST_GROUP: LazyLock<Columns> =
     LazyLock::new(|| sb::MulticastGroup::columns(&["datapath", "name", "tunnel_key", "ports"]));
+pub(crate) static ADDRESS_SET: LazyLock<Columns> =
+    LazyLock::new(|| sb::AddressSet::columns(&["name", "addresses"]));
+pub(crate) static PORT_GROUP: LazyLock<Columns> =
+    LazyLock::new(|| sb::PortGroup::columns(&["name", "ports"]));
 pub(crate) static STATIC_MAC_BINDING: LazyLock<Columns> = LazyLock::new(|| {
     sb::StaticMacBinding::columns(&["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"])
 });
@@ -163,6 +170,8 @@ compared! {
     DatapathBinding datapath_binding stale_datapath_binding want_datapath datapath_binding DATAPATH_BINDING;
     PortBinding port_binding stale_port_binding want_port port_binding PORT_BINDING;
     MulticastGroup multicast_group stale_multicast_group want_multicast multicast_group MULTICAST_GROUP;
+    AddressSet address_set stale_address_set want_address_set address_set ADDRESS_SET;
+    PortGroup port_group stale_port_group want_port_group port_group PORT_GROUP;
     StaticMacBinding static_mac_binding stale_static_mac_binding want_static_binding static_mac_binding STATIC_MAC_BINDING;
     RbacPermission rbac_permission stale_rbac_permission want_rbac_permission rbac_permission RBAC_PERMISSION;
     RbacRole rbac_role stale_rbac_role want_rbac_role rbac_role RBAC_ROLE;
@@ -185,6 +194,8 @@ pub(crate) fn write(db: &Db, txn: &mut Txn) {
             }
             SbTable::PortBinding => write_port_binding(db, *row, txn),
             SbTable::MulticastGroup => write_multicast_group(db, *row, txn),
+            SbTable::AddressSet => write_address_set(db, *row, txn),
+            SbTable::PortGroup => write_port_group(db, *row, txn),
             SbTable::StaticMacBinding => {
                 one(&db.want_static_binding, &db.sb.static_mac_binding, *STATIC_MAC_BINDING, *row, txn);
             }
@@ -235,24 +246,55 @@ fn write_port_binding(db: &Db, row: Uuid, txn: &mut Txn) {
     }
 }
 
-/// A group's ports are written one by one: a large switch has thousands.
+/// A set's members are written one by one where only they differ: there may be thousands.
 fn write_multicast_group(db: &Db, row: Uuid, txn: &mut Txn) {
-    let (Some(want), Some(actual)) = (db.want_multicast.peek(&row), db.sb.multicast_group.peek(&row)) else {
-        return one(&db.want_multicast, &db.sb.multicast_group, *MULTICAST_GROUP, row, txn);
-    };
-    let (come, go) = difference(&want.ports, &actual.ports);
-    let mut op = txn.mutate("Multicast_Group");
-    op.row(row);
-    if !go.is_empty() {
-        op.delete("ports", &go[..]);
-    }
-    if !come.is_empty() {
-        op.put("ports", &come[..]);
+    match (db.want_multicast.peek(&row), db.sb.multicast_group.peek(&row)) {
+        (Some(want), Some(actual))
+            if (want.datapath, &want.name, want.tunnel_key)
+                == (actual.datapath, &actual.name, actual.tunnel_key) =>
+        {
+            write_members("Multicast_Group", row, "ports", &want.ports, &actual.ports, txn);
+        }
+        _ => one(&db.want_multicast, &db.sb.multicast_group, *MULTICAST_GROUP, row, txn),
     }
 }
 
-/// What stands in the first sorted slice alone, and in the second alone.
-fn difference(new: &[Uuid], old: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
-    let not_in = |a: &[Uuid], b: &[Uuid]| a.iter().filter(|x| b.binary_search(x).is_err()).copied().collect();
-    (not_in(new, old), not_in(old, new))
+fn write_address_set(db: &Db, row: Uuid, txn: &mut Txn) {
+    match (db.want_address_set.peek(&row), db.sb.address_set.peek(&row)) {
+        (Some(want), Some(actual)) if want.name == actual.name => {
+            write_members("Address_Set", row, "addresses", &want.addresses, &actual.addresses, txn);
+        }
+        _ => one(&db.want_address_set, &db.sb.address_set, *ADDRESS_SET, row, txn),
+    }
+}
+
+fn write_port_group(db: &Db, row: Uuid, txn: &mut Txn) {
+    match (db.want_port_group.peek(&row), db.sb.port_group.peek(&row)) {
+        (Some(want), Some(actual)) if want.name == actual.name => {
+            write_members("Port_Group", row, "ports", &want.ports, &actual.ports, txn);
+        }
+        _ => one(&db.want_port_group, &db.sb.port_group, *PORT_GROUP, row, txn),
+    }
+}
+
+fn write_members<T: Ord + Clone + Encode>(
+    table: &str,
+    row: Uuid,
+    column: &str,
+    want: &[T],
+    actual: &[T],
+    txn: &mut Txn,
+) {
+    let not_in = |a: &[T], b: &[T]| -> Vec<T> {
+        a.iter().filter(|member| b.binary_search(member).is_err()).cloned().collect()
+    };
+    let (come, go) = (not_in(want, actual), not_in(actual, want));
+    let mut op = txn.mutate(table);
+    op.row(row);
+    if !go.is_empty() {
+        op.delete(column, &go[..]);
+    }
+    if !come.is_empty() {
+        op.put(column, &come[..]);
+    }
 }

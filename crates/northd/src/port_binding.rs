@@ -18,7 +18,7 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     let mut options: Vec<(Text, Text)> = Vec::new();
     if checked.kind == PortKind::Router {
         let peer = checked.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer));
-        options.extend(peer.map(|peer| ("peer".into(), peer.name.clone())));
+        options.extend(peer.map(|peer| ("peer".into(), peer.name.text().clone())));
     } else {
         options.extend(row.options().all().iter().cloned());
     }
@@ -34,7 +34,7 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     out.push((
         grant.row,
         sb::PortBinding {
-            logical_port: checked.name.clone(),
+            logical_port: checked.name.text().clone(),
             r#type: if checked.kind == PortKind::Router { "patch".into() } else { row.r#type().clone() },
             options: Map::from_vec(options),
             datapath: datapath.row,
@@ -75,8 +75,8 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
     let Some(datapath) = ctx.value(&ctx.datapaths, &checked.router) else { return };
     let peer = match checked.peer {
-        Peer::Switch(peer) => ctx.value(&ctx.switch_ports, &peer).map(|peer| peer.name.clone()),
-        Peer::Router(peer) => ctx.value(&ctx.router_ports, &peer).map(|peer| peer.name.clone()),
+        Peer::Switch(peer) => ctx.value(&ctx.switch_ports, &peer).map(|peer| peer.name.text().clone()),
+        Peer::Router(peer) => ctx.value(&ctx.router_ports, &peer).map(|peer| peer.name.text().clone()),
         Peer::None => None,
     };
     let networks = row.networks().all();
@@ -84,7 +84,7 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     out.push((
         grant.row,
         sb::PortBinding {
-            logical_port: checked.name.clone(),
+            logical_port: checked.name.text().clone(),
             r#type: "patch".into(),
             options: peer.map(|peer| ("peer".into(), peer)).into_iter().collect(),
             datapath: datapath.row,

@@ -1,7 +1,10 @@
 //! Every rule and allocator, in order: what a step reads is an input or written by an earlier step.
 
 use crate::tables::Db;
-use crate::{datapath, global, index, ipam, keys, multicast, outstanding, port_binding, router, switch};
+use crate::{
+    address_set, datapath, global, index, ipam, keys, multicast, outstanding, port_binding, port_group,
+    router, switch,
+};
 use kiln_incr::Engine;
 
 pub(crate) fn add(engine: &mut Engine<Db>) {
@@ -9,6 +12,7 @@ pub(crate) fn add(engine: &mut Engine<Db>) {
     settings_and_keys(engine);
     ports(engine);
     routes(engine);
+    sets_and_groups(engine);
     switch_flows(engine);
     router_flows(engine);
     wanted_rows(engine);
@@ -62,8 +66,11 @@ fn indexes(e: &mut Engine<Db>) {
         |db| &mut db.static_binding_rows,
         index::static_binding_rows,
     );
+    e.rule("address_set_rows", |db| &db.sb.address_set, |db| &mut db.address_set_rows, address_set::rows);
+    e.rule("port_group_rows", |db| &db.sb.port_group, |db| &mut db.port_group_rows, port_group::rows);
     e.rule("multicast_rows", |db| &db.sb.multicast_group, |db| &mut db.multicast_rows, multicast::rows);
     e.rule("chassis_named", |db| &db.sb.chassis, |db| &mut db.chassis_named, index::chassis_named);
+    e.rule("vxlan_chassis", |db| &db.sb.chassis, |db| &mut db.vxlan_chassis, global::vxlan_chassis);
     e.rule("sb_global_rows", |db| &db.sb.sb_global, |db| &mut db.sb_global_rows, global::sb_global_rows);
     e.rule(
         "chassis_progress",
@@ -142,6 +149,12 @@ fn routes(e: &mut Engine<Db>) {
     e.rule("ecmp_groups", |db| &db.routes, |db| &mut db.ecmp_groups, router::route::ecmp_groups);
     e.rule("ecmp_ids", |db| &db.ecmp_groups, |db| &mut db.ecmp_ids, router::route::ecmp_ids);
     e.rule(
+        "symmetric_routers",
+        |db| &db.routes,
+        |db| &mut db.symmetric_routers,
+        router::route::symmetric_routers,
+    );
+    e.rule(
         "route_tables",
         |db| &db.nb.logical_router_port,
         |db| &mut db.route_tables,
@@ -162,6 +175,21 @@ fn routes(e: &mut Engine<Db>) {
         router::policy::policy_chains,
     );
     e.rule("chain_ids", |db| &db.policy_chains, |db| &mut db.chain_ids, router::policy::chain_ids);
+}
+
+fn sets_and_groups(e: &mut Engine<Db>) {
+    e.rule("set_sources/global", |db| &db.nb.nb_global, |db| &mut db.set_sources, address_set::of_global);
+    e.rule("set_sources/group", |db| &db.nb.port_group, |db| &mut db.set_sources, address_set::of_group);
+    e.rule("set_sources/set", |db| &db.nb.address_set, |db| &mut db.set_sources, address_set::of_set);
+    e.rule("port_groups_named", |db| &db.nb.port_group, |db| &mut db.port_groups_named, port_group::named);
+    e.rule("groups_of_port", |db| &db.nb.port_group, |db| &mut db.groups_of_port, port_group::groups_of_port);
+    e.rule(
+        "group_addresses",
+        |db| &db.switch_ports,
+        |db| &mut db.group_addresses,
+        address_set::group_addresses,
+    );
+    e.rule("group_members", |db| &db.switch_ports, |db| &mut db.group_members, port_group::members);
 }
 
 fn switch_flows(e: &mut Engine<Db>) {
@@ -192,6 +220,7 @@ fn router_flows(e: &mut Engine<Db>) {
     e.rule("router/routing", |db| &db.nb.logical_router, |db| &mut db.flows, routing::common);
     e.rule("router/routing/port", |db| &db.router_ports, |db| &mut db.flows, routing::of_port);
     e.rule("router/routing/group", |db| &db.routes, |db| &mut db.flows, routing::of_group);
+    e.rule("router/routing/remember", |db| &db.router_ports, |db| &mut db.flows, routing::remember_hops);
     e.rule("router/policy", |db| &db.nb.logical_router, |db| &mut db.flows, policy::common);
     e.rule("router/policy/row", |db| &db.nb.logical_router_policy, |db| &mut db.flows, policy::of_policy);
     e.rule("router/arp_resolve", |db| &db.nb.logical_router, |db| &mut db.flows, arp_resolve::common);
@@ -232,6 +261,8 @@ fn wanted_rows(e: &mut Engine<Db>) {
     e.rule("want_port/switch", |db| &db.switch_ports, |db| &mut db.want_port, port_binding::of_switch_port);
     e.rule("want_port/router", |db| &db.router_ports, |db| &mut db.want_port, port_binding::of_router_port);
     e.rule("want_multicast", |db| &db.nb.logical_switch, |db| &mut db.want_multicast, multicast::of_switch);
+    e.rule("want_address_set", |db| &db.set_sources, |db| &mut db.want_address_set, address_set::wanted);
+    e.rule("want_port_group", |db| &db.group_members, |db| &mut db.want_port_group, port_group::wanted);
     e.rule(
         "want_static_binding",
         |db| &db.nb.static_mac_binding,
@@ -260,6 +291,10 @@ fn differences(e: &mut Engine<Db>) {
         |db| &mut db.sb_ops,
         o::stale_multicast_group,
     );
+    e.rule("address_set", |db| &db.want_address_set, |db| &mut db.sb_ops, o::address_set);
+    e.rule("address_set/stale", |db| &db.sb.address_set, |db| &mut db.sb_ops, o::stale_address_set);
+    e.rule("port_group", |db| &db.want_port_group, |db| &mut db.sb_ops, o::port_group);
+    e.rule("port_group/stale", |db| &db.sb.port_group, |db| &mut db.sb_ops, o::stale_port_group);
     e.rule("static_mac_binding", |db| &db.want_static_binding, |db| &mut db.sb_ops, o::static_mac_binding);
     e.rule(
         "static_mac_binding/stale",

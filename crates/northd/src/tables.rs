@@ -1,10 +1,12 @@
 //! The tables of the compiler: both databases' replicas, and what rules derive from them.
 
+use crate::address_set;
 use crate::addresses::{Net, PortAddress};
 use crate::flow::{DatapathIndex, FlowTable};
 use crate::ipam::{Ipam, Pool};
 use crate::keys::{DatapathKeys, PortKeys};
 use crate::multicast::Member;
+use crate::name::PortName;
 use crate::outstanding::{NbOp, Ops, SbOp};
 use crate::router::{Route, RouteGroup};
 use crate::static_rows;
@@ -69,7 +71,7 @@ pub struct SwitchPort {
     /// Its switch.
     pub switch: Uuid,
     /// Its name.
-    pub name: Text,
+    pub name: PortName,
     /// Its kind.
     pub kind: PortKind,
     /// Whether packets pass.
@@ -101,7 +103,7 @@ pub struct RouterPort {
     /// Its router.
     pub router: Uuid,
     /// Its name.
-    pub name: Text,
+    pub name: PortName,
     /// Its Ethernet address.
     pub mac: EthAddr,
     /// Its IPv4 addresses.
@@ -133,9 +135,19 @@ pub struct Db {
     pub(crate) port_rows: Relation<Text, Uuid>,
     pub(crate) static_binding_rows: Relation<(Text, Text), Uuid>,
     pub(crate) chassis_named: Relation<Text, Uuid>,
+    pub(crate) address_set_rows: Relation<Text, Uuid>,
+    pub(crate) port_group_rows: Relation<Text, Uuid>,
     pub(crate) multicast_rows: Relation<(Uuid, Text), Uuid>,
+    pub(crate) vxlan_chassis: Relation<Uuid, Uuid>,
     pub(crate) sb_global_rows: Relation<Uuid, Uuid>,
     pub(crate) chassis_progress: Relation<Uuid, (i64, i64, Uuid)>,
+
+    // Sets of addresses and groups of ports.
+    pub(crate) set_sources: Relation<Text, address_set::Source>,
+    pub(crate) port_groups_named: Relation<Text, Uuid>,
+    pub(crate) groups_of_port: Relation<Uuid, Uuid>,
+    pub(crate) group_addresses: Relation<(Uuid, bool), Text>,
+    pub(crate) group_members: Relation<(Uuid, Uuid), Text>,
 
     // Settings.
     pub(crate) chosen: crate::global::Chosen,
@@ -162,6 +174,7 @@ pub struct Db {
     pub(crate) routes: Relation<RouteGroup, Route>,
     pub(crate) ecmp_groups: Relation<Uuid, RouteGroup>,
     pub(crate) ecmp_ids: Derived<RouteGroup, u16>,
+    pub(crate) symmetric_routers: Relation<Uuid, ()>,
     pub(crate) route_tables: Relation<Uuid, Text>,
     pub(crate) table_ids: Derived<(Uuid, Text), u16>,
     pub(crate) ecmp_policies: Relation<Uuid, Uuid>,
@@ -174,6 +187,8 @@ pub struct Db {
     pub(crate) want_datapath: Derived<Uuid, sb::DatapathBinding>,
     pub(crate) want_port: Derived<Uuid, sb::PortBinding>,
     pub(crate) want_multicast: Derived<Uuid, sb::MulticastGroup>,
+    pub(crate) want_address_set: Derived<Uuid, sb::AddressSet>,
+    pub(crate) want_port_group: Derived<Uuid, sb::PortGroup>,
     pub(crate) want_static_binding: Derived<Uuid, sb::StaticMacBinding>,
     pub(crate) want_rbac_permission: Derived<Uuid, sb::RbacPermission>,
     pub(crate) want_rbac_role: Derived<Uuid, sb::RbacRole>,
@@ -202,9 +217,17 @@ impl Db {
             port_rows: Relation::new("port_rows"),
             static_binding_rows: Relation::new("static_binding_rows"),
             chassis_named: Relation::new("chassis_named"),
+            address_set_rows: Relation::new("address_set_rows"),
+            port_group_rows: Relation::new("port_group_rows"),
             multicast_rows: Relation::new("multicast_rows"),
+            vxlan_chassis: Relation::new("vxlan_chassis"),
             sb_global_rows: Relation::new("sb_global_rows"),
             chassis_progress: Relation::new("chassis_progress"),
+            set_sources: Relation::new("set_sources"),
+            port_groups_named: Relation::new("port_groups_named"),
+            groups_of_port: Relation::new("groups_of_port"),
+            group_addresses: Relation::new("group_addresses"),
+            group_members: Relation::new("group_members"),
             chosen: crate::global::Chosen::from_seed(seed),
             settings: Derived::new("settings"),
             datapath_keys: DatapathKeys::default(),
@@ -225,6 +248,7 @@ impl Db {
             routes: Relation::new("routes"),
             ecmp_groups: Relation::new("ecmp_groups"),
             ecmp_ids: Derived::new("ecmp_ids"),
+            symmetric_routers: Relation::new("symmetric_routers"),
             route_tables: Relation::new("route_tables"),
             table_ids: Derived::new("table_ids"),
             ecmp_policies: Relation::new("ecmp_policies"),
@@ -235,6 +259,8 @@ impl Db {
             want_datapath: Derived::new("want_datapath"),
             want_port: Derived::new("want_port"),
             want_multicast: Derived::new("want_multicast"),
+            want_address_set: Derived::new("want_address_set"),
+            want_port_group: Derived::new("want_port_group"),
             want_static_binding: Derived::new("want_static_binding"),
             want_rbac_permission: Derived::new("want_rbac_permission"),
             want_rbac_role: Derived::new("want_rbac_role"),
@@ -275,9 +301,17 @@ impl Database for Db {
         v.table(&mut self.port_rows);
         v.table(&mut self.static_binding_rows);
         v.table(&mut self.chassis_named);
+        v.table(&mut self.address_set_rows);
+        v.table(&mut self.port_group_rows);
         v.table(&mut self.multicast_rows);
+        v.table(&mut self.vxlan_chassis);
         v.table(&mut self.sb_global_rows);
         v.table(&mut self.chassis_progress);
+        v.table(&mut self.set_sources);
+        v.table(&mut self.port_groups_named);
+        v.table(&mut self.groups_of_port);
+        v.table(&mut self.group_addresses);
+        v.table(&mut self.group_members);
         v.table(&mut self.settings);
         v.table(&mut self.datapaths);
         v.table(&mut self.pools);
@@ -294,6 +328,7 @@ impl Database for Db {
         v.table(&mut self.routes);
         v.table(&mut self.ecmp_groups);
         v.table(&mut self.ecmp_ids);
+        v.table(&mut self.symmetric_routers);
         v.table(&mut self.route_tables);
         v.table(&mut self.table_ids);
         v.table(&mut self.ecmp_policies);
@@ -304,6 +339,8 @@ impl Database for Db {
         v.table(&mut self.want_datapath);
         v.table(&mut self.want_port);
         v.table(&mut self.want_multicast);
+        v.table(&mut self.want_address_set);
+        v.table(&mut self.want_port_group);
         v.table(&mut self.want_static_binding);
         v.table(&mut self.want_rbac_permission);
         v.table(&mut self.want_rbac_role);

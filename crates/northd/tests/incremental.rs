@@ -12,7 +12,7 @@ use world::{NB, SB, World};
 
 /// The northbound tables that edits are made in: the table, and the row that keeps its rows alive.
 const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
-    ("NB_Global", None, &["nb_cfg", "options", "ipsec"]),
+    ("NB_Global", None, &["nb_cfg", "sb_cfg", "hv_cfg", "options", "ipsec"]),
     ("Logical_Switch", None, &["name", "ports", "other_config", "external_ids"]),
     (
         "Logical_Switch_Port",
@@ -44,14 +44,35 @@ const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
     (
         "Logical_Router_Static_Route",
         Some(("Logical_Router", "static_routes")),
-        &["ip_prefix", "policy", "nexthop", "output_port", "selection_fields", "route_table"],
+        &[
+            "ip_prefix",
+            "policy",
+            "nexthop",
+            "output_port",
+            "bfd",
+            "selection_fields",
+            "route_table",
+            "options",
+        ],
     ),
     (
         "Logical_Router_Policy",
         Some(("Logical_Router", "policies")),
-        &["priority", "chain", "match", "action", "jump_chain", "nexthops", "output_port", "options"],
+        &[
+            "priority",
+            "chain",
+            "match",
+            "action",
+            "jump_chain",
+            "nexthops",
+            "output_port",
+            "bfd_sessions",
+            "options",
+        ],
     ),
     ("Static_MAC_Binding", None, &["logical_port", "ip", "mac", "override_dynamic_mac"]),
+    ("Address_Set", None, &["name", "addresses"]),
+    ("Port_Group", None, &["name", "ports"]),
 ];
 
 fn one<'a>(rng: &mut Rng, pool: &[&'a str]) -> &'a str {
@@ -94,7 +115,7 @@ const NETWORKS: &[&str] = &[
     "bad",
 ];
 const NEXTHOPS: &[&str] =
-    &["10.0.0.9", "10.0.1.9", "172.16.0.2", "fd00::9", "fe80::9", "discard", "9.9.9.9", "bad"];
+    &["10.0.0.9", "10.0.1.9", "172.16.0.2", "fd00::9", "fe80::9", "discard", "9.9.9.9", "bad", ""];
 const ADDRESSES: &[&str] = &[
     "0a:00:00:00:00:01 10.0.0.11",
     "0a:00:00:00:00:02 10.0.0.12 fd00::12",
@@ -126,9 +147,21 @@ const OPTIONS: &[(&str, &str)] = &[
     ("disable_garp_rarp", "true"),
     ("pkt_mark", "7"),
     ("pkt_mark", "x"),
+    ("ecmp_symmetric_reply", "true"),
+    ("origin", "connected"),
     ("ignore_lsp_down", "false"),
     ("mac_prefix", "0a:0b:0c"),
     ("ignore_chassis_features", "true"),
+];
+const MATCHES: &[&str] = &[
+    "ip4.src == 10.0.0.0/8",
+    "ip6",
+    "tcp",
+    "ip4.src == $s0",
+    "ip4.src == $g0_ip4",
+    "inport == @g1",
+    "ip4.src == ",
+    "1) || (1",
 ];
 const CONFIG: &[(&str, &str)] = &[
     ("subnet", "10.0.0.0/24"),
@@ -151,15 +184,25 @@ const IDS: &[(&str, &str)] = &[
 fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<String> {
     let number = rng.u32(..);
     Some(match (table, column) {
-        ("NB_Global", "nb_cfg") => rng.u8(..).to_string(),
+        ("NB_Global", "nb_cfg" | "sb_cfg" | "hv_cfg") => rng.u8(..).to_string(),
+        ("Port_Group", "ports") => {
+            let ports = world.rows(NB, "Logical_Switch_Port");
+            let some = ports.iter().filter(|_| rng.bool()).map(|port| format!(r#"["uuid","{port}"]"#));
+            format!(r#"["set",[{}]]"#, some.collect::<Vec<_>>().join(","))
+        }
+        ("Address_Set", "addresses") => set(rng, &["10.0.0.11", "10.9.0.0/16", "fd00::11", "x"]),
+        ("Address_Set" | "Port_Group", "name") => text(one(rng, &["s0", "s1", "g0_ip4", "g0", "g1"])),
         (_, "ipsec" | "override_dynamic_mac") => rng.bool().to_string(),
         (_, "ports" | "static_routes" | "policies") => return None,
+        ("Logical_Switch_Port", "name") if number.is_multiple_of(9) => text("quoted\\\" || 1"),
         ("Logical_Switch_Port", "name") => text(&format!("p{}", number % 1000)),
         ("Logical_Router_Port", "name") => text(one(rng, LRP_NAMES)),
         (_, "name") => text(&format!("n{}", number % 10)),
         (_, "type") => {
             text(one(rng, &["", "", "router", "router", "localnet", "localport", "virtual", "nonsense"]))
         }
+        (_, "bfd") => maybe(number, reference(&world.rows(NB, "BFD"))?),
+        (_, "bfd_sessions") => maybe(number, reference(&world.rows(NB, "BFD"))?),
         (_, "options") => map(rng, OPTIONS),
         (_, "other_config") => map(rng, CONFIG),
         (_, "external_ids") => map(rng, IDS),
@@ -189,13 +232,17 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
         (_, "route_table") => text(one(rng, &["", "", "blue", "red"])),
         (_, "priority") => (number % 1000).to_string(),
         (_, "chain" | "jump_chain") => maybe(number, text(one(rng, &["inner", "outer"]))),
-        (_, "match") => text(one(rng, &["ip4.src == 10.0.0.0/8", "ip6", "tcp"])),
+        (_, "match") => text(one(rng, MATCHES)),
         (_, "action") => text(one(rng, &["allow", "drop", "reroute", "reroute", "jump"])),
         (_, "nexthops") => set(rng, &["10.0.0.9", "10.0.1.9", "172.16.0.2", "fd00::9", "bad"]),
         (_, "logical_port") => text(one(rng, LRP_NAMES)),
         (_, "ip") => text(one(rng, &["10.0.0.50", "fd00::50", "bad"])),
         _ => panic!("no value is known for {table}.{column}"),
     })
+}
+
+fn reference(rows: &[Uuid]) -> Option<String> {
+    rows.first().map(|row| format!(r#"["uuid","{row}"]"#))
 }
 
 fn pick(rows: &[Uuid], rng: &mut Rng) -> Option<Uuid> {
@@ -323,6 +370,7 @@ fn run(seed: u64, edits: usize) -> BTreeSet<(&'static str, &'static str)> {
     let mut rng = Rng::with_seed(seed);
     let mut world = World::new(seed);
     let mut changed = BTreeSet::new();
+    world.edit(NB, r#"{"op":"insert","table":"BFD","row":{"logical_port":"r0","dst_ip":"10.0.0.9"}}"#);
     world.start(seed);
     world.run();
     for number in 0..edits {
@@ -362,7 +410,7 @@ fn a_fresh_northd_has_nothing_to_add() {
     for seed in 0..20 {
         changed.extend(run(seed, 500));
     }
-    for (table, _, columns) in TABLES {
+    for (table, columns) in kiln_northd::northbound_columns() {
         for column in *columns {
             assert!(
                 changed.contains(&(*table, *column)),

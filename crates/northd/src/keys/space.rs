@@ -112,7 +112,10 @@ impl<T: Copy + Ord + Hash + Debug> Space<T> {
             self.release(who);
             moved.entry(who).or_insert(old);
         }
+        let last = self.last;
         self.take(who, wish);
+        // What is given out in turn goes on where it was.
+        self.last = last;
     }
 
     fn set_wish(&mut self, who: T, wish: Option<u32>) {

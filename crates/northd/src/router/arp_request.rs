@@ -71,7 +71,7 @@ fn solicit(nexthop: Ipv6Addr, flows: &mut Flows<'_>) {
 pub(crate) fn of_routes(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
     let Some(datapath) = ctx.value(&ctx.datapaths, &group.router) else { return };
     for route in ctx.all(&ctx.routes, group) {
-        if let Route::Via { nexthop: IpAddr::V6(nexthop), .. } = route {
+        if let Route::Via { nexthop: Some(IpAddr::V6(nexthop)), .. } = route {
             solicit(*nexthop, &mut Flows::common(out, datapath.index));
         }
     }

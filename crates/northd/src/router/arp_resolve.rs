@@ -3,6 +3,7 @@
 use super::ip_input::set;
 use super::{port_flows, router_flows};
 use crate::flow::{Flow, Flows};
+use crate::name::PortName;
 use crate::tables::{Ctx, Peer, PortKind, RouterPort};
 use kiln_abi::stages::Stage;
 use kiln_types::Uuid;
@@ -26,11 +27,11 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     for router_port in ctx.all(&ctx.router_ports_on_switch, &row.switch) {
         let Some((towards, mut flows)) = port_flows(ctx, router_port, out) else { continue };
         for address in &row.addresses {
-            let near_v4 = address.ipv4.iter().filter(|net| net.prefix_len() == 32).map(|net| net.addr());
+            let near_v4 = address.ipv4.iter().map(|net| net.addr());
             for ip in near_v4.filter(|ip| towards.ipv4.iter().any(|net| net.contains(ip))) {
                 known(&towards.name, "reg0", &ip.to_string(), address.mac, &mut flows);
             }
-            let near_v6 = address.ipv6.iter().filter(|net| net.prefix_len() == 128).map(|net| net.addr());
+            let near_v6 = address.ipv6.iter().map(|net| net.addr());
             for ip in near_v6.filter(|ip| towards.ipv6.iter().any(|net| net.contains(ip))) {
                 known(&towards.name, "xxreg0", &ip.to_string(), address.mac, &mut flows);
             }
@@ -38,7 +39,7 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     }
 }
 
-fn known(outport: &str, register: &str, ip: &str, mac: kiln_types::EthAddr, flows: &mut Flows<'_>) {
+fn known(outport: &PortName, register: &str, ip: &str, mac: kiln_types::EthAddr, flows: &mut Flows<'_>) {
     flows.add(
         STAGE,
         100,
@@ -74,7 +75,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     }
 }
 
-fn neighbour(outport: &str, other: &RouterPort, flows: &mut Flows<'_>) {
+fn neighbour(outport: &PortName, other: &RouterPort, flows: &mut Flows<'_>) {
     if !other.ipv4.is_empty() {
         known(outport, "reg0", &set(other.ipv4.iter().map(|net| net.addr())), other.mac, flows);
     }

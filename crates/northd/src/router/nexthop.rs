@@ -66,13 +66,16 @@ pub(crate) fn reach_by(port: (&Uuid, &RouterPort), nexthop: IpAddr) -> Option<Re
     Some(Reach { port: *uuid, source })
 }
 
-/// The actions that point a packet at `nexthop`; `hop` is its text, or the field that holds it.
-pub(crate) fn towards(hop: &str, reach: &Reach, row: &RouterPort) -> String {
+/// The actions that point a packet at `nexthop`; `hop` is its text, or the field that holds it, `and` what else is to be
+/// done.
+pub(crate) fn towards(hop: &str, reach: &Reach, row: &RouterPort, and: &str) -> String {
     let (hop_register, source_register, is_v4) =
         if reach.source.is_ipv4() { ("reg0", "reg5", 1) } else { ("xxreg0", "xxreg1", 0) };
     format!(
-        "{hop_register} = {hop}; {source_register} = {}; eth.src = {}; outport = \"{}\"; flags.loopback = 1; \
-         reg9[9] = {is_v4}; next;",
+        "{hop_register} = {hop}; {source_register} = {}; eth.src = {}; outport = \"{}\"; {and}reg9[9] = {is_v4}; next;",
         reach.source, row.mac, row.name
     )
 }
+
+/// A packet may leave by the port that it came by.
+pub(crate) const LOOPBACK: &str = "flags.loopback = 1; ";

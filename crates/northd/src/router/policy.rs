@@ -1,6 +1,6 @@
 //! Stages `lr_in_policy` and `lr_in_policy_ecmp`: what Logical_Router_Policy says about packets that have a route.
 
-use super::nexthop::{Reach, reach, reach_by, towards};
+use super::nexthop::{LOOPBACK, Reach, reach, reach_by, towards};
 use super::router_flows;
 use super::routing::select;
 use crate::flow::{Flow, Flows};
@@ -38,15 +38,12 @@ pub(crate) fn policy_ids(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<((Uuid, Uui
     out.extend(numbered.into_iter().map(|(policy, id)| ((*router, policy), id)));
 }
 
-/// Chains of policies, by router: those that a policy belongs to or jumps to.
+/// Chains of policies, by router.
 pub(crate) fn policy_chains(ctx: &Ctx<'_>, policy: &Uuid, out: &mut Vec<(Uuid, Text)>) {
     let Some(row) = ctx.row(&ctx.nb.logical_router_policy, policy) else { return };
-    for router in ctx.all(&ctx.router_of_policy, policy) {
-        let named = [row.chain(), row.jump_chain()].into_iter().flatten().filter(|chain| !chain.is_empty());
-        out.extend(named.map(|chain| (*router, chain.clone())));
+    if let Some(chain) = row.chain().as_ref().filter(|chain| !chain.is_empty()) {
+        out.extend(ctx.all(&ctx.router_of_policy, policy).iter().map(|router| (*router, chain.clone())));
     }
-    out.sort_unstable();
-    out.dedup();
 }
 
 /// Numbers the chains of a router; policies without a chain are in chain 0.
@@ -57,112 +54,146 @@ pub(crate) fn chain_ids(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<((Uuid, Text
 
 pub(crate) fn of_policy(ctx: &Ctx<'_>, policy: &Uuid, out: &mut Vec<Flow>) {
     let Some(row) = ctx.row(&ctx.nb.logical_router_policy, policy) else { return };
-    for router in ctx.all(&ctx.router_of_policy, policy) {
-        let Some(datapath) = ctx.value(&ctx.datapaths, router) else { continue };
-        let mut flows = Flows::new(out, datapath.index, *policy);
-        on_router(ctx, policy, &row, router, &mut flows);
-    }
-}
-
-fn on_router(
-    ctx: &Ctx<'_>,
-    policy: &Uuid,
-    row: &view::LogicalRouterPolicy<'_>,
-    router: &Uuid,
-    flows: &mut Flows<'_>,
-) {
-    let chain = |name: &Option<Text>| match name.as_ref().filter(|name| !name.is_empty()) {
-        None => Some(0),
-        Some(name) => ctx.value(&ctx.chain_ids, &(*router, name.clone())).copied(),
-    };
-    // Only a router that has chains distinguishes them.
-    let chains = !ctx.all(&ctx.policy_chains, router).is_empty();
-    let Some(own_chain) = chain(row.chain()) else { return };
-    let matches = if chains {
-        format!("reg9[16..31] == {own_chain} && ({})", row.r#match())
-    } else {
-        row.r#match().to_string()
-    };
-    let mark = match row.options().get("pkt_mark") {
-        Some(mark) => match mark.parse::<u32>() {
-            Ok(mark) => format!("pkt.mark = {mark}; "),
-            Err(_) => {
-                report(ctx, policy, "options", &format!("pkt_mark `{mark}` is no 32-bit number"));
-                return;
-            }
-        },
-        None => String::new(),
-    };
-    let priority = row.priority() as u16;
-    match &**row.action() {
-        "drop" => flows.add(STAGE, priority, matches, "drop;"),
-        "allow" => flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = 0; next;")),
-        "jump" => {
-            let Some(target) = row.jump_chain().as_ref().and_then(|_| chain(row.jump_chain())) else {
-                report(ctx, policy, "jump_chain", "a jump needs a chain");
-                return;
-            };
-            flows.add(
-                STAGE,
-                priority,
-                matches,
-                format_args!("reg9[16..31] = {target}; next(pipeline=ingress,table={});", STAGE.number),
-            );
-        }
-        "reroute" => reroute(ctx, policy, row, router, (priority, &matches, &mark), flows),
-        other => report(ctx, policy, "action", &format!("`{other}` is no action")),
-    }
-}
-
-fn reroute(
-    ctx: &Ctx<'_>,
-    policy: &Uuid,
-    row: &view::LogicalRouterPolicy<'_>,
-    router: &Uuid,
-    (priority, matches, mark): (u16, &str, &str),
-    flows: &mut Flows<'_>,
-) {
-    let mut hops: Vec<(IpAddr, Reach)> = Vec::new();
-    for text in row.nexthops().all() {
-        let Ok(nexthop) = text.parse::<IpAddr>() else {
-            report(ctx, policy, "nexthops", &format!("`{text}` is no IP address"));
-            return;
-        };
-        let found = match row.output_port() {
-            Some(port) => ctx.value(&ctx.router_ports, &port).and_then(|row| reach_by((&port, row), nexthop)),
-            None => reach(ctx, router, nexthop),
-        };
-        let Some(reach) = found else {
-            report(ctx, policy, "nexthops", &format!("no network of the router's ports holds {nexthop}"));
-            return;
-        };
-        hops.push((nexthop, reach));
-    }
-    if hops.iter().any(|(hop, _)| hop.is_ipv4() != hops[0].0.is_ipv4()) {
-        report(ctx, policy, "nexthops", "IPv4 and IPv6 cannot share traffic");
+    if let Err(error) = crate::matches::check(ctx, row.r#match()) {
+        report(ctx, policy, "match", &format!("`{}`: {error}", row.r#match()));
         return;
     }
-    let hop_actions = |nexthop: &IpAddr, reach: &Reach| {
-        ctx.value(&ctx.router_ports, &reach.port).map(|row| towards(&nexthop.to_string(), reach, row))
-    };
-    match hops.as_slice() {
-        [] => report(ctx, policy, "nexthops", "a reroute needs a next hop"),
-        [(nexthop, reach)] => {
-            let Some(actions) = hop_actions(nexthop, reach) else { return };
-            flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = 0; {actions}"));
+    let Some(mark) = mark(ctx, policy, &row) else { return };
+    if !row.bfd_sessions().all().is_empty() {
+        ctx.report(format!(
+            "Logical_Router_Policy {policy}, column bfd_sessions: sessions are not followed; all next hops count as up"
+        ));
+    }
+    for router in ctx.all(&ctx.router_of_policy, policy) {
+        let Some(datapath) = ctx.value(&ctx.datapaths, router) else { continue };
+        let flows = Flows::new(out, datapath.index, *policy);
+        OnRouter { ctx, policy, row: &row, router, mark: &mark }.write(flows);
+    }
+}
+
+/// The action that sets `pkt_mark`.
+fn mark(ctx: &Ctx<'_>, policy: &Uuid, row: &view::LogicalRouterPolicy<'_>) -> Option<String> {
+    let options = row.options();
+    let Some(mark) = options.get("pkt_mark") else { return Some(String::new()) };
+    match mark.parse::<u32>() {
+        Ok(0) => Some(String::new()),
+        Ok(mark) => Some(format!("pkt.mark = {mark}; ")),
+        Err(_) => {
+            report(ctx, policy, "options", &format!("pkt_mark `{mark}` is no 32-bit number"));
+            None
         }
-        many => {
-            let Some(id) = ctx.value(&ctx.policy_ids, &(*router, *policy)) else { return };
-            let select = select(many.len(), &[]);
-            flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = {id}; {select}"));
-            for (member, (nexthop, reach)) in (1..).zip(many) {
-                let Some(actions) = hop_actions(nexthop, reach) else { continue };
+    }
+}
+
+/// A policy on one of the routers that have it.
+struct OnRouter<'r, 'c> {
+    ctx: &'r Ctx<'c>,
+    policy: &'r Uuid,
+    row: &'r view::LogicalRouterPolicy<'r>,
+    router: &'r Uuid,
+    mark: &'r str,
+}
+
+impl OnRouter<'_, '_> {
+    fn report(&self, column: &str, what: &str) {
+        report(self.ctx, self.policy, column, what);
+    }
+
+    fn chain(&self, name: &Text) -> Option<u16> {
+        self.ctx.value(&self.ctx.chain_ids, &(*self.router, name.clone())).copied()
+    }
+
+    fn write(&self, mut flows: Flows<'_>) {
+        let (row, mark) = (self.row, self.mark);
+        let own = row.chain().as_ref().filter(|chain| !chain.is_empty());
+        let Some(own) = own.map_or(Some(0), |name| self.chain(name)) else { return };
+        // Only a router that has chains distinguishes them.
+        let matches = if self.ctx.all(&self.ctx.policy_chains, self.router).is_empty() {
+            row.r#match().to_string()
+        } else {
+            format!("reg9[16..31] == {own} && ({})", row.r#match())
+        };
+        let priority = row.priority() as u16;
+        match &**row.action() {
+            "drop" => flows.add(STAGE, priority, matches, "drop;"),
+            "allow" => flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = 0; next;")),
+            "jump" => {
+                let Some(name) = row.jump_chain().as_ref().filter(|chain| !chain.is_empty()) else {
+                    return self.report("jump_chain", "a jump needs a chain");
+                };
+                let Some(target) = self.chain(name) else {
+                    return self
+                        .report("jump_chain", &format!("no policy of the router is in chain `{name}`"));
+                };
                 flows.add(
-                    Stage::LR_IN_POLICY_ECMP,
-                    100,
-                    format_args!("reg8[0..15] == {id} && reg8[16..31] == {member}"),
-                    actions,
+                    STAGE,
+                    priority,
+                    matches,
+                    format_args!("reg9[16..31] = {target}; next(pipeline=ingress,table={});", STAGE.number),
                 );
+            }
+            "reroute" => self.reroute(priority, &matches, &mut flows),
+            other => self.report("action", &format!("`{other}` is no action")),
+        }
+    }
+
+    /// The next hops that can be used, in order. Others are reported.
+    fn hops(&self) -> Vec<(IpAddr, Reach)> {
+        let mut hops: Vec<(IpAddr, Reach)> = Vec::new();
+        for text in self.row.nexthops().all() {
+            let Ok(nexthop) = text.parse::<IpAddr>() else {
+                self.report("nexthops", &format!("`{text}` is no IP address"));
+                continue;
+            };
+            let Some(reach) = self.reach(nexthop) else {
+                self.report("nexthops", &format!("no network of the router's ports holds `{nexthop}`"));
+                continue;
+            };
+            hops.push((nexthop, reach));
+        }
+        hops
+    }
+
+    fn reach(&self, nexthop: IpAddr) -> Option<Reach> {
+        let Some(port) = self.row.output_port() else { return reach(self.ctx, self.router, nexthop) };
+        let row = self.ctx.value(&self.ctx.router_ports, &port)?;
+        if row.router != *self.router || !row.enabled {
+            return None;
+        }
+        reach_by((&port, row), nexthop)
+    }
+
+    fn reroute(&self, priority: u16, matches: &str, flows: &mut Flows<'_>) {
+        let (ctx, mark, hops) = (self.ctx, self.mark, self.hops());
+        if hops.iter().any(|(hop, _)| hop.is_ipv4() != hops[0].0.is_ipv4()) {
+            return self.report("nexthops", "IPv4 and IPv6 cannot share traffic");
+        }
+        let hop_actions = |nexthop: &IpAddr, reach: &Reach| {
+            ctx.value(&ctx.router_ports, &reach.port)
+                .map(|row| towards(&nexthop.to_string(), reach, row, LOOPBACK))
+        };
+        match hops.as_slice() {
+            [] if self.row.nexthops().all().is_empty() => {
+                self.report("nexthops", "a reroute needs a next hop");
+            }
+            [] => {}
+            [(nexthop, reach)] => {
+                let Some(actions) = hop_actions(nexthop, reach) else { return };
+                flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = 0; {actions}"));
+            }
+            many => {
+                let Some(id) = ctx.value(&ctx.policy_ids, &(*self.router, *self.policy)) else { return };
+                let select = select(many.len(), &[]);
+                flows.add(STAGE, priority, matches, format_args!("reg8[0..15] = {id}; {select}"));
+                for (member, (nexthop, reach)) in (1..).zip(many) {
+                    let Some(actions) = hop_actions(nexthop, reach) else { continue };
+                    flows.add(
+                        Stage::LR_IN_POLICY_ECMP,
+                        100,
+                        format_args!("reg8[0..15] == {id} && reg8[16..31] == {member}"),
+                        format_args!("{mark}{actions}"),
+                    );
+                }
             }
         }
     }

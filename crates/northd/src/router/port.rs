@@ -41,7 +41,7 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
         *port,
         RouterPort {
             router,
-            name: name.clone(),
+            name: name.into(),
             mac,
             ipv4,
             ipv6,

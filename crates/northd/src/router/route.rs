@@ -19,6 +19,9 @@ pub struct RouteGroup {
     pub prefix: Net,
     /// Whether it is held against the source address.
     pub by_source: bool,
+    /// Whether it is a network that another deployment's router is connected to (`origin=connected`): such routes are in
+    /// every table and come before static ones.
+    pub connected: bool,
 }
 
 /// One route of a group.
@@ -31,18 +34,24 @@ pub enum Route {
     },
     /// Packets go to a next hop.
     Via {
-        /// The next hop.
-        nexthop: IpAddr,
+        /// The next hop; `None` for the destination itself, which is on the link.
+        nexthop: Option<IpAddr>,
         /// How it is reached.
         reach: Reach,
         /// Fields that choose among several routes; empty for the switch's own hash.
         selection: Vec<Text>,
+        /// Whether replies to what comes this way go back this way (`ecmp_symmetric_reply`).
+        symmetric: bool,
         /// The northbound row.
         row: Uuid,
     },
 }
 
 impl Route {
+    fn is_symmetric(&self) -> bool {
+        matches!(self, Route::Via { symmetric: true, .. })
+    }
+
     /// The northbound row.
     pub fn row(&self) -> Uuid {
         match self {
@@ -67,15 +76,25 @@ pub(crate) fn checked(ctx: &Ctx<'_>, route: &Uuid, out: &mut Vec<(RouteGroup, Ro
             Net::V6(net) => Net::V6(net.trunc()),
         };
         let by_source = row.policy().as_deref() == Some("src-ip");
-        let group = RouteGroup { router: *router, table: row.route_table().clone(), prefix, by_source };
+        let connected = option(&row, "origin", "connected");
+        let table = if connected { Text::default() } else { row.route_table().clone() };
+        let group = RouteGroup { router: *router, table, prefix, by_source, connected };
         if &**row.nexthop() == "discard" {
             out.push((group, Route::Discard { row: *route }));
             continue;
         }
-        let Some((nexthop, reach)) = resolve(ctx, route, router, &row) else { continue };
+        let Some((nexthop, reach)) = resolve(ctx, route, router, &row, &prefix) else { continue };
+        if row.bfd().is_some() {
+            report(ctx, route, "bfd", "sessions are not followed, the next hop counts as up");
+        }
         let selection = row.selection_fields().all().to_vec();
-        out.push((group, Route::Via { nexthop, reach, selection, row: *route }));
+        let symmetric = option(&row, "ecmp_symmetric_reply", "true");
+        out.push((group, Route::Via { nexthop, reach, selection, symmetric, row: *route }));
     }
+}
+
+fn option(row: &view::LogicalRouterStaticRoute<'_>, key: &str, value: &str) -> bool {
+    row.options().get(key).is_some_and(|text| &**text == value)
 }
 
 /// The next hop and how it is reached; reported when it is not.
@@ -84,9 +103,13 @@ fn resolve(
     route: &Uuid,
     router: &Uuid,
     row: &view::LogicalRouterStaticRoute<'_>,
-) -> Option<(IpAddr, Reach)> {
+    prefix: &Net,
+) -> Option<(Option<IpAddr>, Reach)> {
     let text = row.nexthop();
-    let Ok(nexthop) = text.parse::<IpAddr>() else {
+    let on_link = text.is_empty() && row.output_port().is_some();
+    // On the link, the source address need only be of the destination's family.
+    let nexthop = if on_link { Some(prefix.addr()) } else { text.parse::<IpAddr>().ok() };
+    let Some(nexthop) = nexthop else {
         report(ctx, route, "nexthop", &format!("`{text}` is neither an IP address nor `discard`"));
         return None;
     };
@@ -108,13 +131,21 @@ fn resolve(
     if found.is_none() {
         report(ctx, route, "nexthop", &format!("no network of the router's ports holds {nexthop}"));
     }
-    found.map(|reach| (nexthop, reach))
+    found.map(|reach| ((!on_link).then_some(nexthop), reach))
 }
 
 /// Groups that need a number because they have several routes, by router.
 pub(crate) fn ecmp_groups(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<(Uuid, RouteGroup)>) {
-    if ctx.all(&ctx.routes, group).len() > 1 {
+    let routes = ctx.all(&ctx.routes, group);
+    if routes.len() > 1 || routes.iter().any(Route::is_symmetric) {
         out.push((group.router, group.clone()));
+    }
+}
+
+/// Routers that remember by which route a connection came.
+pub(crate) fn symmetric_routers(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<(Uuid, ())>) {
+    if ctx.all(&ctx.routes, group).iter().any(Route::is_symmetric) {
+        out.push((group.router, ()));
     }
 }
 

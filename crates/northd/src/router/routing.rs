@@ -3,7 +3,7 @@
 //! The priority of a route grows by [`STEP`] for each bit of its prefix; within one length, networks of the router's own
 //! ports come before static routes, and those before routes by source.
 
-use super::nexthop::{Reach, towards};
+use super::nexthop::{LOOPBACK, Reach, towards};
 use super::route::{Route, RouteGroup};
 use super::{port_flows, router_flows};
 use crate::addresses::Net;
@@ -55,7 +55,10 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             STAGE,
             u16::from(len) * STEP + CONNECTED,
             format_args!("{here}{field}.dst == {prefix}"),
-            format_args!("ip.ttl--; reg8[0..15] = 0; {}", towards(&format!("{field}.dst"), &reach, row)),
+            format_args!(
+                "ip.ttl--; reg8[0..15] = 0; {}",
+                towards(&format!("{field}.dst"), &reach, row, LOOPBACK)
+            ),
         );
     };
     for net in &row.ipv4 {
@@ -71,36 +74,50 @@ pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
     let Some(datapath) = ctx.value(&ctx.datapaths, &group.router) else { return };
     let routes = ctx.all(&ctx.routes, group);
     let Some(first) = routes.first() else { return };
-    let table = if group.table.is_empty() {
-        0
-    } else {
-        // A table that no port uses routes nothing.
-        let Some(id) = ctx.value(&ctx.table_ids, &(group.router, group.table.clone())) else { return };
-        *id
-    };
     let mut flows = Flows::new(out, datapath.index, first.row());
-    let side = if group.by_source { "src" } else { "dst" };
     let (field, prefix, len) = match group.prefix {
         Net::V4(net) => ("ip4", net.to_string(), net.prefix_len()),
         Net::V6(net) => ("ip6", net.to_string(), net.prefix_len()),
     };
-    let priority = u16::from(len) * STEP + if group.by_source { BY_SOURCE } else { STATIC };
-    let matches = format!("reg7 == {table} && {field}.{side} == {prefix}");
+    let (side, kind) = match (group.by_source, group.connected) {
+        (true, _) => ("src", BY_SOURCE),
+        (false, false) => ("dst", STATIC),
+        (false, true) => ("dst", CONNECTED),
+    };
+    let priority = u16::from(len) * STEP + kind;
+    let table = if group.connected {
+        String::new()
+    } else if group.table.is_empty() {
+        "reg7 == 0 && ".to_owned()
+    } else {
+        // A table that no port uses routes nothing.
+        let Some(id) = ctx.value(&ctx.table_ids, &(group.router, group.table.clone())) else { return };
+        format!("reg7 == {id} && ")
+    };
+    let matches = format!("{table}{field}.{side} == {prefix}");
     // One route that discards makes all of them discard: nothing else is safe.
     if routes.iter().any(|route| matches!(route, Route::Discard { .. })) {
         flows.add(STAGE, priority, matches, "drop;");
         return;
     }
-    if let [Route::Via { nexthop, reach, .. }] = routes {
+    if let [Route::Via { nexthop, reach, symmetric: false, .. }] = routes {
         let Some(row) = ctx.value(&ctx.router_ports, &reach.port) else { return };
-        let hop = towards(&nexthop.to_string(), reach, row);
+        let hop = towards(&hop_text(*nexthop, reach), reach, row, LOOPBACK);
         flows.add(STAGE, priority, matches, format_args!("ip.ttl--; reg8[0..15] = 0; {hop}"));
         return;
     }
     share(ctx, group, routes, priority, &matches, &mut flows);
 }
 
-/// Several routes that share traffic.
+/// A next hop's address, or the field that holds it.
+fn hop_text(nexthop: Option<IpAddr>, reach: &Reach) -> String {
+    match nexthop {
+        Some(nexthop) => nexthop.to_string(),
+        None => if reach.source.is_ipv4() { "ip4.dst" } else { "ip6.dst" }.to_owned(),
+    }
+}
+
+/// Several routes that share traffic, or one that remembers what came by it.
 fn share(
     ctx: &Ctx<'_>,
     group: &RouteGroup,
@@ -110,33 +127,54 @@ fn share(
     flows: &mut Flows<'_>,
 ) {
     let Some(id) = ctx.value(&ctx.ecmp_ids, group) else { return };
-    let mut hops: Vec<(IpAddr, Reach)> = Vec::new();
-    let mut selection: Vec<&str> = Vec::new();
+    let mut hops: Vec<(Option<IpAddr>, Reach, bool)> = Vec::new();
+    // Only what all of them allow to be looked at is looked at.
+    let mut selection: Option<Vec<&str>> = None;
     for route in routes {
-        if let Route::Via { nexthop, reach, selection: fields, .. } = route {
-            hops.push((*nexthop, *reach));
-            selection.extend(fields.iter().map(|field| &**field));
+        if let Route::Via { nexthop, reach, selection: fields, symmetric, .. } = route {
+            hops.push((*nexthop, *reach, *symmetric));
+            match &mut selection {
+                None => selection = Some(fields.iter().map(|field| &**field).collect()),
+                Some(common) => common.retain(|field| fields.iter().any(|other| &**other == *field)),
+            }
         }
     }
     hops.dedup();
-    selection.sort_unstable();
-    selection.dedup();
-    let select = select(hops.len(), &selection);
+    let select = select(hops.len(), &selection.unwrap_or_default());
     flows.add(
         STAGE,
         priority,
         matches,
         format_args!("ip.ttl--; flags.loopback = 1; reg8[0..15] = {id}; {select}"),
     );
-    for (member, (nexthop, reach)) in (1..).zip(&hops) {
+    for (member, (nexthop, reach, symmetric)) in (1..).zip(&hops) {
         let Some(row) = ctx.value(&ctx.router_ports, &reach.port) else { continue };
+        let remember = if *symmetric { "reg9[10] = 1; " } else { "" };
         flows.add(
             Stage::LR_IN_IP_ROUTING_ECMP,
             100,
             format_args!("reg8[0..15] == {id} && reg8[16..31] == {member}"),
-            towards(&nexthop.to_string(), reach, row),
+            format_args!("{remember}{}", towards(&hop_text(*nexthop, reach), reach, row, "")),
         );
     }
+}
+
+/// What came by a route that remembers is noted with its connection: who sent it, and by which port.
+pub(crate) fn remember_hops(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    if ctx.all(&ctx.symmetric_routers, &row.router).is_empty() {
+        return;
+    }
+    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
+    flows.add(
+        Stage::LR_IN_ECMP_STATEFUL_EGR,
+        100,
+        format_args!("reg9[10] == 1 && ip && outport == \"{}\"", row.name),
+        format_args!(
+            "ct_commit {{ ct_label.ecmp_reply_eth = eth.dst; ct_mark.ecmp_reply_port = {}; }}; output;",
+            grant.key
+        ),
+    );
 }
 
 /// The action that chooses one of `members`.

@@ -35,7 +35,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let advertise = if row.kind == PortKind::Router { "nd_na_router" } else { "nd_na" };
     for address in &row.addresses {
         let mac = address.mac;
-        for ip in address.ipv4.iter().filter(|net| net.prefix_len() == 32).map(|net| net.addr()) {
+        for ip in address.ipv4.iter().map(|net| net.addr()) {
             let asked = format!("arp.tpa == {ip} && arp.op == 1 && eth.dst == ff:ff:ff:ff:ff:ff");
             // The owner itself asks whether the address is taken, or announces it.
             flows.add(STAGE, 100, format_args!("{asked} && inport == \"{name}\""), "next;");
@@ -49,7 +49,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
                 ),
             );
         }
-        for ip in address.ipv6.iter().filter(|net| net.prefix_len() == 128).map(|net| net.addr()) {
+        for ip in address.ipv6.iter().map(|net| net.addr()) {
             let group = solicited_node(ip);
             let asked = format!("nd_ns_mcast && ip6.dst == {group} && nd.target == {ip}");
             flows.add(STAGE, 100, format_args!("{asked} && inport == \"{name}\""), "next;");

@@ -14,7 +14,7 @@ pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, O
     let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
     let Some(switch) = ctx.all(&ctx.switch_of_port, port).first().copied() else { return };
     for text in row.addresses().all() {
-        if let Ok(AddressItem::Static(address)) = parse_address(text) {
+        if let Ok(AddressItem::Static(address)) = parse_address(text).map(AddressItem::hosts) {
             out.extend(owned(&address).map(|owned| ((switch, owned), *port)));
         }
     }
@@ -23,8 +23,8 @@ pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, O
 }
 
 fn owned(address: &PortAddress) -> impl Iterator<Item = Owned> {
-    let v4 = address.ipv4.iter().filter(|net| net.prefix_len() == 32).map(|net| Owned::V4(net.addr()));
-    let v6 = address.ipv6.iter().filter(|net| net.prefix_len() == 128).map(|net| Owned::V6(net.addr()));
+    let v4 = address.ipv4.iter().map(|net| Owned::V4(net.addr()));
+    let v6 = address.ipv6.iter().map(|net| Owned::V6(net.addr()));
     std::iter::once(Owned::Mac(address.mac)).chain(v4).chain(v6)
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, SwitchPor
     };
     let mut checked = SwitchPort {
         switch,
-        name: row.name().clone(),
+        name: row.name().into(),
         kind,
         enabled: row.enabled() != Some(false),
         addresses: Vec::new(),
@@ -96,7 +96,7 @@ fn router_port(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>) ->
 
 fn read_addresses(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>, checked: &mut SwitchPort) {
     for text in row.addresses().all() {
-        match parse_address(text) {
+        match parse_address(text).map(AddressItem::hosts) {
             Ok(AddressItem::Static(address)) => match taken(ctx, port, checked, &address) {
                 None => checked.addresses.push(address),
                 Some(what) => report(ctx, port, row.name(), "addresses", &format!("`{text}`: {what}")),

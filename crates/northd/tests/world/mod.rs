@@ -164,6 +164,33 @@ impl World {
         table.sorted_rows().iter().map(|row| row.uuid()).collect()
     }
 
+    /// The flows of a stage, `PRIORITY MATCH -> ACTIONS`, in order of priority.
+    pub fn flows(&self, stage: &str) -> Vec<String> {
+        let name = format!("\"stage-name\",\"{stage}\"");
+        let text = |json: &str| json.trim_matches('"').replace("\\\"", "\"");
+        let mut flows: Vec<(u32, String)> = self
+            .dump(SB, "Logical_Flow", &["external_ids", "priority", "match", "actions"])
+            .iter()
+            .filter(|line| line.contains(&name))
+            .map(|line| {
+                let mut parts = line.splitn(4, " | ").skip(1);
+                let mut next = || parts.next().expect("four columns");
+                let priority = next().parse().expect("a number");
+                (priority, format!("{priority} {} -> {}", text(next()), text(next())))
+            })
+            .collect();
+        flows.sort();
+        flows.into_iter().map(|(_, flow)| flow).collect()
+    }
+
+    /// Makes an edit of the northbound database that must succeed, and lets everything happen.
+    #[track_caller]
+    pub fn must(&mut self, operations: &str) {
+        let answer = self.edit(NB, operations);
+        assert!(!answer.contains("\"error\":\""), "{operations}: {answer}");
+        self.run();
+    }
+
     /// What a table holds, a line a row, uuids left out, sorted.
     pub fn dump(&self, database: &str, table: &str, columns: &[&str]) -> Vec<String> {
         let database = self.server.database(database).expect("the database exists");

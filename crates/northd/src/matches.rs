@@ -1,0 +1,28 @@
+//! Match expressions that operators write: checked before they stand in a flow, where a wrong one would be every
+//! chassis's trouble.
+
+use crate::tables::Ctx;
+use kiln_logical::{AddressSet, Environment, Error, expr};
+use kiln_ovsdb::Text;
+use std::sync::Arc;
+
+/// The sets and groups that there are. What is in them is the chassis's business: a match stays as it is when members
+/// come and go.
+struct Names<'c, 'd>(&'c Ctx<'d>);
+
+impl Environment for Names<'_, '_> {
+    fn address_set(&self, name: &str) -> Option<Arc<AddressSet>> {
+        let known = !self.0.all(&self.0.set_sources, &Text::from(name)).is_empty();
+        known.then(Arc::default)
+    }
+
+    fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {
+        let known = !self.0.all(&self.0.port_groups_named, &Text::from(name)).is_empty();
+        known.then(|| Arc::new([]) as Arc<[Arc<str>]>)
+    }
+}
+
+/// What is wrong with a match, if anything is.
+pub(crate) fn check(ctx: &Ctx<'_>, text: &str) -> Result<(), Error> {
+    expr::parse(text, &Names(ctx)).map(drop)
+}
