@@ -167,7 +167,7 @@ impl World {
     /// The flows of a stage, `PRIORITY MATCH -> ACTIONS`, in order of priority.
     pub fn flows(&self, stage: &str) -> Vec<String> {
         let name = format!("\"stage-name\",\"{stage}\"");
-        let text = |json: &str| json.trim_matches('"').replace("\\\"", "\"");
+        let text = |json: &str| json[1..json.len() - 1].replace("\\\"", "\"");
         let mut flows: Vec<(u32, String)> = self
             .dump(SB, "Logical_Flow", &["external_ids", "priority", "match", "actions"])
             .iter()
