@@ -18,7 +18,7 @@ use exit::Exit;
 use kiln_openflow::msg::Message;
 use kiln_openflow::{ErrorCode, session};
 use kiln_ovsdb::Text;
-use kiln_ovsdb::client::{Event, Link, Outcome, Rows, SessionConfig, TxnId};
+use kiln_ovsdb::client::{Event, InFlight, Link, Outcome, Rows, SessionConfig, TxnId};
 use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
 use kiln_responder::Responder;
@@ -28,8 +28,6 @@ use std::time::Duration;
 use switch::SwitchLink;
 use tracing::{debug, info, warn};
 
-/// After a transaction failed, how long until the next is tried if no update comes.
-const RETRY: Duration = Duration::from_secs(1);
 /// After this chassis has claimed a port, how long it lets another one have it that claims it too.
 const CLAIM_PAUSE: Duration = Duration::from_millis(500);
 /// How often rules may settle in one step.
@@ -70,22 +68,6 @@ pub struct Config {
     pub hostname: Text,
     /// What is chosen by chance follows from it.
     pub seed: u64,
-}
-
-#[derive(Debug, Default)]
-struct InFlight {
-    txn: Option<TxnId>,
-    retry_at: Option<Instant>,
-}
-
-impl InFlight {
-    fn may_send(&mut self, now: Instant) -> bool {
-        if self.txn.is_some() || self.retry_at.is_some_and(|at| now < at) {
-            return false;
-        }
-        self.retry_at = None;
-        true
-    }
 }
 
 /// The daemon.
@@ -271,8 +253,8 @@ impl ControllerDaemon {
             self.features.poll_timeout(),
             self.installer.poll_timeout(),
             self.responder.deadline(),
-            self.sb_txn.retry_at,
-            self.local_txn.retry_at,
+            self.sb_txn.poll_timeout(),
+            self.local_txn.poll_timeout(),
             self.report_at.map(|(at, _)| at),
             self.claims.keys().next().copied(),
             waiting,
@@ -432,7 +414,7 @@ impl ControllerDaemon {
             }
             if !txn.is_empty() {
                 debug!(target: "main", "southbound transaction of {} operations", txn.len());
-                self.sb_txn.txn = Some(self.southbound.session_mut().transact(txn));
+                self.sb_txn.sent(self.southbound.session_mut().transact(txn));
             }
         }
         // What is bound to the southbound database's content waits for it; the bridge does not.
@@ -441,7 +423,7 @@ impl ControllerDaemon {
             let mut txn = self.local.session().txn();
             self.compiler.local(wall_ms, !self.complete, &mut txn);
             if !txn.is_empty() {
-                self.local_txn.txn = Some(self.local.session_mut().transact(txn));
+                self.local_txn.sent(self.local.session_mut().transact(txn));
             }
         }
     }
@@ -484,14 +466,7 @@ impl ControllerDaemon {
         }
         self.exit.transacted(id);
         let flight = if side == Side::Local { &mut self.local_txn } else { &mut self.sb_txn };
-        if flight.txn != Some(id) {
-            return;
-        }
-        flight.txn = None;
-        if matches!(outcome, Outcome::Failed(_)) {
-            flight.retry_at = Some(now + RETRY);
-        }
-        self.stale = true;
+        self.stale |= flight.answered(now, id, outcome);
     }
 
     // the switch

@@ -7,17 +7,14 @@
 use crate::monitored;
 use crate::{Compiler, SouthboundReplica};
 use kiln_ovsdb::Replica;
-use kiln_ovsdb::client::{Event, Link, Outcome, SessionConfig, TxnId};
+use kiln_ovsdb::client::{Event, InFlight, Link, Outcome, SessionConfig, TxnId};
 use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::Remotes;
 use kiln_types::{Instant, Rng};
-use std::time::Duration;
 use tracing::{debug, info, warn};
 
 /// The lock that the active one of several northds holds.
 const LOCK: &str = "ovn_northd";
-/// After a transaction failed, how long until the next is tried if no update comes.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,22 +38,6 @@ pub struct Config {
     pub seed: u64,
 }
 
-#[derive(Debug, Default)]
-struct InFlight {
-    txn: Option<TxnId>,
-    retry_at: Option<Instant>,
-}
-
-impl InFlight {
-    fn may_send(&mut self, now: Instant) -> bool {
-        if self.txn.is_some() || self.retry_at.is_some_and(|at| now < at) {
-            return false;
-        }
-        self.retry_at = None;
-        true
-    }
-}
-
 /// The daemon.
 pub struct NorthdDaemon {
     northbound: Link,
@@ -65,11 +46,8 @@ pub struct NorthdDaemon {
     nb_txn: InFlight,
     sb_txn: InFlight,
     paused: bool,
-    /// Another northd had the lock: what it wrote has to be fetched before this one writes.
-    contended: bool,
     /// Something has come since the last settle.
     stale: bool,
-    cluster: (Option<uuid::Uuid>, Option<uuid::Uuid>),
 }
 
 fn session_config(side: Side, cluster_id: Option<uuid::Uuid>) -> SessionConfig {
@@ -100,9 +78,7 @@ impl NorthdDaemon {
             nb_txn: InFlight::default(),
             sb_txn: InFlight::default(),
             paused: config.paused,
-            contended: false,
             stale: false,
-            cluster: (config.northbound.cluster_id, config.southbound.cluster_id),
         };
         if !daemon.paused {
             daemon.southbound.session_mut().lock(LOCK);
@@ -168,7 +144,7 @@ impl NorthdDaemon {
 
     /// When to call [`NorthdDaemon::handle_timeout`] and [`NorthdDaemon::advance`] next, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let retry = [self.nb_txn.retry_at, self.sb_txn.retry_at];
+        let retry = [self.nb_txn.poll_timeout(), self.sb_txn.poll_timeout()];
         [self.northbound.poll_timeout(), self.southbound.poll_timeout()]
             .into_iter()
             .chain(retry)
@@ -207,7 +183,7 @@ impl NorthdDaemon {
             let mut txn = self.northbound.session().txn();
             self.compiler.northbound(wall_ms, &mut txn);
             if !txn.is_empty() {
-                self.nb_txn.txn = Some(self.northbound.session_mut().transact(txn));
+                self.nb_txn.sent(self.northbound.session_mut().transact(txn));
             }
         }
     }
@@ -219,7 +195,7 @@ impl NorthdDaemon {
         self.compiler.southbound(&mut txn);
         if txn.len() > empty {
             debug!(target: "northd", "southbound transaction of {} operations", txn.len() - empty);
-            self.sb_txn.txn = Some(self.southbound.session_mut().transact(txn));
+            self.sb_txn.sent(self.southbound.session_mut().transact(txn));
         } else {
             self.compiler.southbound_committed();
         }
@@ -237,16 +213,10 @@ impl NorthdDaemon {
             Event::Locked => {
                 info!(target: "northd", "ovn-northd lock acquired. This ovn-northd instance is now active.");
                 self.stale = true;
-                if std::mem::take(&mut self.contended) {
-                    let config = session_config(Side::Southbound, self.cluster.1);
-                    self.southbound.start_over(now, config);
-                    self.southbound.session_mut().lock(LOCK);
-                }
             }
             Event::LockLost => {
                 info!(target: "northd", "ovn-northd lock lost. This ovn-northd instance is now on standby.");
             }
-            Event::LockContended => self.contended = true,
             Event::Missing(missing) => {
                 info!(target: "ovsdb_cs", "{}: the server has no {missing}", self.describe(side));
             }
@@ -255,7 +225,7 @@ impl NorthdDaemon {
                 warn!(target: "ovsdb_cs", "{}: {error}", self.describe(side));
             }
             Event::Close(reason) => warn!(target: "ovsdb_cs", "{}: {reason}", self.describe(side)),
-            Event::ConditionsInForce { .. } => {}
+            Event::LockContended | Event::ConditionsInForce { .. } => {}
         }
     }
 
@@ -268,14 +238,12 @@ impl NorthdDaemon {
             Side::Northbound => &mut self.nb_txn,
             Side::Southbound => &mut self.sb_txn,
         };
-        if flight.txn != Some(id) {
+        if !flight.answered(now, id, &outcome) {
             return;
         }
-        flight.txn = None;
         let committed = matches!(outcome, Outcome::Committed(_));
         if let Outcome::Failed(error) = &outcome {
             warn!(target: "northd", "{side:?} transaction failed: {error}");
-            flight.retry_at = Some(now + RETRY);
         }
         self.stale = true;
         match side {
@@ -301,8 +269,6 @@ impl NorthdDaemon {
     pub fn pause(&mut self) {
         self.paused = true;
         self.southbound.session_mut().unlock();
-        // Until it resumes, another one may write.
-        self.contended = true;
     }
 
     /// Ends [`NorthdDaemon::pause`].
@@ -332,23 +298,7 @@ impl NorthdDaemon {
 
     /// The database's cluster was destroyed and built again: its history starts over.
     pub fn reset_cluster(&mut self, now: Instant, side: Side) {
-        let cluster = match side {
-            Side::Northbound => self.cluster.0,
-            Side::Southbound => self.cluster.1,
-        };
-        let lock = side == Side::Southbound && !self.paused;
-        let link = self.link(side);
-        link.start_over(now, session_config(side, cluster));
-        if lock {
-            link.session_mut().lock(LOCK);
-        }
-        match side {
-            Side::Northbound => self.nb_txn = InFlight::default(),
-            Side::Southbound => {
-                self.sb_txn = InFlight::default();
-                self.compiler.southbound_failed();
-            }
-        }
+        self.link(side).start_over(now);
     }
 
     /// Runs every rule again at the next step.

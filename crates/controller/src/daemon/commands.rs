@@ -75,11 +75,7 @@ impl ControllerDaemon {
                 self.stale = true;
             }
             "inc-engine/clear-stats" => self.compiler.clear_stats(),
-            "sb-cluster-state-reset" => {
-                let config = super::southbound_config(&self.conditions);
-                self.southbound.start_over(now, config);
-                self.sb_txn = super::InFlight::default();
-            }
+            "sb-cluster-state-reset" => self.southbound.start_over(now),
             "lflow-cache/flush" => {
                 self.compiler.recompute();
                 self.stale = true;

@@ -85,7 +85,8 @@ impl TableMonitor {
 pub struct Select {
     /// Rows that are there when monitoring begins.
     pub initial: bool,
-    /// Rows inserted, or that come to match.
+    /// Rows inserted, or that come to match. A session that leaves them out of a table never resumes, and fetches everything
+    /// whenever it gets the lock: what its owner inserted itself is all that it may not be told of.
     pub insert: bool,
     /// Rows deleted, or that cease to match.
     pub delete: bool,

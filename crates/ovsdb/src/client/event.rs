@@ -34,7 +34,7 @@ pub enum Event {
         /// The number.
         seq: u64,
     },
-    /// The lock is held.
+    /// The lock is held; [`super::Session::has_lock`] says when the replica shows all that its holder before wrote.
     Locked,
     /// The lock was held and is no more: stolen, or the connection is gone.
     LockLost,

@@ -59,7 +59,8 @@ impl Session {
             Pending::Lock(method) => {
                 let locked = lock_answer(accepted(method, answer)?)
                     .map_err(|error| CloseReason::malformed("answer to lock", error))?;
-                self.events.extend(self.lock.answered(request, locked));
+                let event = self.lock.answered(request, locked);
+                self.lock_changed(event);
                 Ok(())
             }
             Pending::Transaction { ops } => {
@@ -131,10 +132,12 @@ impl Session {
         Ok(())
     }
 
-    fn ask_monitor(&mut self, method: MonitorMethod) {
+    pub(super) fn ask_monitor(&mut self, method: MonitorMethod) {
         let Some(offered) = self.offered.clone() else { return };
         self.stage = Stage::MonitorAwaited;
-        let since = if method == MonitorMethod::MonitorCondSince { self.last_txn } else { Uuid::nil() };
+        self.send_lock("lock");
+        let resumes = method == MonitorMethod::MonitorCondSince && !self.is_blind();
+        let since = if resumes { self.last_txn } else { Uuid::nil() };
         let request = self.upcoming_request();
         let mut missing = Vec::new();
         let tables = &self.config.tables;
@@ -284,7 +287,8 @@ impl Session {
             "locked" | "stolen" => {
                 let name = first_string(params)
                     .map_err(|error| CloseReason::malformed("lock notification", error))?;
-                self.events.extend(self.lock.notified(&name, method == "locked"));
+                let event = self.lock.notified(&name, method == "locked");
+                self.lock_changed(event);
                 Ok(())
             }
             "monitor_canceled" => {

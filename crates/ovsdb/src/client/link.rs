@@ -48,9 +48,10 @@ impl Link {
     }
 
     /// Forgets what the session knows of the server's history and connects again: everything is fetched, and the
-    /// replica sees the difference.
-    pub fn start_over(&mut self, now: Instant, config: SessionConfig) {
-        self.session = Session::new(config);
+    /// replica sees the difference. Conditions, lock and probe interval stay as they were asked for; transactions in
+    /// flight are reported lost.
+    pub fn start_over(&mut self, now: Instant) {
+        self.session.start_over();
         self.close = false;
         self.reconnect.force_reconnect(now);
     }

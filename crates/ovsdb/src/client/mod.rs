@@ -19,6 +19,7 @@ mod conditions;
 mod config;
 mod event;
 mod handshake;
+mod in_flight;
 mod link;
 mod lock;
 pub mod offered;
@@ -28,6 +29,7 @@ mod updates;
 
 pub use config::{Condition, Rows, Select, SessionConfig, TableMonitor};
 pub use event::{CloseReason, Event, MonitorMethod, Outcome, Stats, TxnId};
+pub use in_flight::InFlight;
 pub use link::Link;
 pub use offered::OfferedSchema;
 pub use server_db::{DatabaseInfo, Model};

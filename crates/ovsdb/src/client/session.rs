@@ -324,8 +324,11 @@ impl Session {
         self.config.probe_interval = interval;
     }
 
-    /// Forgets how far the cluster's history has been seen: it was destroyed and built again.
-    pub fn reset_min_index(&mut self) {
+    /// Gives the connection up and forgets the server's history: the next one fetches everything, and the replica sees
+    /// the difference. What the owner asked for stays; transactions in flight are reported lost.
+    pub fn start_over(&mut self) {
+        self.leave();
+        self.last_txn = Uuid::nil();
         self.seen_index = 0;
     }
 
@@ -419,15 +422,35 @@ impl Session {
 
     /// Asks for the lock that is wanted, if the session is far enough and has not yet.
     pub(super) fn send_lock(&mut self, method: &'static str) {
-        let Some(name) = self.lock.wanted().filter(|_| self.stage == Stage::Synced && !self.lock.requested())
-        else {
-            return;
-        };
+        let ready = self.stage == Stage::Synced || (self.stage == Stage::MonitorAwaited && self.is_blind());
+        let Some(name) = self.lock.wanted().filter(|_| ready && !self.lock.requested()) else { return };
         let mut params = String::from("[");
         write_string(&mut params, name);
         params.push(']');
         let request = self.request(method, &params, Pending::Lock(method));
         self.lock.sent(request);
+    }
+
+    /// Whether rows come to exist that the replica is not told of, because its owner knows what it inserts itself. Then the
+    /// content must be fetched while the lock is held, and a new connection cannot resume.
+    pub(super) fn is_blind(&self) -> bool {
+        self.config.tables.iter().any(|table| !table.select.insert)
+    }
+
+    /// Tells the owner of the lock. What its holder before inserted is fetched first if nobody has told of it.
+    pub(super) fn lock_changed(&mut self, event: Option<Event>) {
+        if event == Some(Event::Locked) && self.stage == Stage::Synced && self.is_blind() {
+            self.refetch();
+        }
+        self.events.extend(event);
+    }
+
+    /// Fetches everything anew over the same connection.
+    fn refetch(&mut self) {
+        self.request("monitor_cancel", &format!("[{}]", Self::DATA), Pending::Any);
+        self.method = None;
+        self.last_txn = Uuid::nil();
+        self.ask_monitor(MonitorMethod::MonitorCondSince);
     }
 
     // the end of a connection

@@ -103,7 +103,7 @@ fn a_cluster_is_talked_to_through_its_leader() {
     play.serve_schema();
     serve(&mut play, database("clustered", true, true, 4));
     assert_eq!(play.closed(), CloseReason::Stale { index: 4, seen: 5 });
-    play.session.reset_min_index();
+    play.session.start_over();
     serve(&mut play, database("clustered", true, true, 4));
     play.serve_schema();
 

@@ -106,7 +106,7 @@ fn starting_over_fetches_everything() {
     open(&mut link, now);
     serve(&mut link, &mut replica, now, true);
     events(&mut link, now);
-    link.start_over(now, config());
+    link.start_over(now);
     assert_eq!(link.poll_action(now), Some(Action::Close));
     open(&mut link, now);
     serve(&mut link, &mut replica, now, true);

@@ -1,6 +1,6 @@
 //! One client of several is active.
 
-use kiln_ovsdb::client::Event;
+use kiln_ovsdb::client::{Event, Select, SessionConfig};
 use serde_json::json;
 
 use crate::*;
@@ -93,4 +93,56 @@ fn stealing() {
     play.disconnect();
     play.sync(json!([false, ZERO, {}]));
     play.expect("lock");
+}
+
+/// Of one table, inserts are not reported: the owner knows its own.
+fn blind() -> SessionConfig {
+    let mut config = config();
+    config.tables[0].select = Select { insert: false, ..Select::default() };
+    config
+}
+
+#[test]
+fn what_nobody_told_of_is_fetched_under_the_lock() {
+    let mut play = Play::new(blind());
+    play.session.lock("northd");
+    play.session.handle_connected(play.now);
+    play.serve_database(json!({ "name": "D", "model": "standalone", "connected": true, "leader": true }));
+    play.serve_schema();
+    let lock = play.expect("lock");
+    let monitor = play.expect("monitor_cond_since");
+    play.answer(&lock, json!({ "locked": false }));
+    play.answer(&monitor, json!([false, TXN1, { "T": { A: { "initial": { "n": 1 } } } }]));
+    assert!(play.session.is_synced());
+    assert!(!play.session.has_lock());
+    play.silent();
+
+    // the holder inserts a row that nobody tells of, and lets go
+    play.notify("locked", json!(["northd"]));
+    assert!(!play.session.has_lock(), "the replica is behind");
+    assert_eq!(play.expect("monitor_cancel")["params"], json!(["data"]));
+    let monitor = play.expect("monitor_cond_since");
+    assert_eq!(monitor["params"][3], json!(ZERO));
+    play.answer(
+        &monitor,
+        json!([false, TXN2, { "T": { A: { "initial": { "n": 1 } }, B: { "initial": { "n": 2 } } } }]),
+    );
+    assert!(play.session.has_lock());
+    assert_eq!(play.replica.show(), "a n=1; b n=2; ");
+    assert_eq!((play.replica.refetches, play.replica.changes), (2, 2), "one row is news");
+    play.silent();
+}
+
+#[test]
+fn a_session_that_is_not_told_of_inserts_never_resumes() {
+    let mut play = Play::new(blind());
+    for _ in 0..2 {
+        play.session.handle_connected(play.now);
+        play.serve_database(json!({ "name": "D", "model": "standalone", "connected": true, "leader": true }));
+        play.serve_schema();
+        let monitor = play.expect("monitor_cond_since");
+        assert_eq!(monitor["params"][3], json!(ZERO));
+        play.answer(&monitor, json!([false, TXN1, {}]));
+        play.disconnect();
+    }
 }
