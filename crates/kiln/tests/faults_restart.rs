@@ -9,7 +9,6 @@ use common::database::Database;
 use common::network;
 use common::{Daemon, Folder, LONG, Whose, northd, until};
 use serde_json::json;
-use std::time::Duration;
 
 /// Both databases, northd and a chassis with two ports of a network, all come to rest.
 struct Deployment {
