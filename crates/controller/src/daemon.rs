@@ -5,6 +5,7 @@
 //! or connected comes out of the `poll` methods.
 
 mod commands;
+mod counters;
 mod exit;
 mod switch;
 

@@ -185,6 +185,10 @@ impl Engine for Shell {
         self.daemon.poll_timeout()
     }
 
+    fn counters(&self, visit: &mut dyn FnMut(&str, u64)) {
+        self.daemon.counters(visit);
+    }
+
     fn commands(&self) -> Vec<Command> {
         let own = COMMANDS.iter().map(|c| Command::new(c.name, c.usage, c.min_args, c.max_args));
         own.chain([

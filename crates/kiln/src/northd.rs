@@ -187,6 +187,10 @@ impl Engine for Shell {
         self.daemon.poll_timeout()
     }
 
+    fn counters(&self, visit: &mut dyn FnMut(&str, u64)) {
+        self.daemon.counters(visit);
+    }
+
     fn commands(&self) -> Vec<Command> {
         vec![
             Command::new("pause", "", 0, 0),

@@ -91,6 +91,14 @@ impl NorthdDaemon {
         &self.compiler
     }
 
+    /// The totals of what came and what was refused, with the names that they are shown by.
+    pub fn counters(&self, visit: &mut dyn FnMut(&str, u64)) {
+        for (name, link) in [("nb", &self.northbound), ("sb", &self.southbound)] {
+            let stats = link.session().stats();
+            stats.visit(&mut |what, total| visit(&format!("ovsdb_{name}_{what}"), total));
+        }
+    }
+
     /// The compiler, for commands about it.
     pub fn compiler_mut(&mut self) -> &mut Compiler {
         &mut self.compiler

@@ -155,7 +155,7 @@ impl Engine for Parrot {
         usage.add("bytes-heard", self.heard.len() as u64);
     }
 
-    fn counters(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+    fn counters(&self, visit: &mut dyn FnMut(&str, u64)) {
         visit("parrot_connection", self.connections);
         visit("parrot_never", 0);
     }

@@ -104,7 +104,7 @@ impl History {
 /// The counters of one daemon with their recent past.
 #[derive(Debug)]
 pub struct Coverage {
-    counters: BTreeMap<&'static str, History>,
+    counters: BTreeMap<Box<str>, History>,
     ticks: usize,
     next_tick: Instant,
 }
@@ -121,8 +121,13 @@ impl Coverage {
     }
 
     /// Takes the present total of a counter. A counter is known, and can be read, from its first observation on.
-    pub fn observe(&mut self, name: &'static str, total: u64) {
-        self.counters.entry(name).or_insert(History::NEW).total = total;
+    pub fn observe(&mut self, name: &str, total: u64) {
+        match self.counters.get_mut(name) {
+            Some(history) => history.total = total,
+            None => {
+                self.counters.insert(name.into(), History { total, ..History::NEW });
+            }
+        }
     }
 
     /// Closes as many intervals as have passed; call after observing every counter.

@@ -146,7 +146,7 @@ pub trait Engine {
     fn memory_usage(&self, _usage: &mut Usage) {}
 
     /// The totals of its counters, for `coverage/show`.
-    fn counters(&self, _visit: &mut dyn FnMut(&'static str, u64)) {}
+    fn counters(&self, _visit: &mut dyn FnMut(&str, u64)) {}
 }
 
 /// The signals that end a daemon in good order.

@@ -151,6 +151,21 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Every count with the name that it is shown by.
+    pub fn visit(&self, visit: &mut dyn FnMut(&str, u64)) {
+        visit("received", self.received);
+        visit("sent", self.sent);
+        visit("drop_framing", self.framing);
+        visit("drop_malformed", self.malformed);
+        visit("drop_no_hello", self.no_hello);
+        visit("drop_no_common_version", self.no_common_version);
+        visit("drop_handshake_timeout", self.handshake_timeout);
+        visit("drop_inactive", self.inactive);
+        visit("drop_multipart_overflow", self.multipart_overflow);
+        visit("wrong_version", self.wrong_version);
+        visit("bytes_after_drop", self.bytes_after_drop);
+    }
+
     fn count_drop(&mut self, reason: &DropReason) {
         let counter = match reason {
             DropReason::Framing { .. } => &mut self.framing,

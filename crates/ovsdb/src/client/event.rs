@@ -171,3 +171,16 @@ pub struct Stats {
     /// Connections given up, by [`CloseReason::name`].
     pub closes: BTreeMap<&'static str, u64>,
 }
+
+impl Stats {
+    /// Every count with the name that it is shown by.
+    pub fn visit(&self, visit: &mut dyn FnMut(&str, u64)) {
+        visit("messages", self.messages);
+        visit("rows", self.rows);
+        visit("rows_skipped", self.rows_skipped);
+        visit("unexpected", self.unexpected);
+        for (reason, count) in &self.closes {
+            visit(&format!("close_{reason}"), *count);
+        }
+    }
+}
