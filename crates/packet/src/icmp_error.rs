@@ -30,6 +30,12 @@ pub mod icmp6 {
     pub const PORT: u8 = 4;
     /// Type: packet too big.
     pub const TOO_BIG: u8 = 2;
+    /// Type: parameter problem.
+    pub const PARAMETER_PROBLEM: u8 = 4;
+    /// Code of parameter problem: an IPv6 option that is not known.
+    pub const UNKNOWN_OPTION: u8 = 2;
+    /// The smallest MTU that every link must have (RFC 8200, section 5).
+    pub const MTU_MIN: u16 = 1280;
 }
 
 /// An ICMP error about a packet, with its Ethernet and IP headers.
@@ -64,15 +70,30 @@ impl<'a> IcmpError<'a> {
     /// An error about `packet` that still goes the packet's own way: same Ethernet and IP addresses, same tag, TTL 255.
     /// [`IcmpError::back`] turns it round.
     ///
-    /// `kind`, `code` and `parameter` are the message's; ICMPv6 type 2 (packet too big) may be about multicast.
+    /// `kind`, `code` and `parameter` are the message's. ICMPv6's packet too big, and its parameter problem about an option
+    /// that it must not pass over, may be about packets to groups (RFC 4443, 2.4(e.3)).
     pub fn about(packet: &Packet<'a>, kind: u8, code: u8, parameter: u32) -> Result<Self, Unanswerable> {
         let v6 = packet.key.is_ipv6();
-        let groups = if v6 && kind == icmp6::TOO_BIG { Groups::AllowV6 } else { Groups::Refuse };
+        let allowed =
+            kind == icmp6::TOO_BIG || (kind == icmp6::PARAMETER_PROBLEM && code == icmp6::UNKNOWN_OPTION);
+        let groups = if v6 && allowed { Groups::AllowV6 } else { Groups::Refuse };
         let ips = check(packet, groups)?;
         check_not_an_error(packet)?;
         let limit = if v6 { QUOTE_MAX_V6 } else { QUOTE_MAX_V4 };
         let quote = &packet.ip()[..packet.ip().len().min(limit)];
         Ok(IcmpError { eth: packet.key.eth_header(), ips, ttl: 255, kind, code, parameter, quote })
+    }
+
+    /// What a sender is told whose packet is larger than the MTU of the next link: fragmentation needed with that MTU in its
+    /// last 16 bits (RFC 1191, section 4), or packet too big (RFC 4443, section 3.2). Hosts take no less than 1280 for IPv6
+    /// and 68 for IPv4, so no less is said.
+    pub fn too_big(packet: &Packet<'a>, mtu: u16) -> Result<Self, Unanswerable> {
+        if packet.key.is_ipv6() {
+            Self::about(packet, icmp6::TOO_BIG, 0, u32::from(mtu.max(icmp6::MTU_MIN)))
+        } else {
+            let mtu = mtu.max(crate::MTU_MIN_V4);
+            Self::about(packet, icmp4::UNREACHABLE, icmp4::FRAGMENTATION_NEEDED, u32::from(mtu))
+        }
     }
 
     /// The same error on its way to whoever sent the packet.

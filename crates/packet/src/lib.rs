@@ -4,8 +4,8 @@
 //!
 //! * reading: [`Packet::parse`] walks a frame once and never fails; it yields the [`FlowKey`] that OpenFlow matches on,
 //!   and views of the datagram and the segment inside that leave out Ethernet padding;
-//! * building: plain structs ([`Arp`], [`NeighborSolicit`], [`NeighborAdvert`], [`IcmpError`], [`TcpReset`]) whose `emit`
-//!   writes every byte of a buffer, whatever it held before. `emit` panics only if the buffer is shorter than
+//! * building: plain structs ([`Arp`], [`NeighborSolicit`], [`NeighborAdvert`], [`RouterAdvert`], [`IcmpError`],
+//!   [`TcpReset`], [`Fragment`]) whose `emit` writes every byte of a buffer, whatever it held before. `emit` panics only if the buffer is shorter than
 //!   `buffer_len()`.
 //!
 //! Which packets must never be answered with an error or a reset is decided here too ([`Unanswerable`]), so that no
@@ -16,21 +16,25 @@ mod arp;
 pub mod checksum;
 mod ethernet;
 mod flow_key;
+mod fragment;
 #[doc(hidden)]
 pub mod fuzz;
 mod icmp_error;
 mod ip;
 mod nd;
 mod packet;
+mod router_advert;
 mod tcp_reset;
 mod unanswerable;
 
 pub use arp::{Arp, ArpOp};
 pub use ethernet::{EthHeader, VLAN_PRESENT, ethertype};
 pub use flow_key::{FRAG_ANY, FRAG_LATER, FlowKey};
+pub use fragment::{Fragment, Fragments, MTU_MIN_V4, Unfragmentable};
 pub use icmp_error::{IcmpError, QUOTE_MAX_V4, QUOTE_MAX_V6, icmp4, icmp6};
 pub use ip::{IpPair, ip_proto};
 pub use nd::{NaFlags, NeighborAdvert, NeighborSolicit};
 pub use packet::Packet;
+pub use router_advert::{Preference, RA_OPTIONS_MAX, RaOptions, RouterAdvert};
 pub use tcp_reset::{TcpReset, tcp_flags};
 pub use unanswerable::Unanswerable;

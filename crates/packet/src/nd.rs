@@ -9,10 +9,10 @@ use std::net::Ipv6Addr;
 use std::ops::BitOr;
 
 /// `ff02::1`.
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// The Ethernet address of an IPv6 multicast group (RFC 2464, section 7).
-const fn multicast_mac(group: Ipv6Addr) -> EthAddr {
+pub(crate) const fn multicast_mac(group: Ipv6Addr) -> EthAddr {
     let o = group.octets();
     EthAddr([0x33, 0x33, o[12], o[13], o[14], o[15]])
 }

@@ -13,6 +13,7 @@ pub struct Packet<'a> {
     frame: &'a [u8],
     /// What OpenFlow matches on.
     pub key: FlowKey,
+    link_len: usize,
     ip: &'a [u8],
     transport: Option<&'a [u8]>,
 }
@@ -20,7 +21,8 @@ pub struct Packet<'a> {
 impl<'a> Packet<'a> {
     /// Walks `frame` from its Ethernet header as far as it can be read.
     pub fn parse(frame: &'a [u8]) -> Self {
-        let mut packet = Packet { frame, key: FlowKey::default(), ip: &[], transport: None };
+        let mut packet =
+            Packet { frame, key: FlowKey::default(), link_len: frame.len(), ip: &[], transport: None };
         // a `None` only says how far the walk came
         let _ = packet.ethernet(Cursor(frame));
         packet
@@ -34,6 +36,11 @@ impl<'a> Packet<'a> {
     /// The IP datagram from its header to the end that its own length gives; empty if there is none or it is malformed.
     pub const fn ip(&self) -> &'a [u8] {
         self.ip
+    }
+
+    /// What stands before the IP datagram: the Ethernet header with its tags. The whole frame if there is no datagram.
+    pub fn link_header(&self) -> &'a [u8] {
+        &self.frame[..self.link_len]
     }
 
     /// The datagram from its transport header on; `None` for later fragments and malformed extension headers.
@@ -87,6 +94,7 @@ impl<'a> Packet<'a> {
         if header_len < 20 || header_len > total_len || total_len > at.0.len() {
             return None;
         }
+        self.link_len = self.frame.len() - at.0.len();
         self.ip = &at.0[..total_len];
         let key = &mut self.key;
         key.nw_tos = header[1];
@@ -108,6 +116,7 @@ impl<'a> Packet<'a> {
         let src = at.ipv6()?;
         let dst = at.ipv6()?;
         self.ip = start.get(..40 + payload_len)?;
+        self.link_len = self.frame.len() - start.len();
         self.key.ipv6_src = src;
         self.key.ipv6_dst = dst;
         let mut at = Cursor(&self.ip[40..]);

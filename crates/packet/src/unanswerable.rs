@@ -42,7 +42,8 @@ pub enum Unanswerable {
 pub(crate) enum Groups {
     /// Nothing sent to a group is answered.
     Refuse,
-    /// Packet-too-big answers multicast, or path MTU discovery would not work for it (RFC 4443, 2.4(e.3)).
+    /// Packet-too-big answers multicast, or path MTU discovery would not work for it, and so does the complaint about an
+    /// option that asks for it (RFC 4443, 2.4(e.3)).
     AllowV6,
 }
 
