@@ -229,3 +229,17 @@ fn depth_and_products_are_bounded() {
     // Nearly all alternatives contradict each other: what counts is the work, not what comes out.
     assert!(normalize(&simple).map_or(0, |n| n.conjunctions.len()) <= 2);
 }
+
+/// What was once printed so that it could not be read.
+#[test]
+fn what_is_printed_can_be_read() {
+    let cases = [
+        ("icmp6.type == {1/3, 5}", "icmp6.type == 0x1/0x3 || icmp6.type == 0x5"),
+        ("eth.type == 0x800/0x800", "eth.type == 0x800/0x800"),
+        ("reg0 == 0x100/0xff00", "reg0[8..15] == 0x1"),
+    ];
+    for (text, printed) in cases {
+        assert_eq!(parse(text, &NoNames).unwrap().to_string(), printed);
+        assert_eq!(parse(printed, &NoNames).unwrap().to_string(), printed);
+    }
+}

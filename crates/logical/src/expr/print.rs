@@ -3,6 +3,7 @@
 use super::{Comparison, Expr, Names, Relop};
 use crate::constant::write_hex;
 use crate::cubes::Cube;
+use crate::field::Level;
 use crate::symbol::SymbolId;
 use crate::token::write_quoted;
 use std::fmt::{self, Formatter};
@@ -93,7 +94,9 @@ fn one_comparison(f: &mut Formatter<'_>, symbol: SymbolId, op: Relop, cube: Cube
     let symbol = symbol.get();
     let mask = cube.mask;
     let (first, len) = (mask.trailing_zeros(), mask.count_ones());
-    let run = len > 0 && first + len == 128 - mask.leading_zeros();
+    // bits of a nominal field cannot be selected, only masked
+    let may_select = symbol.level != Level::Nominal || len == u32::from(symbol.width);
+    let run = may_select && len > 0 && first + len == 128 - mask.leading_zeros();
     if run && len == 1 && op.is_equality() {
         if (cube.value == 0) != (op == Relop::Ne) {
             f.write_str("!")?;
