@@ -31,6 +31,8 @@ use tracing::{debug, info, warn};
 
 /// After this chassis has claimed a port, how long it lets another one have it that claims it too.
 const CLAIM_PAUSE: Duration = Duration::from_millis(500);
+/// How many rows that cannot be used are told of at once, and each minute.
+const REPORTS_PER_MINUTE: u32 = 100;
 /// How often rules may settle in one step.
 const MAX_ROUNDS: usize = 4;
 /// How long the southbound database waits for the switch to be read, so that groups keep their numbers.
@@ -334,7 +336,7 @@ impl ControllerDaemon {
     fn settle(&mut self) -> u64 {
         let generation = self.compiler.settle();
         for report in self.compiler.take_reports() {
-            warn!(target: "main", "{}", report.text);
+            warn!(target: "main", rl = REPORTS_PER_MINUTE, "{}", report.text);
         }
         for zone in self.compiler.take_zone_flushes() {
             self.installer.flush_zone(zone);
@@ -449,9 +451,9 @@ impl ControllerDaemon {
             }
             Event::RowSkipped(error) => {
                 self.stale = true;
-                warn!(target: "ovsdb_cs", "{}: {error}", self.describe(side));
+                warn!(target: "ovsdb_cs", rl = REPORTS_PER_MINUTE, "{}: {error}", self.describe(side));
             }
-            Event::Close(reason) => warn!(target: "ovsdb_cs", "{}: {reason}", self.describe(side)),
+            Event::Close(reason) => warn!(target: "ovsdb_cs", rl = 20, "{}: {reason}", self.describe(side)),
             Event::Locked | Event::LockLost | Event::LockContended => {}
         }
     }
@@ -463,7 +465,7 @@ impl ControllerDaemon {
 
     fn transacted(&mut self, now: Instant, side: Side, id: TxnId, outcome: &Outcome) {
         if let Outcome::Failed(error) = outcome {
-            warn!(target: "main", "{side:?} transaction failed: {error}");
+            warn!(target: "main", rl = 10, "{side:?} transaction failed: {error}");
         }
         self.exit.transacted(id);
         let flight = if side == Side::Local { &mut self.local_txn } else { &mut self.sb_txn };
@@ -511,11 +513,13 @@ impl ControllerDaemon {
                     self.stale = true;
                 }
                 install::Event::Acknowledged(generation) => self.acknowledged(generation, wall_ms),
-                install::Event::Refused { what, why } => warn!(target: "ofctrl", "left out: {what}: {why}"),
-                install::Event::Resynchronising { why, .. } => {
-                    warn!(target: "ofctrl", "reading the switch back: {why}");
+                install::Event::Refused { what, why } => {
+                    warn!(target: "ofctrl", rl = REPORTS_PER_MINUTE, "left out: {what}: {why}");
                 }
-                install::Event::Warning(text) => warn!(target: "ofctrl", "{text}"),
+                install::Event::Resynchronising { why, .. } => {
+                    warn!(target: "ofctrl", rl = 10, "reading the switch back: {why}");
+                }
+                install::Event::Warning(text) => warn!(target: "ofctrl", rl = 10, "{text}"),
             }
         }
     }

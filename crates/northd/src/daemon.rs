@@ -15,6 +15,8 @@ use tracing::{debug, info, warn};
 
 /// The lock that the active one of several northds holds.
 const LOCK: &str = "ovn_northd";
+/// How many rows that cannot be used are told of at once, and each minute.
+const REPORTS_PER_MINUTE: u32 = 100;
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +183,7 @@ impl NorthdDaemon {
             self.compiler.see(wall_ms);
             self.compiler.settle();
             for report in self.compiler.take_reports() {
-                warn!(target: "northd", "{}", report.text);
+                warn!(target: "northd", rl = REPORTS_PER_MINUTE, "{}", report.text);
             }
         }
         if self.sb_txn.may_send(now) {
@@ -230,9 +232,9 @@ impl NorthdDaemon {
             }
             Event::RowSkipped(error) => {
                 self.stale = true;
-                warn!(target: "ovsdb_cs", "{}: {error}", self.describe(side));
+                warn!(target: "ovsdb_cs", rl = REPORTS_PER_MINUTE, "{}: {error}", self.describe(side));
             }
-            Event::Close(reason) => warn!(target: "ovsdb_cs", "{}: {reason}", self.describe(side)),
+            Event::Close(reason) => warn!(target: "ovsdb_cs", rl = 20, "{}: {reason}", self.describe(side)),
             Event::LockContended | Event::ConditionsInForce { .. } => {}
         }
     }
@@ -251,7 +253,7 @@ impl NorthdDaemon {
         }
         let committed = matches!(outcome, Outcome::Committed(_));
         if let Outcome::Failed(error) = &outcome {
-            warn!(target: "northd", "{side:?} transaction failed: {error}");
+            warn!(target: "northd", rl = 10, "{side:?} transaction failed: {error}");
         }
         self.stale = true;
         match side {

@@ -69,6 +69,8 @@ pub struct Reconnect {
     /// A server of this round said that it is not the one.
     wrong_server: bool,
     backoff: Duration,
+    /// The first and the longest wait.
+    bounds: (Duration, Duration),
     close: bool,
 }
 
@@ -90,10 +92,18 @@ impl Reconnect {
             left_in_round: 0,
             wrong_server: false,
             backoff: Self::MIN_BACKOFF,
+            bounds: (Self::MIN_BACKOFF, Self::MAX_BACKOFF),
             close: false,
         };
         this.adopt(remotes);
         this
+    }
+
+    /// The same with other waits between rounds: the first, and the longest.
+    pub fn with_backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.bounds = (first, longest);
+        self.backoff = first;
+        self
     }
 
     fn adopt(&mut self, remotes: Vec<Remote>) {
@@ -122,7 +132,7 @@ impl Reconnect {
             }
             None => {
                 self.close |= !matches!(self.state, State::Waiting { .. });
-                self.backoff = Self::MIN_BACKOFF;
+                self.backoff = self.bounds.0;
                 self.state = State::Waiting { until: now };
             }
         }
@@ -149,7 +159,7 @@ impl Reconnect {
     pub fn handle_established(&mut self) {
         if matches!(self.state, State::Connected { .. }) {
             self.state = State::Connected { established: true };
-            self.backoff = Self::MIN_BACKOFF;
+            self.backoff = self.bounds.0;
         }
     }
 
@@ -171,7 +181,7 @@ impl Reconnect {
         }
         self.state = State::Waiting { until: now + self.backoff };
         if !established && !self.wrong_server {
-            self.backoff = (self.backoff * 2).min(Self::MAX_BACKOFF);
+            self.backoff = (self.backoff * 2).min(self.bounds.1);
         }
         self.left_in_round = self.remotes.len();
         self.wrong_server = false;
@@ -197,7 +207,8 @@ impl Reconnect {
                 self.next = (self.next + 1) % self.remotes.len();
                 self.left_in_round = self.left_in_round.saturating_sub(1);
                 // who listens has no one to give up on
-                let give_up = if remote.is_passive() { Instant::FAR_FUTURE } else { now + self.backoff };
+                let patience = self.backoff.max(Self::MIN_BACKOFF);
+                let give_up = if remote.is_passive() { Instant::FAR_FUTURE } else { now + patience };
                 self.state = State::Connecting { give_up };
                 Some(Action::Connect(remote))
             }
@@ -261,6 +272,14 @@ mod tests {
     fn one_remote_backs_off_up_to_8_s() {
         let tried = attempts(&mut listed("a"), 0, 7, End::Failed);
         assert_eq!(tried, owned(&[("a", 0), ("a", 1), ("a", 3), ("a", 7), ("a", 15), ("a", 23), ("a", 31)]));
+    }
+
+    #[test]
+    fn a_peer_on_the_same_machine_is_tried_more_often() {
+        let (first, longest) = (Duration::from_millis(500), Duration::from_secs(2));
+        let mut reconnect = listed("a").with_backoff(first, longest);
+        let tried = attempts(&mut reconnect, 0, 6, End::Failed);
+        assert_eq!(tried, owned(&[("a", 0), ("a", 0), ("a", 1), ("a", 3), ("a", 5), ("a", 7)]));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::coverage::{self, Coverage};
 use crate::daemon::Daemon;
 use crate::errno::plain;
 use crate::link::{Event, LinkIo};
-use crate::memory::{GrowthWatch, Usage};
+use crate::memory::{GrowthWatch, Thrift, Usage};
 use crate::process;
 use crate::stopwatch::Stopwatches;
 use crate::tls::{Tls, TlsSettings};
@@ -201,6 +201,7 @@ struct Loop<'d, E> {
     stopwatches: Stopwatches,
     stopwatch: String,
     growth: GrowthWatch,
+    thrift: Thrift,
     /// Wall and processor time at which the present turn began.
     awake: (StdInstant, Duration),
     /// Whether `exit` is the engine's to answer.
@@ -267,6 +268,7 @@ impl<'d, E: Engine> Loop<'d, E> {
             stopwatches,
             stopwatch,
             growth: GrowthWatch::new(now),
+            thrift: Thrift::new(now),
             awake: (StdInstant::now(), process::cpu_time()),
             engine_exits: commands.iter().any(|command| command.name == unixctl::EXIT),
             exiting: Vec::new(),
@@ -348,6 +350,9 @@ impl<'d, E: Engine> Loop<'d, E> {
         }
         self.observe();
         self.coverage.tick(now.at);
+        if self.thrift.check(now.at, coverage::STREAM_RECEIVED_BYTES.total()) {
+            crate::sys::release_free_memory();
+        }
         if let Some(line) = self.growth.check(now.at, process::memory().peak_resident_kb) {
             info!(target: "memory", "{line}");
             let usage = self.memory_usage();

@@ -111,7 +111,8 @@ impl LinkIo {
             return Poll::Pending;
         }
         let event = ready!(self.poll_wanted(cx, tls, buffer));
-        if let Event::Down(_) = event {
+        if let Event::Down(reason) = &event {
+            info!(target: "reconnect", rl = 20, "{}: {reason}", self.remote);
             self.wanted = false;
             self.drop_stream();
         }

@@ -29,6 +29,36 @@ impl Usage {
     }
 }
 
+/// Decides when free memory is given back to the kernel. The allocator keeps what lies between blocks that are in use,
+/// so that a daemon would stay as large as it ever was.
+#[derive(Clone, Copy, Debug)]
+pub struct Thrift {
+    /// When it was last done, and how many bytes had come until then.
+    done: (Instant, u64),
+}
+
+/// How often memory is given back at most: looking for it takes time, the more the larger the heap is.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
+/// Less input than this leaves too little free to be worth it.
+const GIVE_BACK_BYTES: u64 = 64 << 10;
+
+impl Thrift {
+    /// For a process that starts now.
+    pub fn new(now: Instant) -> Self {
+        Thrift { done: (now, 0) }
+    }
+
+    /// Whether memory is to be given back now, when `received` bytes have come in all.
+    pub fn check(&mut self, now: Instant, received: u64) -> bool {
+        let (at, before) = self.done;
+        let due = now >= at + GIVE_BACK_INTERVAL && received >= before + GIVE_BACK_BYTES;
+        if due {
+            self.done = (now, received);
+        }
+        due
+    }
+}
+
 /// How long after the start the first line is due.
 const FIRST_REPORT: Duration = Duration::from_secs(10);
 
@@ -70,6 +100,17 @@ impl GrowthWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_given_back_after_work_and_not_too_often() {
+        let at = Instant::from_secs;
+        let mut thrift = Thrift::new(at(0));
+        assert!(!thrift.check(at(5), 1 << 20));
+        assert!(thrift.check(at(10), 1 << 20));
+        assert!(!thrift.check(at(60), (1 << 20) + 100), "nothing but probes came");
+        assert!(thrift.check(at(65), 2 << 20));
+        assert!(!thrift.check(at(70), 3 << 20));
+    }
 
     #[test]
     fn usage_is_sorted_and_summed() {

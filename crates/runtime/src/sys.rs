@@ -30,6 +30,15 @@ pub(crate) fn fork() -> io::Result<Forked> {
     }
 }
 
+/// Gives free memory in whole pages back to the kernel, wherever in the heap it is.
+pub(crate) fn release_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes the allocator's own locks and touches only what is free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// A user or group as `/etc/passwd` and `/etc/group` (or whatever else the C library consults) know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct User {

@@ -5,10 +5,14 @@ use kiln_openflow::session::{Config, Event, Session};
 use kiln_ovsdb::reconnect::{Action, End, Order, Reconnect};
 use kiln_ovsdb::remote::Remote;
 use kiln_types::{Instant, Rng};
+use std::time::Duration;
 use tracing::{info, warn};
 
 /// `NXT_PACKET_IN2`, the format of packets that carry everything the pipeline knows.
 const PACKET_IN2: u32 = 2;
+/// How soon, and how often after a while, a switch that is gone is looked for: hosts are cut off until it has its flows
+/// back, and it is on the same machine.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 
 /// A session and the connection under it.
 #[derive(Debug)]
@@ -23,7 +27,7 @@ impl SwitchLink {
     pub(super) fn new(rng: Rng) -> Self {
         SwitchLink {
             session: Session::new(Config::controller()),
-            reconnect: Reconnect::new(Vec::new(), Order::Listed, rng),
+            reconnect: Reconnect::new(Vec::new(), Order::Listed, rng).with_backoff(BACKOFF.0, BACKOFF.1),
             remote: None,
             close: false,
         }

@@ -17,10 +17,14 @@ pub struct Client {
 impl Client {
     #[track_caller]
     pub fn connect(socket: &Path, database: &'static str) -> Client {
-        let stream =
-            UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+        Client::try_connect(socket, database).unwrap_or_else(|error| panic!("{}: {error}", socket.display()))
+    }
+
+    /// The same; the error if nobody listens.
+    pub fn try_connect(socket: &Path, database: &'static str) -> std::io::Result<Client> {
+        let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
-        Client { stream, database, buffer: Vec::new(), next: 0 }
+        Ok(Client { stream, database, buffer: Vec::new(), next: 0 })
     }
 
     /// Runs operations as one transaction; what each gave.

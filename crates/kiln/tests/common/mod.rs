@@ -7,6 +7,7 @@
 pub mod chassis;
 pub mod client;
 pub mod database;
+pub mod deployment;
 pub mod network;
 pub mod relay;
 
@@ -202,6 +203,10 @@ impl Daemon {
         let child = self.child.as_mut().expect("it was started");
         until(&format!("{name} to end"), LONG, || child.try_wait().expect("children are ours"));
         self.child = None;
+    }
+
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     pub fn pid(&self) -> u32 {
