@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// As many flows as the figure is asked for with.
 const MANY: usize = 20_000;
 /// How many ports on each of four switches give that many.
-const PORTS: usize = 170;
+const PORTS: usize = 540;
 
 /// Two routes to one destination: a group that chooses.
 fn add_routes(northbound: &mut Client) {
@@ -137,7 +137,7 @@ fn remains(all: &Deployment) -> Vec<String> {
 
 /// A deployment with a second chassis in the database, to which a tunnel leads.
 fn with_neighbour(name: &str, whose: Whose) -> Deployment {
-    let mut all = Deployment::start_with(name, whose);
+    let all = Deployment::start_with(name, whose);
     all.sb.client().transact(&[
         json!({ "op": "insert", "table": "Encap", "uuid-name": "e", "row": {
             "type": "geneve", "ip": "127.0.0.2", "chassis_name": "other", "options": map([("csum", "true")]),
@@ -155,7 +155,7 @@ fn with_neighbour(name: &str, whose: Whose) -> Deployment {
     });
     // The other chassis never reports, so `hv_cfg` stays; the flows of the tunnel show that all is done.
     until("the tunnel's flows", LONG, || {
-        flows(&all.folder).iter().any(|flow| flow.contains("tun_id")).then_some(())
+        flows(&all.folder).iter().any(|flow| flow.contains("TUN_ID")).then_some(())
     });
     all
 }
@@ -180,7 +180,7 @@ fn an_end_with_restart_leaves_everything() {
 }
 
 #[test]
-fn an_end_without_restart_leaves_what_stock_leaves() {
+fn an_end_without_restart_leaves_no_more_than_stock_leaves() {
     let [kiln, stock] = [Whose::Kiln, Whose::Stock].map(|whose| {
         let mut all = with_neighbour("clean", whose);
         let standing = flows(&all.folder).len();
@@ -188,8 +188,19 @@ fn an_end_without_restart_leaves_what_stock_leaves() {
         all.chassis.controller.wait_end();
         let left = flows(&all.folder).len();
         println!("{whose:?}: {standing} flows before, {left} after");
-        (remains(&all), left == 0)
+        assert!(left > standing / 2, "hosts on one chassis can still talk");
+        remains(&all)
     });
-    assert_eq!(kiln, stock);
-    assert!(kiln.0.contains(&"Chassis: 1".to_owned()), "{kiln:?}");
+    // Stock leaves that its ports are up, that their flows are installed, and when it started.
+    assert!(
+        kiln.iter().all(|line| !line.contains("up true") && !line.contains("ovn-installed")),
+        "{kiln:#?}"
+    );
+    let cleaned = |lines: Vec<String>| -> Vec<String> {
+        let marks = [", \"ovn-installed\", \"ovn-installed-ts\"", ", \"ovn-startup-ts\""];
+        let without = |line: String| marks.iter().fold(line, |line, mark| line.replace(mark, ""));
+        lines.into_iter().map(|line| without(line).replace("up true", "up false")).collect()
+    };
+    assert_eq!(cleaned(kiln.clone()), cleaned(stock));
+    assert!(kiln.contains(&"Chassis: 1".to_owned()), "only the neighbour is left: {kiln:#?}");
 }

@@ -40,7 +40,7 @@ pub fn program(whose: Whose, name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
     if whose == Whose::Kiln {
-        command.arg(env!("CARGO_BIN_EXE_kiln")).arg(name);
+        command.arg(std::env::var_os("KILN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kiln").into())).arg(name);
         return command;
     }
     let root = root_of(whose);
