@@ -1,0 +1,43 @@
+//! Benchmarks of the daemons, each beside its stock counterpart in one run on this machine.
+//!
+//! A benchmark is a subcommand and has a module of its own; what they share stands beside it.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod database;
+mod northd;
+mod process;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A failure is for the person who started the benchmark to read.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Benchmarks of Kiln's daemons beside stock ones
+#[derive(Parser)]
+#[command(name = "kiln-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// Cold compile and single changes of northd: processor time and memory
+    Northd(northd::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().benchmark {
+        Benchmark::Northd(options) => northd::run(&options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("kiln-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
