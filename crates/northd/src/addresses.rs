@@ -51,6 +51,13 @@ pub struct DynamicRequest {
     pub ipv6: Option<Ipv6Addr>,
 }
 
+impl DynamicRequest {
+    /// Whether nothing is given.
+    pub(crate) fn is_open(&self) -> bool {
+        *self == DynamicRequest::default()
+    }
+}
+
 /// What is wrong with a text of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {

@@ -163,6 +163,9 @@ impl Compiler {
                 NbOp::Up(port, up) => {
                     txn.update("Logical_Switch_Port").row(*port).set("up", up);
                 }
+                NbOp::Tag(port, tag) => {
+                    txn.update("Logical_Switch_Port").row(*port).set("tag", &Some(*tag));
+                }
                 NbOp::DynamicAddresses(port) => {
                     let chosen = db.dynamic_addresses.peek(port).cloned();
                     txn.update("Logical_Switch_Port").row(*port).set("dynamic_addresses", &chosen);

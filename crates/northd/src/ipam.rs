@@ -1,7 +1,7 @@
 //! Addresses that ports leave to be chosen: `dynamic` in `addresses`, from the switch's `subnet` and `ipv6_prefix`
 //! (ovn-nb(5), Logical_Switch, IP address assignment).
 
-use crate::addresses::{AddressItem, DynamicRequest, parse_address, parse_port_address};
+use crate::addresses::{AddressItem, DynamicRequest, Net, PortAddress, parse_address, parse_port_address};
 use crate::outstanding::NbOp;
 use crate::tables::{Ctx, Db, Owned};
 use kiln_incr::Target;
@@ -17,6 +17,8 @@ pub(crate) struct Pool {
     /// First and last of each range that is not to be given out.
     excluded: Vec<(Ipv4Addr, Ipv4Addr)>,
     ipv6_prefix: Option<Ipv6Addr>,
+    /// Whether an Ethernet address is to be chosen where there is nothing else to choose from.
+    mac_only: bool,
 }
 
 /// A port that has addresses chosen for it.
@@ -31,12 +33,29 @@ pub(crate) struct Request {
     before: Option<Text>,
 }
 
+impl Request {
+    fn before(&self) -> Option<PortAddress> {
+        self.before.as_ref().and_then(|text| parse_port_address(text).ok())
+    }
+
+    /// When it is its turn to choose.
+    fn turn(&self) -> u8 {
+        let before = self.before().map(|before| before.ipv4.first().map(|net| net.addr()));
+        match before {
+            None => 2,
+            Some(before) => u8::from(self.wish.ipv4.is_some_and(|wish| before != Some(wish))),
+        }
+    }
+}
+
 /// What is chosen for whom.
 #[derive(Debug, Default)]
 pub(crate) struct Ipam {
     requests: HashMap<Uuid, Request>,
     granted: HashMap<Uuid, (Uuid, EthAddr, Option<Ipv4Addr>)>,
     dirty: BTreeSet<Uuid>,
+    /// Ports that did not get what they asked for.
+    waiting: BTreeSet<Uuid>,
     macs: HashSet<EthAddr>,
     ipv4: HashSet<(Uuid, Ipv4Addr)>,
 }
@@ -69,7 +88,8 @@ pub(crate) fn pool(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, Pool)>) {
             "Logical_Switch {switch}, column other_config: {key} `{value}` is not understood; it is skipped"
         ));
     };
-    let mut pool = Pool { subnet: None, excluded: Vec::new(), ipv6_prefix: None };
+    let mut pool = Pool { subnet: None, excluded: Vec::new(), ipv6_prefix: None, mac_only: false };
+    pool.mac_only = config.get("mac_only").is_some_and(|value| &**value == "true");
     if let Some(text) = config.get("subnet") {
         match text.parse::<Ipv4Net>() {
             Ok(net) if net.prefix_len() <= 30 => pool.subnet = Some(net),
@@ -114,10 +134,30 @@ pub(crate) fn request(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Request>) {
     });
 }
 
+/// The addresses of routers' ports on each switch, which are not to be given out either.
+pub(crate) fn router_addresses(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<((Uuid, Owned), Uuid)>) {
+    let Some(router_port) = ctx.all(&ctx.router_port_named, name).first() else { return };
+    let Some(row) = ctx.row(&ctx.nb.logical_router_port, router_port) else { return };
+    for port in ctx.all(&ctx.switch_ports_towards, name) {
+        let Some(switch) = ctx.all(&ctx.switch_of_port, port).first() else { continue };
+        out.extend(row.mac().parse().ok().map(|mac| ((*switch, Owned::Mac(mac)), *port)));
+        for network in row.networks().all() {
+            let owned = match crate::addresses::parse_ip(network) {
+                Some(Net::V4(net)) => Owned::V4(net.addr()),
+                Some(Net::V6(net)) => Owned::V6(net.addr()),
+                None => continue,
+            };
+            out.push(((*switch, owned), *port));
+        }
+    }
+}
+
 /// Chooses.
 pub(crate) fn grant(db: &mut Db) {
-    let Db { ipam: state, dynamic_addresses, address_owners, .. } = db;
-    let dirty = std::mem::take(&mut state.dirty);
+    let Db { ipam: state, dynamic_addresses, address_problems, address_owners, router_addresses, .. } = db;
+    let mut dirty = std::mem::take(&mut state.dirty);
+    // Who found no address before may find one that has come free.
+    dirty.append(&mut state.waiting);
     for port in &dirty {
         if let Some((switch, mac, ip)) = state.granted.remove(port) {
             state.macs.remove(&mac);
@@ -126,49 +166,57 @@ pub(crate) fn grant(db: &mut Db) {
             }
         }
     }
-    // Who has addresses already keeps them; the others choose among the rest.
+    // Who has addresses already keeps them; then come those that have others than they asked for, then new ones.
     let mut order: Vec<&Uuid> = dirty.iter().collect();
-    order.sort_by_key(|port| state.requests.get(port).is_none_or(|request| request.before.is_none()));
+    order.sort_by_key(|port| state.requests.get(port).map_or(0, Request::turn));
     for port in order {
         let Some(request) = state.requests.get(port).cloned() else {
             dynamic_addresses.delete(port);
+            address_problems.delete(port);
             continue;
         };
-        let taken = |owned: Owned| !address_owners.peek(&(request.switch, owned)).is_empty();
-        match state.choose(&request, &taken) {
+        let taken = |owned: Owned| {
+            let key = (request.switch, owned);
+            !address_owners.peek(&key).is_empty() || !router_addresses.peek(&key).is_empty()
+        };
+        let (chosen, problem) = state.choose(&request, &taken);
+        match chosen {
             Some(text) => dynamic_addresses.put(*port, text),
             None => drop(dynamic_addresses.delete(port)),
+        }
+        match problem {
+            Some(problem) => {
+                address_problems.put(*port, problem);
+                state.waiting.insert(*port);
+            }
+            None => drop(address_problems.delete(port)),
         }
     }
 }
 
+/// Reports what could not be chosen as it was asked for.
+pub(crate) fn problems(ctx: &Ctx<'_>, port: &Uuid, _: &mut Vec<NbOp>) {
+    if let Some(problem) = ctx.value(&ctx.address_problems, port) {
+        ctx.report(format!("Logical_Switch_Port {port}, column addresses: {problem}"));
+    }
+}
+
 impl Ipam {
-    fn choose(&mut self, request: &Request, taken: &dyn Fn(Owned) -> bool) -> Option<Text> {
-        let before = request.before.as_ref().and_then(|text| parse_port_address(text).ok());
-        let before_v4 = before.as_ref().and_then(|before| before.ipv4.first()).map(|net| net.addr());
-        let ipv4 = match (request.wish.ipv4, request.pool.subnet) {
-            (Some(ip), _) => Some(ip),
-            (None, None) => None,
-            (None, Some(subnet)) => {
-                let kept = before_v4.filter(|ip| self.may_have(request, subnet, *ip, taken));
-                let first_free =
-                    || subnet.hosts().skip(1).find(|ip| self.may_have(request, subnet, *ip, taken));
-                Some(kept.or_else(first_free)?)
-            }
-        };
-        if ipv4.is_none() && request.pool.ipv6_prefix.is_none() && request.wish == DynamicRequest::default() {
-            return None;
+    /// What a port gets, and what is wrong with its wish.
+    fn choose(&mut self, request: &Request, taken: &dyn Fn(Owned) -> bool) -> (Option<Text>, Option<String>) {
+        let pool = &request.pool;
+        if pool.subnet.is_none() && pool.ipv6_prefix.is_none() && !pool.mac_only && request.wish.is_open() {
+            return (None, None);
         }
-        let prefix = u64::from(request.mac_prefix) << 24;
-        let kept = before.map(|before| before.mac).filter(|mac| mac.to_u64() & 0xffff_ff00_0000 == prefix);
-        // The address's own last bytes and one more, so that different addresses rarely meet.
-        let start = ipv4.map_or(0, |ip| u64::from(ip.to_bits() & 0xff_ffff));
-        let mut numbers = (0..0xff_ffff).map(|n| EthAddr::from_u64(prefix | ((start + n) % 0xff_fffe + 1)));
-        let free = |mac: &EthAddr| !self.macs.contains(mac) && !taken(Owned::Mac(*mac));
-        let mac = request.wish.mac.or(kept.filter(free)).or_else(|| numbers.find(free))?;
+        let before = request.before();
+        let before_v4 = before.as_ref().and_then(|before| before.ipv4.first()).map(|net| net.addr());
+        let (ipv4, problem) = self.choose_ipv4(request, before_v4, taken);
+        let Some(mac) = self.choose_mac(request, before.map(|before| before.mac), ipv4, taken) else {
+            return (None, Some("no Ethernet address is left; none is chosen".to_owned()));
+        };
         let ipv6 = request.wish.ipv6.or_else(|| {
             let id = kiln_types::eui64_link_local(mac).to_bits() & u128::from(u64::MAX);
-            let prefix = request.pool.ipv6_prefix?.to_bits() >> 64 << 64;
+            let prefix = pool.ipv6_prefix?.to_bits() >> 64 << 64;
             Some(Ipv6Addr::from_bits(prefix | id))
         });
         self.macs.insert(mac);
@@ -177,25 +225,64 @@ impl Ipam {
         let mut text = mac.to_string();
         text.extend(ipv4.map(|ip| format!(" {ip}")));
         text.extend(ipv6.map(|ip| format!(" {ip}")));
-        Some(text.into())
+        (Some(text.into()), problem)
     }
 
-    /// Whether `ip` can be given to the port: the network, its first host (the router's by custom), its broadcast
-    /// address and what others have cannot.
-    fn may_have(
+    fn choose_ipv4(
         &self,
         request: &Request,
-        subnet: Ipv4Net,
-        ip: Ipv4Addr,
+        before: Option<Ipv4Addr>,
         taken: &dyn Fn(Owned) -> bool,
-    ) -> bool {
-        let first = subnet.network().to_bits() + 1;
+    ) -> (Option<Ipv4Addr>, Option<String>) {
+        let free = |ip: &Ipv4Addr| !self.ipv4.contains(&(request.switch, *ip));
+        let Some(subnet) = request.pool.subnet else {
+            return (request.wish.ipv4.filter(free), None);
+        };
+        let mut problem = None;
+        if let Some(wish) = request.wish.ipv4 {
+            if subnet.contains(&wish) && free(&wish) && (before == Some(wish) || !taken(Owned::V4(wish))) {
+                return (Some(wish), None);
+            }
+            problem = Some(format!("`{wish}` is not in {subnet}, or another port has it; another is chosen"));
+        }
+        // What somebody has stays with it, even if an operator gives it to another port too.
+        let kept = before.filter(|ip| request.pool.gives(subnet, *ip) && free(ip));
+        let first_free = || {
+            let mut hosts = subnet.hosts().skip(1);
+            hosts.find(|ip| request.pool.gives(subnet, *ip) && free(ip) && !taken(Owned::V4(*ip)))
+        };
+        match kept.or_else(first_free) {
+            Some(ip) => (Some(ip), problem),
+            None => (None, Some(format!("no address of {subnet} is left; none is chosen"))),
+        }
+    }
+
+    fn choose_mac(
+        &self,
+        request: &Request,
+        before: Option<EthAddr>,
+        ipv4: Option<Ipv4Addr>,
+        taken: &dyn Fn(Owned) -> bool,
+    ) -> Option<EthAddr> {
+        let prefix = u64::from(request.mac_prefix) << 24;
+        let kept = before.filter(|mac| mac.to_u64() & 0xffff_ff00_0000 == prefix);
+        // The address's own last bytes and one more, so that different addresses rarely meet.
+        let start = ipv4.map_or(0, |ip| u64::from(ip.to_bits() & 0xff_ffff));
+        let mut numbers = (0..0xff_fffe).map(|n| EthAddr::from_u64(prefix | ((start + n) % 0xff_fffe + 1)));
+        let unused = |mac: &EthAddr| !self.macs.contains(mac);
+        let free = |mac: &EthAddr| unused(mac) && !taken(Owned::Mac(*mac));
+        request.wish.mac.or(kept.filter(unused)).or_else(|| numbers.find(free))
+    }
+}
+
+impl Pool {
+    /// Whether `ip` is one that may be given out: not the network, its first host (the router's by custom), its
+    /// broadcast address, nor one that is excluded.
+    fn gives(&self, subnet: Ipv4Net, ip: Ipv4Addr) -> bool {
         subnet.contains(&ip)
-            && ip.to_bits() > first
+            && ip.to_bits() > subnet.network().to_bits() + 1
             && ip != subnet.broadcast()
-            && !request.pool.excluded.iter().any(|(from, to)| (*from..=*to).contains(&ip))
-            && !self.ipv4.contains(&(request.switch, ip))
-            && !taken(Owned::V4(ip))
+            && !self.excluded.iter().any(|(from, to)| (*from..=*to).contains(&ip))
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct DatapathRequest {
     kind: stages::Datapath,
     /// `requested-tnl-key`.
     key: Option<u32>,
+    passes_vlans: bool,
 }
 
 /// The keys of datapaths.
@@ -114,7 +115,8 @@ pub(crate) fn request_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Datapat
         row.other_config().get("requested-tnl-key"),
         wishable(vxlan),
     );
-    out.push(DatapathRequest { nb: *switch, kind: stages::Datapath::Switch, key });
+    let passes_vlans = row.other_config().get("vlan-passthru").is_some_and(|value| &**value == "true");
+    out.push(DatapathRequest { nb: *switch, kind: stages::Datapath::Switch, key, passes_vlans });
 }
 
 pub(crate) fn request_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<DatapathRequest>) {
@@ -131,7 +133,7 @@ pub(crate) fn request_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Datapat
         row.options().get("requested-tnl-key"),
         wishable(vxlan),
     );
-    out.push(DatapathRequest { nb: *router, kind: stages::Datapath::Router, key });
+    out.push(DatapathRequest { nb: *router, kind: stages::Datapath::Router, key, passes_vlans: false });
 }
 
 /// A `requested-tnl-key`, reported when it is no number.
@@ -187,13 +189,20 @@ pub(crate) fn grant_datapaths(db: &mut Db) {
             (Some(key), None) => {
                 let row = datapath_rows.peek(&nb).first().copied().unwrap_or(nb);
                 let index = state.new_index(row);
-                datapaths.put(nb, Datapath { index, row, key, kind: state.requests[&nb].kind });
+                let DatapathRequest { kind, passes_vlans, .. } = state.requests[&nb];
+                datapaths.put(nb, Datapath { index, row, key, kind, passes_vlans });
             }
             (None, Some(old)) => {
                 state.retired.push(old.index.0);
                 datapaths.delete(&nb);
             }
             (None, None) => {}
+        }
+    }
+    for (nb, _) in &asks {
+        let passes_vlans = state.requests[nb].passes_vlans;
+        if let Some(old) = datapaths.peek(nb).copied().filter(|old| old.passes_vlans != passes_vlans) {
+            datapaths.put(*nb, Datapath { passes_vlans, ..old });
         }
     }
 }

@@ -14,6 +14,7 @@ mod datapath;
 mod flow;
 mod global;
 mod index;
+mod ip_multicast;
 mod ipam;
 mod keys;
 mod matches;
@@ -28,6 +29,7 @@ mod rules;
 mod static_rows;
 mod switch;
 mod tables;
+mod tag;
 
 pub use compiler::{Compiler, SouthboundReplica};
 pub use flow::{Flow, FlowTable, flow_uuid};

@@ -45,6 +45,8 @@ pub(crate) enum NbOp {
     Progress(Uuid),
     /// A port came up or went down.
     Up(Uuid, bool),
+    /// A port has another VLAN tag.
+    Tag(Uuid, i64),
     /// A port's chosen addresses changed.
     DynamicAddresses(Uuid),
 }
@@ -116,6 +118,20 @@ pub(crate) static PORT_BINDING: LazyLock<Columns> = LazyLock::new(|| {
 });
 pub(crate) static MULTICAST_GROUP: LazyLock<Columns> =
     LazyLock::new(|| sb::MulticastGroup::columns(&["datapath", "name", "tunnel_key", "ports"]));
+pub(crate) static IP_MULTICAST: LazyLock<Columns> = LazyLock::new(|| {
+    sb::IpMulticast::columns(&[
+        "datapath",
+        "enabled",
+        "querier",
+        "eth_src",
+        "ip4_src",
+        "ip6_src",
+        "table_size",
+        "idle_timeout",
+        "query_interval",
+        "query_max_resp",
+    ])
+});
 pub(crate) static ADDRESS_SET: LazyLock<Columns> =
     LazyLock::new(|| sb::AddressSet::columns(&["name", "addresses"]));
 pub(crate) static PORT_GROUP: LazyLock<Columns> =
@@ -170,6 +186,7 @@ compared! {
     DatapathBinding datapath_binding stale_datapath_binding want_datapath datapath_binding DATAPATH_BINDING;
     PortBinding port_binding stale_port_binding want_port port_binding PORT_BINDING;
     MulticastGroup multicast_group stale_multicast_group want_multicast multicast_group MULTICAST_GROUP;
+    IpMulticast ip_multicast stale_ip_multicast want_ip_multicast ip_multicast IP_MULTICAST;
     AddressSet address_set stale_address_set want_address_set address_set ADDRESS_SET;
     PortGroup port_group stale_port_group want_port_group port_group PORT_GROUP;
     StaticMacBinding static_mac_binding stale_static_mac_binding want_static_binding static_mac_binding STATIC_MAC_BINDING;
@@ -177,11 +194,6 @@ compared! {
     RbacRole rbac_role stale_rbac_role want_rbac_role rbac_role RBAC_ROLE;
     DhcpOptions dhcp_options stale_dhcp_options want_dhcp_options dhcp_options DHCP_OPTIONS;
     Dhcpv6Options dhcpv6_options stale_dhcpv6_options want_dhcpv6_options dhcpv6_options DHCPV6_OPTIONS;
-}
-
-/// No switch snoops multicast: rows that another northd left would keep their datapaths.
-pub(crate) fn stale_ip_multicast(_: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
-    out.push(SbOp(SbTable::IpMulticast, *row));
 }
 
 /// Writes what the southbound database lacks, but for flows.
@@ -214,7 +226,7 @@ pub(crate) fn write(db: &Db, txn: &mut Txn) {
                 txn.delete("FDB").row(*row);
             }
             SbTable::IpMulticast => {
-                txn.delete("IP_Multicast").row(*row);
+                one(&db.want_ip_multicast, &db.sb.ip_multicast, *IP_MULTICAST, *row, txn);
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Port_Binding: a row for each logical port, and what chassis report back through it.
 
-use crate::addresses::{AddressItem, parse_address};
 use crate::outstanding::NbOp;
 use crate::tables::{Ctx, Peer, PortKind};
 use kiln_ovsdb::{Map, Set, Text};
@@ -19,8 +18,22 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     if checked.kind == PortKind::Router {
         let peer = checked.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer));
         options.extend(peer.map(|peer| ("peer".into(), peer.name.text().clone())));
+    } else if checked.kind == PortKind::Switch {
+        options.extend(peer_switch_port(ctx, port, &row).map(|peer| ("peer".into(), peer)));
     } else {
         options.extend(row.options().all().iter().cloned());
+        if datapath.passes_vlans && checked.kind == PortKind::Vif {
+            options.push(("vlan-passthru".into(), "true".into()));
+        }
+    }
+    if let Some(key) = row.options().get("requested-tnl-key")
+        && key.parse::<u16>().is_ok_and(|key| key != grant.key)
+    {
+        ctx.report(format!(
+            "Logical_Switch_Port {port} ({}), column options: requested-tnl-key `{key}` cannot be had, it has {}",
+            row.name(),
+            grant.key
+        ));
     }
     let standing = ctx.row(&ctx.sb.port_binding, &grant.row);
     if let Some(activated) = standing.and_then(|binding| binding.options().get(ACTIVATED)) {
@@ -35,13 +48,17 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         grant.row,
         sb::PortBinding {
             logical_port: checked.name.text().clone(),
-            r#type: if checked.kind == PortKind::Router { "patch".into() } else { row.r#type().clone() },
+            r#type: match checked.kind {
+                PortKind::Router | PortKind::Switch => "patch".into(),
+                _ => row.r#type().clone(),
+            },
             options: Map::from_vec(options),
             datapath: datapath.row,
             tunnel_key: i64::from(grant.key),
             parent_port: row.parent_name().clone().filter(|name| !name.is_empty()),
-            tag: row.tag(),
-            mac: macs(ctx, port, &row),
+            tag: if row.tag_request().is_some() { ctx.value(&ctx.tags, port).copied() } else { None }
+                .or(row.tag()),
+            mac: Set::from_vec(row.addresses().all().to_vec()),
             port_security: Set::from_vec(row.port_security().all().to_vec()),
             external_ids: Map::from_vec(external_ids),
             requested_chassis: requested,
@@ -51,13 +68,17 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     ));
 }
 
-/// Addresses as chassis read them: what was to be chosen is replaced by what was chosen.
-fn macs(ctx: &Ctx<'_>, port: &Uuid, row: &nb::view::LogicalSwitchPort<'_>) -> Set<Text> {
-    let text = |text: &Text| match parse_address(text) {
-        Ok(AddressItem::Dynamic(_)) => ctx.value(&ctx.dynamic_addresses, port).cloned(),
-        _ => Some(text.clone()),
-    };
-    row.addresses().all().iter().filter_map(text).collect()
+/// The port of another switch that a port of type `switch` is joined with.
+fn peer_switch_port(ctx: &Ctx<'_>, port: &Uuid, row: &nb::view::LogicalSwitchPort<'_>) -> Option<Text> {
+    let peer = row.peer().clone().unwrap_or_default();
+    if ctx.all(&ctx.switch_port_named, &peer).is_empty() {
+        ctx.report(format!(
+            "Logical_Switch_Port {port} ({}), column peer: there is no switch port `{peer}`; it is skipped",
+            row.name()
+        ));
+        return None;
+    }
+    Some(peer)
 }
 
 /// Chassis that the operator asks for by name or host name: the first is the main one.
@@ -101,7 +122,7 @@ pub(crate) fn is_up(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<NbOp>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
     let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
     let Some(binding) = ctx.row(&ctx.sb.port_binding, &grant.row) else { return };
-    let router = &**row.r#type() == "router";
+    let router = matches!(&**row.r#type(), "router" | "switch");
     // A chassis that says nothing about it is one that does not yet know how to.
     let up = router || (binding.chassis().is_some() && binding.up() != Some(false));
     if row.up() != Some(up) {

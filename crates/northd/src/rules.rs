@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    address_set, datapath, global, index, ipam, keys, multicast, outstanding, port_binding, port_group,
-    router, switch,
+    address_set, datapath, global, index, ip_multicast, ipam, keys, multicast, outstanding, port_binding,
+    port_group, router, switch, tag,
 };
 use kiln_incr::Engine;
 
@@ -68,6 +68,7 @@ fn indexes(e: &mut Engine<Db>) {
     );
     e.rule("address_set_rows", |db| &db.sb.address_set, |db| &mut db.address_set_rows, address_set::rows);
     e.rule("port_group_rows", |db| &db.sb.port_group, |db| &mut db.port_group_rows, port_group::rows);
+    e.rule("ip_multicast_rows", |db| &db.sb.ip_multicast, |db| &mut db.ip_multicast_rows, ip_multicast::rows);
     e.rule("multicast_rows", |db| &db.sb.multicast_group, |db| &mut db.multicast_rows, multicast::rows);
     e.rule("chassis_named", |db| &db.sb.chassis, |db| &mut db.chassis_named, index::chassis_named);
     e.rule("vxlan_chassis", |db| &db.sb.chassis, |db| &mut db.vxlan_chassis, global::vxlan_chassis);
@@ -102,8 +103,17 @@ fn settings_and_keys(e: &mut Engine<Db>) {
         |db| &mut db.address_owners,
         switch::port::address_owners,
     );
+    e.rule(
+        "router_addresses",
+        |db| &db.switch_ports_towards,
+        |db| &mut db.router_addresses,
+        ipam::router_addresses,
+    );
     e.rule("request_addresses", |db| &db.nb.logical_switch_port, |db| &mut db.ipam, ipam::request);
     e.allocator("addresses", |db| &mut db.dynamic_addresses, ipam::grant);
+    e.allocator("address_problems", |db| &mut db.address_problems, |_| {});
+    e.rule("children", |db| &db.nb.logical_switch_port, |db| &mut db.children, tag::children);
+    e.rule("tags", |db| &db.children, |db| &mut db.tags, tag::tags);
 }
 
 fn ports(e: &mut Engine<Db>) {
@@ -261,6 +271,12 @@ fn wanted_rows(e: &mut Engine<Db>) {
     e.rule("want_port/switch", |db| &db.switch_ports, |db| &mut db.want_port, port_binding::of_switch_port);
     e.rule("want_port/router", |db| &db.router_ports, |db| &mut db.want_port, port_binding::of_router_port);
     e.rule("want_multicast", |db| &db.nb.logical_switch, |db| &mut db.want_multicast, multicast::of_switch);
+    e.rule(
+        "want_ip_multicast",
+        |db| &db.nb.logical_switch,
+        |db| &mut db.want_ip_multicast,
+        ip_multicast::of_switch,
+    );
     e.rule("want_address_set", |db| &db.set_sources, |db| &mut db.want_address_set, address_set::wanted);
     e.rule("want_port_group", |db| &db.group_members, |db| &mut db.want_port_group, port_group::wanted);
     e.rule(
@@ -302,6 +318,7 @@ fn differences(e: &mut Engine<Db>) {
         |db| &mut db.sb_ops,
         o::stale_static_mac_binding,
     );
+    e.rule("ip_multicast", |db| &db.want_ip_multicast, |db| &mut db.sb_ops, o::ip_multicast);
     e.rule("ip_multicast/stale", |db| &db.sb.ip_multicast, |db| &mut db.sb_ops, o::stale_ip_multicast);
     e.rule("mac_binding/stale", |db| &db.sb.mac_binding, |db| &mut db.sb_ops, port_binding::stale_neighbor);
     e.rule("fdb/stale", |db| &db.sb.fdb, |db| &mut db.sb_ops, port_binding::stale_fdb);
@@ -321,5 +338,7 @@ fn differences(e: &mut Engine<Db>) {
 
     e.rule("nb_global", |db| &db.nb.nb_global, |db| &mut db.nb_ops, global::northbound);
     e.rule("port_up", |db| &db.nb.logical_switch_port, |db| &mut db.nb_ops, port_binding::is_up);
+    e.rule("address_problems", |db| &db.address_problems, |db| &mut db.nb_ops, ipam::problems);
+    e.rule("tag", |db| &db.tags, |db| &mut db.nb_ops, tag::northbound);
     e.rule("dynamic_addresses", |db| &db.nb.logical_switch_port, |db| &mut db.nb_ops, ipam::northbound);
 }

@@ -28,6 +28,8 @@ pub struct Datapath {
     pub key: u32,
     /// Switch or router.
     pub kind: stages::Datapath,
+    /// Whether it is a switch that passes tagged frames on (`vlan-passthru`).
+    pub passes_vlans: bool,
 }
 
 /// A logical port's numbers.
@@ -50,6 +52,12 @@ pub enum PortKind {
     Localnet,
     /// One in every chassis, never reached from another.
     Localport,
+    /// Towards another switch.
+    Switch,
+    /// Outside of all chassis, on a physical network.
+    External,
+    /// In another deployment, behind a transit switch.
+    Remote,
     /// Any other type that the schema knows: bound, but no flows of its own.
     Other,
 }
@@ -84,6 +92,25 @@ pub struct SwitchPort {
     pub secured: bool,
     /// The router port on the other side.
     pub router_port: Option<Uuid>,
+    /// What its options say.
+    pub options: PortOptions,
+}
+
+/// Options of a logical switch port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortOptions {
+    /// `qdisc_queue_id`.
+    pub queue: Option<u16>,
+    /// Whether nobody answers for its addresses but itself (`disable_arp_nd_rsp`).
+    pub answers_itself: bool,
+    /// Whether frames for its addresses go where they were last seen (`force_fdb_lookup`).
+    pub looked_up: bool,
+    /// Whether frames for its addresses also go to all ports with unknown addresses (`pkt_clone_type=mc_unknown`).
+    pub cloned: bool,
+    /// Whether it wants no floods (`receive_multicast=false`).
+    pub shuns_floods: bool,
+    /// Whether addresses are learned behind a physical network (`localnet_learn_fdb`).
+    pub learns: bool,
 }
 
 /// What is on the other side of a router port.
@@ -114,6 +141,15 @@ pub struct RouterPort {
     pub peer: Peer,
     /// Whether packets pass.
     pub enabled: bool,
+    /// Whether its link-local address is one that nobody configured.
+    pub own_link_local: bool,
+}
+
+impl RouterPort {
+    /// The IPv6 addresses that are configured.
+    pub fn configured_ipv6(&self) -> &[Ipv6Net] {
+        &self.ipv6[..self.ipv6.len() - usize::from(self.own_link_local)]
+    }
 }
 
 /// All tables.
@@ -137,6 +173,7 @@ pub struct Db {
     pub(crate) chassis_named: Relation<Text, Uuid>,
     pub(crate) address_set_rows: Relation<Text, Uuid>,
     pub(crate) port_group_rows: Relation<Text, Uuid>,
+    pub(crate) ip_multicast_rows: Relation<Uuid, Uuid>,
     pub(crate) multicast_rows: Relation<(Uuid, Text), Uuid>,
     pub(crate) vxlan_chassis: Relation<Uuid, Uuid>,
     pub(crate) sb_global_rows: Relation<Uuid, Uuid>,
@@ -158,6 +195,10 @@ pub struct Db {
     pub(crate) datapaths: Derived<Uuid, Datapath>,
     pub(crate) pools: Derived<Uuid, Pool>,
     pub(crate) ipam: Ipam,
+    pub(crate) router_addresses: Relation<(Uuid, Owned), Uuid>,
+    pub(crate) address_problems: Derived<Uuid, String>,
+    pub(crate) children: Relation<Text, crate::tag::Child>,
+    pub(crate) tags: Derived<Uuid, i64>,
     pub(crate) dynamic_addresses: Derived<Uuid, Text>,
 
     // Ports and routes, checked.
@@ -187,6 +228,7 @@ pub struct Db {
     pub(crate) want_datapath: Derived<Uuid, sb::DatapathBinding>,
     pub(crate) want_port: Derived<Uuid, sb::PortBinding>,
     pub(crate) want_multicast: Derived<Uuid, sb::MulticastGroup>,
+    pub(crate) want_ip_multicast: Derived<Uuid, sb::IpMulticast>,
     pub(crate) want_address_set: Derived<Uuid, sb::AddressSet>,
     pub(crate) want_port_group: Derived<Uuid, sb::PortGroup>,
     pub(crate) want_static_binding: Derived<Uuid, sb::StaticMacBinding>,
@@ -219,6 +261,7 @@ impl Db {
             chassis_named: Relation::new("chassis_named"),
             address_set_rows: Relation::new("address_set_rows"),
             port_group_rows: Relation::new("port_group_rows"),
+            ip_multicast_rows: Relation::new("ip_multicast_rows"),
             multicast_rows: Relation::new("multicast_rows"),
             vxlan_chassis: Relation::new("vxlan_chassis"),
             sb_global_rows: Relation::new("sb_global_rows"),
@@ -234,6 +277,10 @@ impl Db {
             datapaths: Derived::new("datapaths"),
             pools: Derived::new("pools"),
             ipam: Ipam::default(),
+            router_addresses: Relation::new("router_addresses"),
+            address_problems: Derived::new("address_problems"),
+            children: Relation::new("children"),
+            tags: Derived::new("tags"),
             dynamic_addresses: Derived::new("dynamic_addresses"),
             router_ports: Derived::new("router_ports"),
             switch_ports: Derived::new("switch_ports"),
@@ -259,6 +306,7 @@ impl Db {
             want_datapath: Derived::new("want_datapath"),
             want_port: Derived::new("want_port"),
             want_multicast: Derived::new("want_multicast"),
+            want_ip_multicast: Derived::new("want_ip_multicast"),
             want_address_set: Derived::new("want_address_set"),
             want_port_group: Derived::new("want_port_group"),
             want_static_binding: Derived::new("want_static_binding"),
@@ -303,6 +351,7 @@ impl Database for Db {
         v.table(&mut self.chassis_named);
         v.table(&mut self.address_set_rows);
         v.table(&mut self.port_group_rows);
+        v.table(&mut self.ip_multicast_rows);
         v.table(&mut self.multicast_rows);
         v.table(&mut self.vxlan_chassis);
         v.table(&mut self.sb_global_rows);
@@ -315,6 +364,10 @@ impl Database for Db {
         v.table(&mut self.settings);
         v.table(&mut self.datapaths);
         v.table(&mut self.pools);
+        v.table(&mut self.router_addresses);
+        v.table(&mut self.address_problems);
+        v.table(&mut self.children);
+        v.table(&mut self.tags);
         v.table(&mut self.dynamic_addresses);
         v.table(&mut self.router_ports);
         v.table(&mut self.switch_ports);
@@ -339,6 +392,7 @@ impl Database for Db {
         v.table(&mut self.want_datapath);
         v.table(&mut self.want_port);
         v.table(&mut self.want_multicast);
+        v.table(&mut self.want_ip_multicast);
         v.table(&mut self.want_address_set);
         v.table(&mut self.want_port_group);
         v.table(&mut self.want_static_binding);

@@ -47,7 +47,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     for (id, net) in row.ipv4.iter().enumerate() {
         network(4, "reg0", &net.trunc().to_string(), id);
     }
-    for (id, net) in row.ipv6.iter().filter(|net| !net.addr().is_unicast_link_local()).enumerate() {
+    for (id, net) in row.configured_ipv6().iter().enumerate() {
         network(6, "xxreg0", &net.trunc().to_string(), id);
     }
 }

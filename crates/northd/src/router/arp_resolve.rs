@@ -21,7 +21,9 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
 /// The declared addresses of a switch port, for every router on the switch.
 pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
-    if !row.enabled || !matches!(row.kind, PortKind::Vif | PortKind::Localport) || row.addresses.is_empty() {
+    let declares =
+        matches!(row.kind, PortKind::Vif | PortKind::Localport | PortKind::External | PortKind::Remote);
+    if !row.enabled || !declares || row.addresses.is_empty() {
         return;
     }
     for router_port in ctx.all(&ctx.router_ports_on_switch, &row.switch) {

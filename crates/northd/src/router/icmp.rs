@@ -84,14 +84,15 @@ fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
     for net in &row.ipv4 {
         say(31, Some(net.trunc().to_string()), net.addr().into());
     }
-    for net in row.ipv6.iter().filter(|net| !net.addr().is_unicast_link_local()) {
+    for net in row.configured_ipv6() {
         say(31, Some(net.trunc().to_string()), net.addr().into());
     }
-    // Senders behind other routers: the first address that is not bound to one link.
+    // Senders behind other routers: the first address, a link-local one only where there is no other.
     if let Some(net) = row.ipv4.first() {
         say(30, None, net.addr().into());
     }
-    if let Some(net) = row.ipv6.iter().find(|net| !net.addr().is_unicast_link_local()) {
+    let global = row.ipv6.iter().find(|net| !net.addr().is_unicast_link_local());
+    if let Some(net) = global.or(row.ipv6.first()) {
         say(30, None, net.addr().into());
     }
 }

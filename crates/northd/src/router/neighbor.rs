@@ -40,6 +40,15 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
         "nd_ns",
         format_args!("reg9[2] = lookup_nd(inport, ip6.src, nd.sll); {known}next;"),
     );
+    if !always {
+        // What others announce to everybody only updates what is known.
+        flows.add(
+            LOOKUP,
+            110,
+            "ip6.dst == ff00::/8 && ip6.src == fe80::/10 && nd_na",
+            "reg9[2] = lookup_nd(inport, nd.target, nd.tll); reg9[3] = lookup_nd_ip(inport, nd.target); next;",
+        );
+    }
     flows.fallback(LOOKUP, "reg9[2] = 1; next;");
 
     let done = if always { "reg9[2] == 1" } else { "reg9[2] == 1 || reg9[3] == 0" };

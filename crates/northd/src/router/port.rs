@@ -13,6 +13,10 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
     let Some(row) = ctx.row(&ctx.nb.logical_router_port, port) else { return };
     let Some(router) = ctx.all(&ctx.router_of_port, port).first().copied() else { return };
     let name = row.name();
+    let whole = ctx.row(&ctx.nb.logical_router, &router);
+    if whole.is_none_or(|whole| whole.enabled() == Some(false)) {
+        return;
+    }
     // Of the addresses that `mac` may list, the first is the port's own.
     let mac = row.mac().split_ascii_whitespace().next().unwrap_or_default().parse();
     let Ok(mac) = mac else {
@@ -22,9 +26,9 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
     let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
     for network in row.networks().all() {
         match parse_ip(network) {
-            Some(Net::V4(net)) => ipv4.push(net),
-            Some(Net::V6(net)) => ipv6.push(net),
-            None => report(
+            Some(Net::V4(net)) if !net.addr().is_unspecified() => ipv4.push(net),
+            Some(Net::V6(net)) if !net.addr().is_unspecified() => ipv6.push(net),
+            _ => report(
                 ctx,
                 port,
                 name,
@@ -34,7 +38,8 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
         }
     }
     let link_local = Ipv6Net::new(eui64_link_local(mac), 64).expect("64 is a prefix length");
-    if !ipv6.contains(&link_local) {
+    let own_link_local = !ipv6.contains(&link_local);
+    if own_link_local {
         ipv6.push(link_local);
     }
     out.push((
@@ -47,6 +52,7 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
             ipv6,
             peer: peer(ctx, port, name, row.peer().as_ref()),
             enabled: row.enabled() != Some(false),
+            own_link_local,
         },
     ));
 }

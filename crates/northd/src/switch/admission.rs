@@ -61,10 +61,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         }
         return;
     }
-    if let Some(queue) =
-        ctx.row(&ctx.nb.logical_switch_port, port).and_then(|lsp| lsp.options().get("qdisc_queue_id"))
-        && let Ok(queue) = queue.parse::<u16>()
-    {
+    if let Some(queue) = row.options.queue {
         flows.add(
             stage,
             70,

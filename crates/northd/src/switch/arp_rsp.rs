@@ -24,7 +24,10 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     // Behind a port with unknown addresses the declared ones may have moved: only their owner answers.
     if !row.enabled
         || row.unknown
-        || !matches!(row.kind, PortKind::Vif | PortKind::Router | PortKind::Localport)
+        || row.options.answers_itself
+        || !matches!(row.kind, PortKind::Vif | PortKind::Router | PortKind::Localport | PortKind::Remote)
+        // The same address may be there in several VLANs.
+        || ctx.value(&ctx.datapaths, &row.switch).is_some_and(|switch| switch.passes_vlans)
     {
         return;
     }

@@ -16,10 +16,8 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let learns = match row.kind {
-        PortKind::Vif => row.unknown && !row.secured,
-        PortKind::Localnet => ctx.row(&ctx.nb.logical_switch_port, port).is_some_and(|lsp| {
-            lsp.options().get("localnet_learn_fdb").is_some_and(|value| &**value == "true")
-        }),
+        PortKind::Vif | PortKind::Switch => row.unknown && !row.secured,
+        PortKind::Localnet => row.options.learns,
         _ => false,
     };
     if !learns || !row.enabled {

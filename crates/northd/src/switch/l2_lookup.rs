@@ -13,6 +13,12 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = switch_flows(ctx, switch, out) else { return };
     let (flood, flood_l2) = (MulticastGroup::FLOOD.name, MulticastGroup::FLOOD_L2.name);
     let to = |group| format!("outport = \"{group}\"; output;");
+    let to_all_routers = ctx.row(&ctx.nb.logical_switch, switch).is_none_or(|row| {
+        row.other_config().get("broadcast-arps-to-all-routers").is_none_or(|value| &**value != "false")
+    });
+    if !to_all_routers {
+        flows.add(STAGE, 72, "eth.mcast && (arp.op == 1 || nd_ns)", to(flood_l2));
+    }
     // Routers need announcements and solicitations; other multicast would only be dropped by them.
     flows.add(STAGE, 72, "eth.mcast && (nd_na || nd_rs || nd_ra)", to(flood));
     flows.add(STAGE, 71, "eth.mcast && arp", to(flood));
@@ -69,6 +75,15 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         );
         return;
     }
+    if row.kind == PortKind::External || (row.options.looked_up && row.unknown) {
+        return;
+    }
+    let action = if row.enabled && row.options.cloned {
+        let unknown = MulticastGroup::UNKNOWN.name;
+        format!("clone {{ outport = \"{name}\"; output; }}; outport = \"{unknown}\"; output;")
+    } else {
+        action
+    };
     for address in &row.addresses {
         flows.add(STAGE, 50, format_args!("eth.dst == {}", address.mac), &action);
     }

@@ -2,12 +2,12 @@
 
 use crate::addresses::{AddressItem, PortAddress, parse_address, parse_port_address};
 use crate::multicast::Member;
-use crate::tables::{Ctx, Owned, PortKind, SwitchPort};
+use crate::tables::{Ctx, Owned, PortKind, PortOptions, SwitchPort};
 use kiln_schema_ovn::nb::view;
 use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
 
 /// Types of ports that are bound but have no flows of their own here.
-const OTHER_TYPES: &[&str] = &["l2gateway", "vtep", "external", "virtual", "remote", "switch"];
+const OTHER_TYPES: &[&str] = &["l2gateway", "vtep", "virtual"];
 
 /// Which port of a switch has which address. Ports of which two have the same are judged by `checked`.
 pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Owned), Uuid)>) {
@@ -36,6 +36,9 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, SwitchPor
         "router" => PortKind::Router,
         "localnet" => PortKind::Localnet,
         "localport" => PortKind::Localport,
+        "switch" => PortKind::Switch,
+        "external" => PortKind::External,
+        "remote" => PortKind::Remote,
         other if OTHER_TYPES.contains(&other) => PortKind::Other,
         other => {
             report(ctx, port, row.name(), "type", &format!("`{other}` is no type of port"));
@@ -48,9 +51,11 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, SwitchPor
         kind,
         enabled: row.enabled() != Some(false),
         addresses: Vec::new(),
-        unknown: false,
+        // Nobody tells which addresses are behind another switch.
+        unknown: kind == PortKind::Switch,
         secured: false,
         router_port: None,
+        options: options(&row),
     };
     if kind == PortKind::Router {
         checked.router_port = router_port(ctx, port, &row);
@@ -63,6 +68,23 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, SwitchPor
         }
     }
     out.push((*port, checked));
+}
+
+fn options(row: &view::LogicalSwitchPort<'_>) -> PortOptions {
+    let mut options = PortOptions::default();
+    for (key, value) in row.options().all() {
+        let is_true = &**value == "true";
+        match &**key {
+            "qdisc_queue_id" => options.queue = value.parse().ok(),
+            "disable_arp_nd_rsp" => options.answers_itself = is_true,
+            "force_fdb_lookup" => options.looked_up = is_true,
+            "pkt_clone_type" => options.cloned = &**value == "mc_unknown",
+            "receive_multicast" => options.shuns_floods = &**value == "false",
+            "localnet_learn_fdb" => options.learns = is_true,
+            _ => {}
+        }
+    }
+    options
 }
 
 fn report(ctx: &Ctx<'_>, port: &Uuid, name: &str, column: &str, what: &str) {
@@ -110,8 +132,6 @@ fn read_addresses(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>,
             Err(error) => report(ctx, port, row.name(), "addresses", &format!("`{text}`: {error}")),
         }
     }
-    // A physical network has hosts behind it that nobody declares.
-    checked.unknown |= checked.kind == PortKind::Localnet && row.addresses().all().is_empty();
 }
 
 /// Whether another port of the switch has one of these addresses; the port that comes first keeps it.
@@ -137,10 +157,10 @@ fn router_addresses(ctx: &Ctx<'_>, checked: &SwitchPort) -> Option<PortAddress> 
     })
 }
 
-/// The ports of each switch that pass packets.
+/// The ports of each switch that floods go to.
 pub(crate) fn ports_of_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Member)>) {
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
-    if row.enabled {
+    if row.enabled && !row.options.shuns_floods {
         let router = row.kind == PortKind::Router;
         out.push((row.switch, Member { port: *port, unknown: row.unknown, router }));
     }
