@@ -7,6 +7,7 @@
 //! | [`tables`] | the OpenFlow tables of the integration bridge |
 //! | [`registers`] | what each Open vSwitch register holds, the flag bits of reg10, the registers that northd's flows use |
 //! | [`conntrack`] | bits of ct_state, ct_mark and ct_label |
+//! | [`dhcp`] | the DHCP options that controllers know |
 //! | [`opcodes`] | the first word of a `controller` action's userdata |
 //! | [`keys`] | tunnel keys: ranges, reserved values, multicast groups |
 //! | [`tunnel`] | Geneve's option, VXLAN's layout, overheads |
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conntrack;
+pub mod dhcp;
 pub mod keys;
 pub mod opcodes;
 pub mod options;

@@ -8,6 +8,7 @@
 
 mod apply;
 mod controller;
+mod lflow;
 mod northd;
 mod schema;
 mod stats;
@@ -25,6 +26,7 @@ usage: kiln COMMAND [OPTION]...
   controller   compile OVN_Southbound into OpenFlow on a chassis (also as `ovn-controller`)
   apply        make the northbound database say what a network file says
   diff         show what `apply` would change
+  lflow        the logical flow language: lex, parse, lower, check
   schema       print a database schema: nb, sb
   version      print the version
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Some("apply") => apply::main(apply::Mode::Apply, args),
         Some("diff") => apply::main(apply::Mode::Diff, args),
         Some("sandbox") => kiln_sandbox::cli::main(std::iter::once("sandbox".into()).chain(args)),
+        Some("lflow") => lflow::main(args),
         Some("schema") => schema::main(args),
         Some("version" | "--version" | "-V") => {
             println!("kiln {}", env!("CARGO_PKG_VERSION"));

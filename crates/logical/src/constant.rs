@@ -1,6 +1,6 @@
 //! Integer constants: a value, perhaps a mask, and how they were written.
 
-use kiln_types::EthAddr;
+use kiln_types::{EthAddr, IpText};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -53,13 +53,14 @@ impl Constant {
         Constant { value, mask: None, format: Format::Hexadecimal }
     }
 
-    /// Number of significant bits of value and mask.
+    /// How many bits a field must have for the constant: those of its notation, or the significant ones of its mask, or
+    /// else of its value.
     pub const fn width(&self) -> u8 {
-        let mask = match self.mask {
-            Some(mask) => mask,
-            None => 0,
-        };
-        (128 - (self.value | mask).leading_zeros()) as u8
+        match (self.mask, self.format.width()) {
+            (Some(mask), _) => (128 - mask.leading_zeros()) as u8,
+            (None, Some(width)) => width,
+            (None, None) => (128 - self.value.leading_zeros()) as u8,
+        }
     }
 }
 
@@ -68,7 +69,7 @@ fn write_value(f: &mut fmt::Formatter<'_>, value: u128, format: Format) -> fmt::
         Format::Decimal => write!(f, "{value}"),
         Format::Hexadecimal => write_hex(f, value),
         Format::Ipv4 => write!(f, "{}", Ipv4Addr::from_bits(value as u32)),
-        Format::Ipv6 => write!(f, "{}", Ipv6Addr::from_bits(value)),
+        Format::Ipv6 => write!(f, "{}", IpText::from(Ipv6Addr::from_bits(value))),
         Format::Ethernet => write!(f, "{}", EthAddr::from_u64(value as u64)),
     }
 }

@@ -17,7 +17,7 @@ pub struct AddressSet {
     width: Option<u8>,
     /// Members as constants, for fields of another width.
     constants: Arc<[Constant]>,
-    /// The most significant bits that a member has.
+    /// How many bits a field must have for every member.
     significant: u8,
 }
 

@@ -372,9 +372,11 @@ impl fmt::Display for Term<'_> {
         let mut or = |f: &mut fmt::Formatter<'_>| {
             if std::mem::take(&mut first) { Ok(()) } else { f.write_str(" || ") }
         };
-        for cube in self.choice.cubes().as_slice() {
+        let mut cubes = self.choice.cubes().as_slice().to_vec();
+        cubes.sort_by_key(|cube| (cube.mask.count_ones(), cube.value, cube.mask));
+        for cube in cubes {
             or(f)?;
-            print_comparison(f, SymbolId::of_field(self.field), *cube)?;
+            print_comparison(f, SymbolId::of_field(self.field), cube)?;
         }
         for name in self.choice.names() {
             or(f)?;

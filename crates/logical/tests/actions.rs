@@ -87,7 +87,7 @@ const GOOD: &str = r#"
     reject { outport <-> inport; next(pipeline=egress,table=5); }; => reject { outport <-> inport; next(pipeline=egress, table=5); };
     get_arp(outport, ip4.dst); ? ip4
     get_nd(outport, xxreg0);
-    put_arp(inport, arp.spa, arp.sha); ? arp
+    put_arp(inport, arp.spa, arp.sha); ? arp arp
     put_nd(inport, nd.target, nd.tll); ? nd nd_na
     reg0[0] = lookup_arp(inport, ip4.dst, eth.src); ? ip4
     reg9[3] = lookup_nd_ip(inport, ip6.src); ? ip6
@@ -138,7 +138,7 @@ fn canonical_text_and_prerequisites() {
         let actions =
             parse(input, place(Pipeline::Ingress, 10), &Options).unwrap_or_else(|e| panic!("{input}: {e}"));
         assert_eq!(actions.to_string(), expected, "{input}");
-        let found: Vec<&str> = actions.prerequisites.iter().map(|s| s.get().name).collect();
+        let found: Vec<&str> = actions.prerequisites.iter().map(|p| p.symbol.get().name).collect();
         assert_eq!(found.join(" "), needed, "{input}");
         assert_eq!(parse(expected, place(Pipeline::Ingress, 10), &Options).unwrap(), actions, "{input}");
     }

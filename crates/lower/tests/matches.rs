@@ -125,13 +125,6 @@ inport == {"vif1", "nope"} && ip4.src == {1.1.1.1, 2.2.2.2}
 ip4.src == {1.1.1.1, $set1, 10.0.0.0/30}
     ip,metadata=0xa,nw_src=1.1.1.1
     ip,metadata=0xa,nw_src=10.0.0.0/30
-tcp.dst <= 49151 && ip4
-    tcp,metadata=0xa,tp_dst=0x0/0x8000
-    tcp,metadata=0xa,tp_dst=0x8000/0xc000
-1000 <= udp.src <= 1010 && ip4
-    udp,metadata=0xa,tp_src=0x3e8/0xfff8
-    udp,metadata=0xa,tp_src=0x3f0/0xfffe
-    udp,metadata=0xa,tp_src=1010
 ip4 && ip.dscp == 46
     ip,metadata=0xa,nw_tos=184
 ip4 && ip.ecn == 3

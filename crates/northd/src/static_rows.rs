@@ -1,6 +1,7 @@
 //! Rows of the southbound database that never vary: what chassis may write (RBAC) and the DHCP options that are known.
 
 use crate::flow::uuid_from_hash;
+use kiln_abi::dhcp;
 use kiln_ovsdb::{Map, Set};
 use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
@@ -48,57 +49,6 @@ const PERMISSIONS: &[Permission] = &[
     Permission("Service_Monitor", &["chassis_name"], false, &["status"]),
 ];
 
-const DHCPV4: &[(&str, i64, &str)] = &[
-    ("T1", 58, "uint32"),
-    ("T2", 59, "uint32"),
-    ("arp_cache_timeout", 35, "uint32"),
-    ("bootfile_name", 67, "str"),
-    ("bootfile_name_alt", 254, "str"),
-    ("broadcast_address", 28, "ipv4"),
-    ("classless_static_route", 121, "static_routes"),
-    ("default_ttl", 23, "uint8"),
-    ("dns_server", 6, "ipv4"),
-    ("domain_name", 15, "str"),
-    ("domain_search_list", 119, "domains"),
-    ("ethernet_encap", 36, "bool"),
-    ("hostname", 12, "str"),
-    ("ip_forward_enable", 19, "bool"),
-    ("lease_time", 51, "uint32"),
-    ("log_server", 7, "ipv4"),
-    ("lpr_server", 9, "ipv4"),
-    ("ms_classless_static_route", 249, "static_routes"),
-    ("mtu", 26, "uint16"),
-    ("netbios_name_server", 44, "ipv4"),
-    ("netbios_node_type", 46, "uint8"),
-    ("netmask", 1, "ipv4"),
-    ("next_server", 253, "ipv4"),
-    ("nis_server", 41, "ipv4"),
-    ("ntp_server", 42, "ipv4"),
-    ("offerip", 0, "ipv4"),
-    ("path_prefix", 210, "str"),
-    ("policy_filter", 21, "ipv4"),
-    ("router", 3, "ipv4"),
-    ("router_discovery", 31, "bool"),
-    ("router_solicitation", 32, "ipv4"),
-    ("server_id", 54, "ipv4"),
-    ("swap_server", 16, "ipv4"),
-    ("tcp_keepalive_interval", 38, "uint32"),
-    ("tcp_ttl", 37, "uint8"),
-    ("tftp_server", 66, "host_id"),
-    ("tftp_server_address", 150, "ipv4"),
-    ("wpad", 252, "str"),
-];
-
-const DHCPV6: &[(&str, i64, &str)] = &[
-    ("bootfile_name", 59, "str"),
-    ("bootfile_name_alt", 254, "str"),
-    ("dns_server", 23, "ipv6"),
-    ("domain_search", 24, "str"),
-    ("fqdn", 39, "domain"),
-    ("ia_addr", 5, "ipv6"),
-    ("server_id", 2, "mac"),
-];
-
 fn row(table: &str, name: &str) -> Uuid {
     let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(0x7374_6174);
     hash.update(table.as_bytes());
@@ -135,7 +85,7 @@ pub(crate) fn rbac_role() -> (Uuid, sb::RbacRole) {
 
 /// DHCPv4 options by name.
 pub(crate) fn dhcp_options() -> impl Iterator<Item = (Uuid, sb::DhcpOptions)> {
-    DHCPV4.iter().map(|(name, code, kind)| {
+    dhcp::V4.iter().map(|(name, code, kind)| {
         (
             row("DHCP_Options", name),
             sb::DhcpOptions { name: (*name).into(), code: *code, r#type: (*kind).into() },
@@ -145,7 +95,7 @@ pub(crate) fn dhcp_options() -> impl Iterator<Item = (Uuid, sb::DhcpOptions)> {
 
 /// DHCPv6 options by name.
 pub(crate) fn dhcpv6_options() -> impl Iterator<Item = (Uuid, sb::Dhcpv6Options)> {
-    DHCPV6.iter().map(|(name, code, kind)| {
+    dhcp::V6.iter().map(|(name, code, kind)| {
         (
             row("DHCPv6_Options", name),
             sb::Dhcpv6Options { name: (*name).into(), code: *code, r#type: (*kind).into() },

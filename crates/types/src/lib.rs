@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod eth;
+mod ip_text;
 mod keys;
 mod mask;
 mod time;
 
 pub use eth::{EthAddr, ParseEthAddrError};
+pub use ip_text::IpText;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use keys::{DatapathKey, OfPort, PortKey};
 pub use mask::{eui64_link_local, prefix_len_v4, prefix_len_v6, solicited_node};

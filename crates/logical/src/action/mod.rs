@@ -66,14 +66,37 @@ impl Place {
 pub struct Actions<'a> {
     /// In order; none drops the packet.
     pub list: Vec<Action<'a>>,
-    /// One-bit symbols that must hold for the actions to have a meaning.
-    pub prerequisites: SmallVec<[SymbolId; 4]>,
+    /// What must hold for the actions to have a meaning, in the order in which it was met.
+    pub prerequisites: SmallVec<[Prerequisite; 4]>,
+}
+
+/// A one-bit symbol that must hold for an action to have a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prerequisite {
+    /// The symbol.
+    pub symbol: SymbolId,
+    /// Whether a field that the action names asks for it, rather than the action itself.
+    pub of_field: bool,
 }
 
 impl Actions<'_> {
     /// The prerequisites as an expression, to be required beside the match.
     pub fn prerequisite(&self) -> Expr<'static> {
-        Expr::all(self.prerequisites.iter().map(|symbol| Expr::holds(*symbol)))
+        let mut symbols: SmallVec<[SymbolId; 4]> = SmallVec::new();
+        for needed in &self.prerequisites {
+            if !symbols.contains(&needed.symbol) {
+                symbols.push(needed.symbol);
+            }
+        }
+        Expr::all(symbols.into_iter().map(Expr::holds))
+    }
+
+    /// The prerequisites in their canonical text's form: those of fields are written out, and every mention counts.
+    pub fn prerequisite_as_written(&self) -> Expr<'static> {
+        Expr::all(self.prerequisites.iter().map(|needed| {
+            let expr = Expr::holds(needed.symbol);
+            if needed.of_field { expr.annotate() } else { expr }
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text to actions: statements, assignments, `next`, nesting.
 
-use super::{Action, Actions, Lb, Nat, Nested, Next, Pipeline, Place, Plain};
+use super::{Action, Actions, Lb, Nat, Nested, Next, Pipeline, Place, Plain, Prerequisite};
 use crate::constant::Constant;
 use crate::env::Environment;
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub fn parse<'a>(text: &'a str, place: Place, env: &dyn Environment) -> Result<A
 pub(super) struct ActionParser<'a, 'e> {
     pub(super) p: Parser<'a, 'e>,
     pub(super) place: Place,
-    prerequisites: SmallVec<[SymbolId; 4]>,
+    prerequisites: SmallVec<[Prerequisite; 4]>,
     in_ct_commit: bool,
     depth: u32,
 }
@@ -166,13 +166,14 @@ impl<'a> ActionParser<'a, '_> {
     /// That the one-bit symbol must hold.
     pub(super) fn need(&mut self, name: &str) {
         if let Some(symbol) = SymbolId::lookup(name) {
-            self.need_symbol(symbol);
+            self.prerequisites.push(Prerequisite { symbol, of_field: false });
         }
     }
 
-    fn need_symbol(&mut self, symbol: SymbolId) {
-        if !self.prerequisites.contains(&symbol) {
-            self.prerequisites.push(symbol);
+    /// That what the field needs must hold.
+    fn need_of(&mut self, field: FieldRef) {
+        if let Some(symbol) = field.symbol.prerequisite() {
+            self.prerequisites.push(Prerequisite { symbol, of_field: true });
         }
     }
 
@@ -269,9 +270,7 @@ impl<'a> ActionParser<'a, '_> {
             let name = field.symbol.get().name;
             return Err(Error::new(column, format!("expected a field, found {name}, which is none")));
         }
-        if let Some(needed) = field.symbol.prerequisite() {
-            self.need_symbol(needed);
-        }
+        self.need_of(field);
         Ok(())
     }
 
@@ -298,9 +297,7 @@ impl<'a> ActionParser<'a, '_> {
             let place = if self.in_ct_commit { " inside ct_commit" } else { "" };
             return Err(Error::new(column, format!("field {} is not modifiable{place}", symbol.name)));
         }
-        if let Some(needed) = field.symbol.prerequisite() {
-            self.need_symbol(needed);
-        }
+        self.need_of(field);
         Ok(())
     }
 

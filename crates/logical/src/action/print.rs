@@ -5,6 +5,7 @@ use super::{
     Plain, Sample, Select, Value,
 };
 use crate::token::write_quoted;
+use kiln_types::IpText;
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 
@@ -177,7 +178,7 @@ impl Action<'_> {
             }
             Action::CtNat(nat, None) => f.write_str(nat.as_str()),
             Action::CtNat(nat, Some(to)) => {
-                write!(f, "{}({}", nat.as_str(), to.ip)?;
+                write!(f, "{}({}", nat.as_str(), IpText(to.ip))?;
                 match to.ports {
                     Some((low, Some(high))) => write!(f, ",{low}-{high})"),
                     Some((port, None)) => write!(f, ",{port})"),
@@ -223,9 +224,9 @@ fn load_balance(f: &mut Formatter<'_>, lb: &LoadBalance<'_>) -> fmt::Result {
             f.write_str(":")?;
         }
         match (backend.ip, backend.port) {
-            (IpAddr::V6(ip), Some(port)) => write!(f, "[{ip}]:{port}"),
+            (ip @ IpAddr::V6(_), Some(port)) => write!(f, "[{}]:{port}", IpText(ip)),
             (ip, Some(port)) => write!(f, "{ip}:{port}"),
-            (ip, None) => write!(f, "{ip}"),
+            (ip, None) => write!(f, "{}", IpText(ip)),
         }
     })?;
     if let Some(fields) = &lb.hash_fields {
@@ -270,8 +271,8 @@ fn log_text(f: &mut Formatter<'_>, log: &Log<'_>) -> fmt::Result {
 
 fn endpoint(endpoint: Endpoint) -> String {
     match (endpoint.ip, endpoint.port) {
-        (IpAddr::V6(ip), Some(port)) => format!("\"[{ip}]:{port}\""),
-        (IpAddr::V6(ip), None) => format!("\"[{ip}]\""),
+        (ip @ IpAddr::V6(_), Some(port)) => format!("\"[{}]:{port}\"", IpText(ip)),
+        (ip @ IpAddr::V6(_), None) => format!("\"[{}]\"", IpText(ip)),
         (ip, Some(port)) => format!("\"{ip}:{port}\""),
         (ip, None) => format!("\"{ip}\""),
     }

@@ -231,6 +231,24 @@ impl<'a> Expr<'a> {
         }
     }
 
+    /// The same with a comparison for each value of a set, as the language defines sets. Sets of more than `max` values stay
+    /// as they are.
+    #[must_use]
+    pub fn one_value_each(self, max: usize) -> Expr<'a> {
+        let apart = |comparison: &Comparison, cube: &Cube| {
+            Expr::Number(Comparison { values: Values::One(*cube), ..comparison.clone() })
+        };
+        match self {
+            Expr::Number(comparison) if (2..=max).contains(&comparison.values.as_slice().len()) => {
+                let terms = comparison.values.as_slice().iter().map(|cube| apart(&comparison, cube));
+                if comparison.op == Relop::Ne { Expr::all(terms) } else { Expr::any(terms) }
+            }
+            Expr::And(terms) => Expr::all(terms.into_iter().map(|term| term.one_value_each(max))),
+            Expr::Or(terms) => Expr::any(terms.into_iter().map(|term| term.one_value_each(max))),
+            other => other,
+        }
+    }
+
     /// The one symbol that every comparison in it is of.
     pub(crate) fn only_symbol(&self) -> Option<SymbolId> {
         match self {

@@ -57,8 +57,9 @@ fn simplify_comparison<'a>(comparison: Comparison, work: &mut Work) -> Result<Ex
         (Relop::Eq, []) => return Ok(Expr::Const(false)),
         (Relop::Eq, cubes) if cubes.iter().any(|c| c.mask == 0) => return Ok(Expr::Const(true)),
         (Relop::Eq, _) => comparison.values,
+        (Relop::Ne, [cube]) => narrow_first(CubeSet::complement(&[*cube], work)?.as_slice().to_vec()),
         (Relop::Ne, cubes) => set(&CubeSet::complement(cubes, work)?),
-        (op, [cube, ..]) => set(&ordered(op, *cube)),
+        (op, [cube, ..]) => narrow_first(ordered(op, *cube)),
         (_, []) => return Ok(Expr::Const(false)),
     };
     Ok(match values.as_slice() {
@@ -75,21 +76,37 @@ fn set(cubes: &CubeSet) -> Values {
     }
 }
 
-/// The values that compare so with `cube`, whose mask is a run of bits.
-fn ordered(op: Relop, cube: Cube) -> CubeSet {
+/// What one comparison comes to reads from the narrowest block of values to the widest.
+fn narrow_first(mut cubes: Vec<Cube>) -> Values {
+    cubes.sort_by_key(|cube| std::cmp::Reverse(cube.mask.count_ones()));
+    match cubes.as_slice() {
+        [one] => Values::One(*one),
+        _ => Values::Many(cubes.into()),
+    }
+}
+
+/// The values that compare so with `cube`, whose mask is a run of bits: where the value itself passes it stands alone, as
+/// stock controllers have it.
+fn ordered(op: Relop, cube: Cube) -> Vec<Cube> {
     let first = cube.mask.trailing_zeros() as u8;
     let len = cube.mask.count_ones() as u8;
     let (value, last) = (cube.value >> first, crate::field::ones(len));
-    let (low, high) = match op {
-        Relop::Lt if value == 0 => return CubeSet::default(),
-        Relop::Lt => (0, value - 1),
-        Relop::Le => (0, value),
-        Relop::Gt if value == last => return CubeSet::default(),
-        Relop::Gt => (value + 1, last),
-        Relop::Ge => (value, last),
-        Relop::Eq | Relop::Ne => (value, value),
+    let everything = match op {
+        Relop::Le => value == last,
+        Relop::Ge => value == 0,
+        _ => false,
     };
-    CubeSet::range(first, len, low, high)
+    if everything {
+        return vec![Cube::ANY];
+    }
+    let mut cubes = if matches!(op, Relop::Le | Relop::Ge | Relop::Eq) { vec![cube] } else { Vec::new() };
+    let beside = match op {
+        Relop::Lt | Relop::Le if value > 0 => CubeSet::range(first, len, 0, value - 1),
+        Relop::Gt | Relop::Ge if value < last => CubeSet::range(first, len, value + 1, last),
+        _ => CubeSet::default(),
+    };
+    cubes.extend_from_slice(beside.as_slice());
+    cubes
 }
 
 #[cfg(test)]
@@ -105,7 +122,10 @@ mod tests {
             tcp.dst <= 65535 => ip.proto == 0x6 && (eth.type == 0x800 || eth.type == 0x86dd)
             tcp.dst < 0 => 0
             reg0[0..2] > 4 => xxreg0[96..98] == 0x5 || xxreg0[97..98] == 0x3
-            vlan.pcp != 2 => (vlan.tci[14..15] == 0 || vlan.tci[13..15] == 0x3 || vlan.tci[15]) && vlan.tci[12]
+            vlan.pcp != 2 => (vlan.tci[13..15] == 0x3 || vlan.tci[14..15] == 0 || vlan.tci[15]) && vlan.tci[12]
+            reg0[0..2] >= 4 => xxreg0[96..98] == 0x4 || xxreg0[96..98] == 0x5 || xxreg0[97..98] == 0x3
+            reg0[0..2] < 7 => xxreg0[96..98] == 0x6 || xxreg0[97..98] == 0x2 || !xxreg0[98]
+            reg0[0..2] <= 7 => 1
             is_chassis_resident(\"here\") => 1
             !is_chassis_resident(\"here\") && ip4 => 0
             is_chassis_resident(\"there\") || ip4 => eth.type == 0x800

@@ -4,7 +4,7 @@ use super::value::{Hex, print_in_action, print_subfield};
 use super::{learn_text, port};
 use crate::action::{Action, Actions, Bundle, Controller, Ct, CtZone, Multipath, Nat, Sample, SampleArg};
 use crate::{Field, Subfield};
-use kiln_types::OfPort;
+use kiln_types::{IpText, OfPort};
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
@@ -264,8 +264,9 @@ fn print_nat(f: &mut dyn Write, nat: &Nat) -> fmt::Result {
     if let Some((min, max)) = nat.range.addrs {
         // Ports after an IPv6 address need brackets around it.
         let brackets = min.is_ipv6() && nat.range.ports.is_some();
-        let addr =
-            |f: &mut dyn Write, a: IpAddr| if brackets { write!(f, "[{a}]") } else { write!(f, "{a}") };
+        let addr = |f: &mut dyn Write, a: IpAddr| {
+            if brackets { write!(f, "[{}]", IpText(a)) } else { write!(f, "{}", IpText(a)) }
+        };
         f.write_char('=')?;
         addr(f, min)?;
         if let Some(max) = max.filter(|&max| max != min) {

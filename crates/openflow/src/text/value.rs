@@ -4,7 +4,7 @@ use super::{ParseError, Result, port, split};
 use crate::action::{port_from_u16, port_to_u16};
 use crate::field::{FieldValue, Format, ct_state};
 use crate::{Field, Subfield};
-use kiln_types::{EthAddr, OfPort, prefix_len_v4, prefix_len_v6};
+use kiln_types::{EthAddr, IpText, OfPort, prefix_len_v4, prefix_len_v6};
 use std::fmt::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -75,12 +75,12 @@ fn print(v: &FieldValue, f: &mut dyn Write) -> fmt::Result {
             }
         }
         Format::Ipv6 => {
-            write!(f, "{}", Ipv6Addr::from(value))?;
+            write!(f, "{}", IpText::from(Ipv6Addr::from(value)))?;
             let mask = Ipv6Addr::from(mask);
             match prefix_len_v6(mask) {
                 _ if exact => Ok(()),
                 Some(len) => write!(f, "/{len}"),
-                None => write!(f, "/{mask}"),
+                None => write!(f, "/{}", IpText::from(mask)),
             }
         }
         Format::Port => port::print(port_of(field, value), f),

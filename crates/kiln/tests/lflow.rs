@@ -1,0 +1,261 @@
+//! `kiln lflow`: what it answers on the command line.
+
+// A test may write files and own threads.
+#![allow(clippy::disallowed_methods)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// Runs `kiln lflow ARGS…` on lines of standard input.
+fn run(args: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"))
+        .arg("lflow")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kiln runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    // Answers are written while lines are still read.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("kiln ends");
+    let _ = writer.join();
+    output
+}
+
+fn answers(args: &[&str], input: &str) -> String {
+    let output = run(args, input);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+const WORLD: &[&str] = &[
+    "--port=vif1=1",
+    "--port=vif2=0x2",
+    "--chassis-resident=vif1",
+    "--address-set=web=192.0.2.1,192.0.2.2",
+    "--address-set=none=",
+    "--port-group=pg=vif1,vif2,gone",
+];
+
+/// Each line of `cases` is `ITEM => ANSWER`, or an item that answers itself.
+#[track_caller]
+fn check(command: &str, cases: &str) {
+    let cases: Vec<(&str, &str)> = cases
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| line.split_once(" => ").unwrap_or((line, line)))
+        .collect();
+    let items: Vec<&str> = cases.iter().map(|(item, _)| *item).collect();
+    let args: Vec<&str> = std::iter::once(command).chain(WORLD.iter().copied()).collect();
+    let found = answers(&args, &(items.join("\n") + "\n"));
+    let expected: Vec<&str> = cases.iter().map(|(_, answer)| *answer).collect();
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected, "{command}");
+}
+
+#[test]
+fn tokens() {
+    check(
+        "lex",
+        r#"
+        ip4.src=={10.0.0.0/255.0.0.0,$web} => ip4.src == { 10.0.0.0/8 , $web }
+        reg0[3..5] <-> xreg1 // rest => reg0 [ 3 .. 5 ] <-> xreg1
+        "tab\tand \u0041" => "tab\tand A"
+        0x00ff 18446744073709551615 ::ffff:1.2.3.4 0A:0b:00:00:00:01 => 0xff 18446744073709551615 ::ffff:1.2.3.4 0a:0b:00:00:00:01
+        "#,
+    );
+    let skipped = answers(&["lex"], "# a comment\n\n   \na\n  # another\nb");
+    assert_eq!(skipped, "a\nb\n");
+    let error = answers(&["lex"], "ip4 & ip6\n");
+    assert!(error.starts_with("error: column 5: "), "{error}");
+}
+
+#[test]
+fn expressions() {
+    check(
+        "parse-expr",
+        r#"
+        0x800==eth.type => eth.type == 0x800
+        !(reg0 > 3 && reg1[0]) => reg0 <= 0x3 || !reg1[0]
+        ip4.src == $web => ip4.src == 0xc0000201 || ip4.src == 0xc0000202
+        ip4.src != $none => 1
+        inport == {@pg, "x"} => inport == "vif1" || inport == "vif2" || inport == "gone" || inport == "x"
+        is_chassis_resident("vif1")
+        "#,
+    );
+    check(
+        "annotate-expr",
+        "
+        vlan.vid == 7 => vlan.tci[0..11] == 0x7 && vlan.tci[12]
+        reg9 == 1 || ip4.dst == {1.1.1.1, 2.2.2.2} => xreg4[0..31] == 0x1 || (ip4.dst == 0x1010101 && eth.type == 0x800) || (ip4.dst == 0x2020202 && eth.type == 0x800)
+        ",
+    );
+    check(
+        "simplify-expr",
+        r#"
+        is_chassis_resident("vif1") => 1
+        is_chassis_resident("vif2") || ip4 => eth.type == 0x800
+        reg0[0..2] >= 2 => xxreg0[96..98] == 0x2 || xxreg0[96..98] == 0x3 || xxreg0[98]
+        "#,
+    );
+    check(
+        "normalize-expr",
+        "
+        ip && reg0[0] => (eth.type == 0x800 && xxreg0[96]) || (eth.type == 0x86dd && xxreg0[96])
+        ip4 && ip6 => 0
+        ip4.dst == {1.1.1.1, 1.1.1.0/24} => eth.type == 0x800 && ip4.dst[8..31] == 0x10101
+        ",
+    );
+}
+
+#[test]
+fn errors_are_answers() {
+    for command in ["parse-expr", "annotate-expr", "simplify-expr", "normalize-expr", "expr-to-flows"] {
+        let found = answers(&[command], "ip4.src ==\nip4\n");
+        let lines: Vec<&str> = found.lines().collect();
+        assert!(lines[0].starts_with("error: column 11: expected"), "{command}: {found}");
+        assert!(!lines[1].starts_with("error"), "{command}: {found}");
+    }
+    let found = answers(&["parse-actions"], "next; xyzzy;\n");
+    assert!(
+        found.starts_with("next; xyzzy;\n    error: column 7: expected an action, found `xyzzy'"),
+        "{found}"
+    );
+}
+
+#[test]
+fn evaluation() {
+    let packet = "ip4.src=192.0.2.9,tcp.dst=80,inport=vif1,ct.est=1,reg0=0xf0";
+    let args: Vec<&str> = ["evaluate-expr", packet].into_iter().chain(WORLD.iter().copied()).collect();
+    let cases = [
+        // What the fields need is there.
+        ("ip4 && tcp && ct.trk", "1"),
+        ("ip6 || udp", "0"),
+        ("ip4.src == 192.0.2.0/24 && tcp.dst < 1024", "1"),
+        ("ip4.src == $web", "0"),
+        ("inport == @pg && outport == \"\"", "1"),
+        ("reg0[4..7] == 15 && !reg0[0]", "1"),
+        ("ct.est && !ct.new", "1"),
+        ("is_chassis_resident(\"vif1\")", "1"),
+    ];
+    let input: Vec<&str> = cases.iter().map(|(item, _)| *item).collect();
+    let expected: Vec<&str> = cases.iter().map(|(_, answer)| *answer).collect();
+    assert_eq!(answers(&args, &input.join("\n")).lines().collect::<Vec<_>>(), expected);
+    let impossible = run(&["evaluate-expr", "ip4.src=1.1.1.1,ip6.src=::1"], "ip\n");
+    assert!(!impossible.status.success());
+    assert!(String::from_utf8_lossy(&impossible.stderr).contains("eth.type"), "names what contradicts");
+}
+
+#[test]
+fn flows() {
+    let args: Vec<&str> = ["expr-to-flows"].into_iter().chain(WORLD.iter().copied()).collect();
+    assert_eq!(
+        answers(&args, "inport == @pg && ip\n").lines().collect::<std::collections::BTreeSet<_>>(),
+        ["ip,reg14=0x1", "ip,reg14=0x2", "ipv6,reg14=0x1", "ipv6,reg14=0x2"].into()
+    );
+    assert_eq!(answers(&args, "inport == \"gone\"\n"), "(no flows)\n");
+    assert_eq!(
+        answers(&args, "ip4.src == $web && outport == {\"vif1\", \"vif2\"}\n"),
+        "ip,nw_src=192.0.2.1: conjunction(1, 0/2)\n\
+         ip,nw_src=192.0.2.2: conjunction(1, 0/2)\n\
+         ip,reg15=0x1: conjunction(1, 1/2)\n\
+         ip,reg15=0x2: conjunction(1, 1/2)\n\
+         conj_id=1,ip\n"
+    );
+}
+
+#[test]
+fn actions() {
+    let egress = ["parse-actions", "--pipeline", "egress", "--table", "3", "--port", "vif1=1"];
+    assert_eq!(
+        answers(&egress, "outport=\"vif1\";next;\nip.ttl--; output;\nnext(16);\n")
+            .lines()
+            .collect::<Vec<_>>()[..7],
+        [
+            "outport=\"vif1\";next;",
+            "    formats as outport = \"vif1\"; next;",
+            "    encodes as set_field:0x1->reg15,resubmit(,52)",
+            "ip.ttl--; output;",
+            "    encodes as dec_ttl,resubmit(,64)",
+            "    has prereqs ip",
+            "next(16);",
+        ]
+    );
+    let sampling = [
+        "parse-actions",
+        "--datapath",
+        "0x10",
+        "--lflow-uuid",
+        "12345678-0000-0000-0000-000000000000",
+        "--collector-set",
+        "7",
+    ];
+    let sample = "sample(probability=1,collector_set=7,obs_domain=2,obs_point=$cookie);";
+    assert_eq!(
+        answers(&sampling, &format!("{sample}\n")),
+        // 2 << 24 | 0x10 and 0x12345678.
+        format!(
+            "{sample}\n    encodes as sample(probability=1,collector_set_id=7,obs_domain_id=33554448,obs_point_id=305419896)\n"
+        )
+    );
+    assert_eq!(
+        answers(&["parse-actions"], &format!("{sample}\n")),
+        format!("{sample}\n    encodes as drop\n")
+    );
+    let balanced = answers(
+        &["parse-actions", "--table", "10"],
+        "ct_lb_mark(backends=192.0.2.1:80);\nct_lb_mark(backends=192.0.2.1:80);\nct_lb_mark(backends=[2001:db8::1]:80);\n",
+    );
+    let groups: Vec<&str> = balanced.lines().filter(|line| line.contains("group")).collect();
+    let first = "    uses group: id(1), name(type=select,selection_method=dp_hash,bucket=bucket_id=0,weight:100,actions=\
+                 ct(nat(dst=192.0.2.1:80),commit,table=19,zone=NXM_NX_REG13[0..15],exec(set_field:2/2->ct_mark)))";
+    assert_eq!(
+        groups[..5],
+        ["    encodes as group:1", first, "    encodes as group:1", first, "    encodes as group:2"]
+    );
+    // Options of DHCP need no table on the command line: code 42, 4 bytes.
+    let dhcp = answers(
+        &["parse-actions"],
+        "reg0[0] = put_dhcp_opts(offerip = 192.0.2.5, ntp_server = 192.0.2.1);\n",
+    );
+    assert!(dhcp.contains(".c0.00.02.05.2a.04.c0.00.02.01,pause)"), "{dhcp}");
+}
+
+#[test]
+fn symbols() {
+    let found = answers(&["symbols"], "");
+    let lines: Vec<&str> = found.lines().collect();
+    assert!(lines.is_sorted());
+    for expected in [
+        "ct.est = ct_state[1]",
+        "ip4.mcast = eth.mcast && ip4.dst[28..31] == 0xe",
+        "ip4.src = OXM_OF_IPV4_SRC",
+        "inport = NXM_NX_REG14",
+        "reg3 = xxreg0[0..31]",
+    ] {
+        assert!(lines.contains(&expected), "{expected}");
+    }
+}
+
+/// A dump with two good flows and two bad ones.
+#[test]
+fn dumps_are_checked() {
+    let file = std::env::temp_dir().join(format!("kiln-lflow-{}.txt", std::process::id()));
+    let dump = "Datapath: \"sw0\" (4b5cdc30-0f8f-47f3-8d2e-0bbd4c9d4f1c)  Pipeline: ingress\n  \
+                table=0 (ls_in_check_port_sec), priority=100  , match=(eth.src[40]), action=(drop;)\n  \
+                table=8 (ls_in_acl_eval     ), priority=1001 , match=(inport == @pg && ip4.src == $as && (tcp.dst == 80)), action=(reg8[16] = 1; next;)\n  \
+                table=8 (ls_in_acl_eval     ), priority=1002 , match=(ip4.src == \"x\"), action=(next;)\n  \
+                table=8 (ls_in_acl_eval     ), priority=1003 , match=(1), action=(ip.proto = 6;)\n";
+    std::fs::write(&file, dump).expect("a file in the temporary folder");
+    let output = run(&["check", file.to_str().expect("a path in UTF-8")], "");
+    let _ = std::fs::remove_file(&file);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(":4: match: column 1: integer field ip4.src"), "{text}");
+    assert!(text.contains(":5: actions: column 1: field ip.proto is not modifiable"), "{text}");
+    assert!(text.contains("\n4 flows, 2 of them bad"), "{text}");
+}
