@@ -1,0 +1,207 @@
+//! The naive switch does what the manual pages say (ovs-actions(7), ovs-fields(7), OpenFlow 1.5.1).
+
+use kiln_openflow::Field;
+use kiln_testkit::interpreter::{Event, Packet, Switch, Tracker};
+
+/// A TCP packet from 192.0.2.1:1000 to 192.0.2.2:80, which came in by port 1.
+fn packet() -> Packet {
+    let mut packet = Packet::default();
+    packet.len = 100;
+    for (field, value) in [
+        (Field::IN_PORT, 1),
+        (Field::ETH_TYPE, 0x800),
+        (Field::IPV4_SRC, 0xc000_0201),
+        (Field::IPV4_DST, 0xc000_0202),
+        (Field::IP_PROTO, 6),
+        (Field::TCP_SRC, 1000),
+        (Field::TCP_DST, 80),
+        (Field::NW_TTL, 64),
+    ] {
+        packet.set(field, value);
+    }
+    packet
+}
+
+fn switch(flows: &[(u8, u16, &str, &str)]) -> Switch {
+    let mut switch = Switch::default();
+    for (table, priority, matched, actions) in flows {
+        switch.add(*table, *priority, matched, actions);
+    }
+    switch
+}
+
+/// The ports that a packet leaves by, and the register 0 that it has then.
+fn outputs(switch: &mut Switch, packet: Packet) -> Vec<(u32, u128)> {
+    let events = switch.run(packet, &mut Tracker::default());
+    let output = |event| match event {
+        Event::Output { port, packet } => (port.0, packet.get(Field::reg(0))),
+        other => panic!("{other:?}"),
+    };
+    events.into_iter().map(output).collect()
+}
+
+#[test]
+fn the_highest_priority_wins_and_a_miss_drops() {
+    let mut switch = switch(&[
+        (0, 1, "", "output:2"),
+        (0, 20, "ip,nw_dst=192.0.2.0/24", "output:3"),
+        (0, 30, "tcp,tp_dst=81", "output:4"),
+        (0, 20, "udp", "output:5"),
+    ]);
+    assert_eq!(outputs(&mut switch, packet()), [(3, 0)]);
+    assert_eq!(outputs(&mut switch, Packet::default()), [(2, 0)]);
+    let mut none = Switch::default();
+    assert_eq!(outputs(&mut none, packet()), []);
+}
+
+#[test]
+fn conjunctions_need_every_clause_at_one_priority() {
+    let flows = [
+        (0, 10, "ip,nw_src=192.0.2.1", "conjunction(7,1/2)"),
+        (0, 10, "tcp,tp_dst=80", "conjunction(7,2/2)"),
+        (0, 10, "conj_id=7,ip", "output:2"),
+        (0, 5, "ip", "output:3"),
+    ];
+    assert_eq!(outputs(&mut switch(&flows), packet()), [(2, 0)]);
+    let mut other_port = packet();
+    other_port.set(Field::TCP_DST, 81);
+    assert_eq!(outputs(&mut switch(&flows), other_port), [(3, 0)]);
+    // A flow that acts goes before a conjunction of the same priority, and a clause of another priority does not count.
+    let mut acting = switch(&flows);
+    acting.add(0, 10, "tcp", "output:4");
+    assert_eq!(outputs(&mut acting, packet()), [(4, 0)]);
+    let mut apart = switch(&flows[1..]);
+    apart.add(0, 11, "ip,nw_src=192.0.2.1", "conjunction(7,1/2)");
+    assert_eq!(outputs(&mut apart, packet()), [(3, 0)]);
+}
+
+#[test]
+fn resubmission_comes_back_and_copies_do_not() {
+    let mut switch = switch(&[
+        (0, 1, "", "set_field:1->reg0,clone(set_field:5->reg0,resubmit(,1)),resubmit(,2),output:9"),
+        (1, 1, "reg0=5", "output:2"),
+        (
+            2,
+            1,
+            "reg0=1",
+            "push:NXM_NX_REG0[],set_field:8->reg0,pop:NXM_NX_REG1[],move:NXM_NX_REG1[0..7]->NXM_NX_REG0[8..15]",
+        ),
+    ]);
+    assert_eq!(outputs(&mut switch, packet()), [(2, 5), (9, 0x108)]);
+}
+
+#[test]
+fn loops_end() {
+    let mut deep = switch(&[(0, 1, "", "resubmit(,0)")]);
+    assert_eq!(deep.run(packet(), &mut Tracker::default()), [Event::TooManyLookups]);
+}
+
+#[test]
+fn a_packet_does_not_leave_where_it_came_in() {
+    let mut switch = switch(&[(0, 1, "", "output:1,output:2,in_port,set_field:0->in_port,output:1")]);
+    assert_eq!(outputs(&mut switch, packet()), [(2, 0), (1, 0), (1, 0)]);
+}
+
+#[test]
+fn time_to_live_runs_out() {
+    let mut switch = switch(&[(0, 1, "ip", "dec_ttl,output:2")]);
+    let [Event::Output { packet: left, .. }] = &switch.run(packet(), &mut Tracker::default())[..] else {
+        panic!("one output")
+    };
+    assert_eq!(left.get(Field::NW_TTL), 63);
+    let mut last = packet();
+    last.set(Field::NW_TTL, 1);
+    let events = switch.run(last, &mut Tracker::default());
+    assert!(matches!(&events[..], [Event::Controller { .. }]), "{events:?}");
+}
+
+#[test]
+fn connections_are_tracked_and_translated_both_ways() {
+    let mut switch = switch(&[
+        (0, 1, "ip", "ct(table=1,zone=5,nat)"),
+        (
+            1,
+            10,
+            "ct_state=+new+trk,ip,nw_dst=192.0.2.2",
+            "ct(commit,table=2,zone=5,nat(dst=198.51.100.7:8080),exec(set_field:0x2/0x2->ct_mark))",
+        ),
+        (1, 10, "ct_state=+est+trk,ip", "resubmit(,2)"),
+        (2, 10, "ct_state=+rpl,ip", "output:1"),
+        (2, 1, "ct_mark=0x2/0x2,ip", "output:2"),
+    ]);
+    let mut tracker = Tracker::default();
+    let mut pass = |packet: Packet| match switch.run(packet, &mut tracker).pop() {
+        Some(Event::Output { port, packet }) => (port.0, packet),
+        other => panic!("{other:?}"),
+    };
+    let (port, sent) = pass(packet());
+    assert_eq!((port, sent.get(Field::IPV4_DST), sent.get(Field::TCP_DST)), (2, 0xc633_6407, 8080));
+    // The second packet of the connection is translated without a commit.
+    let (port, again) = pass(packet());
+    assert_eq!((port, again.get(Field::IPV4_DST)), (2, 0xc633_6407));
+    let mut answer = packet();
+    for (field, value) in [
+        (Field::IN_PORT, 2),
+        (Field::IPV4_SRC, 0xc633_6407),
+        (Field::IPV4_DST, 0xc000_0201),
+        (Field::TCP_SRC, 8080),
+        (Field::TCP_DST, 1000),
+    ] {
+        answer.set(field, value);
+    }
+    let (port, back) = pass(answer);
+    assert_eq!((port, back.get(Field::IPV4_SRC), back.get(Field::TCP_SRC)), (1, 0xc000_0202, 80));
+    assert_eq!(back.get(Field::CT_NW_DST), 0xc000_0202, "the first packet's destination");
+}
+
+#[test]
+fn groups_choose_among_copies() {
+    let mut switch = switch(&[(0, 1, "", "group:1,output:9")]);
+    let group = "group_id=1,type=select,bucket=bucket_id:0,weight:0,actions=output:2,\
+                 bucket=bucket_id:1,weight:5,actions=set_field:3->reg0,output:3";
+    switch.groups.insert(1, group.parse().expect("a group"));
+    // The bucket without weight is never chosen.
+    assert_eq!(outputs(&mut switch, packet()), [(3, 3), (9, 0)]);
+    let all = group.replace("select", "all");
+    switch.groups.insert(1, all.parse().expect("a group"));
+    assert_eq!(outputs(&mut switch, packet()), [(2, 0), (3, 3), (9, 0)]);
+}
+
+#[test]
+fn flows_are_learned() {
+    let mut switch = switch(&[
+        (
+            0,
+            1,
+            "tcp",
+            "learn(table=1,eth_type=0x800,NXM_OF_IP_SRC[]=NXM_OF_IP_DST[],load:0x7->NXM_NX_REG0[]),resubmit(,1)",
+        ),
+        (0, 1, "udp", "resubmit(,1),output:2"),
+    ]);
+    assert_eq!(outputs(&mut switch, packet()), []);
+    let mut answer = packet();
+    answer.set(Field::IP_PROTO, 17);
+    answer.set(Field::IPV4_SRC, 0xc000_0202);
+    assert_eq!(outputs(&mut switch, answer), [(2, 7)]);
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let mut switch = switch(&[(0, 1, "", "push_mpls:0x8847,output:2")]);
+    let events = switch.run(packet(), &mut Tracker::default());
+    assert!(matches!(&events[..], [Event::Unsupported(text)] if text.contains("push_mpls")), "{events:?}");
+}
+
+#[test]
+fn lengths_and_samples() {
+    let mut switch = switch(&[(
+        0,
+        1,
+        "",
+        "check_pkt_larger(99)->NXM_NX_REG0[3],sample(probability=1,collector_set_id=4,obs_domain_id=5,obs_point_id=6),output:2",
+    )]);
+    let events = switch.run(packet(), &mut Tracker::default());
+    assert_eq!(events[0], Event::Sample { collector_set: 4, domain: 5, point: 6 });
+    let Event::Output { packet, .. } = &events[1] else { panic!("{events:?}") };
+    assert_eq!(packet.get(Field::reg(0)), 8);
+}
