@@ -94,9 +94,9 @@ fn one_comparison(f: &mut Formatter<'_>, symbol: SymbolId, op: Relop, cube: Cube
     let symbol = symbol.get();
     let mask = cube.mask;
     let (first, len) = (mask.trailing_zeros(), mask.count_ones());
-    // bits of a nominal field cannot be selected, only masked
-    let may_select = symbol.level != Level::Nominal || len == u32::from(symbol.width);
-    let run = may_select && len > 0 && first + len == 128 - mask.leading_zeros();
+    // Bits of a nominal field cannot be named; a mask says which.
+    let nameable = symbol.level != Level::Nominal || len == u32::from(symbol.width);
+    let run = nameable && len > 0 && first + len == 128 - mask.leading_zeros();
     if run && len == 1 && op.is_equality() {
         if (cube.value == 0) != (op == Relop::Ne) {
             f.write_str("!")?;
