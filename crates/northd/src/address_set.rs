@@ -41,9 +41,6 @@ pub(crate) fn of_set(ctx: &Ctx<'_>, set: &Uuid, out: &mut Vec<(Text, Source)>) {
 /// The addresses of each group, by group and whether they are IPv6.
 pub(crate) fn group_addresses(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, bool), Text)>) {
     let groups = ctx.all(&ctx.groups_of_port, port);
-    if groups.is_empty() {
-        return;
-    }
     let Some(row) = ctx.value(&ctx.switch_ports, port).filter(|row| row.kind != PortKind::Router) else {
         return;
     };

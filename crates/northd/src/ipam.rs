@@ -40,10 +40,9 @@ impl Request {
 
     /// When it is its turn to choose.
     fn turn(&self) -> u8 {
-        let before = self.before().map(|before| before.ipv4.first().map(|net| net.addr()));
-        match before {
+        match self.before().and_then(|before| Some(before.ipv4.first()?.addr())) {
             None => 2,
-            Some(before) => u8::from(self.wish.ipv4.is_some_and(|wish| before != Some(wish))),
+            Some(before) => u8::from(self.wish.ipv4.is_some_and(|wish| before != wish)),
         }
     }
 }

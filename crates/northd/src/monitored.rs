@@ -24,7 +24,10 @@ const NORTHBOUND: &[(&str, &[&str])] = &[
         ],
     ),
     ("Logical_Router", &["name", "ports", "static_routes", "policies", "enabled", "options", "external_ids"]),
-    ("Logical_Router_Port", &["name", "mac", "networks", "peer", "enabled", "options", "external_ids"]),
+    (
+        "Logical_Router_Port",
+        &["name", "mac", "networks", "peer", "enabled", "ipv6_ra_configs", "options", "external_ids"],
+    ),
     (
         "Logical_Router_Static_Route",
         &[

@@ -100,6 +100,8 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         Peer::Router(peer) => ctx.value(&ctx.router_ports, &peer).map(|peer| peer.name.text().clone()),
         Peer::None => None,
     };
+    let mut options: Vec<(Text, Text)> = peer.map(|peer| ("peer".into(), peer)).into_iter().collect();
+    crate::router::advertise::periodic(&row, checked, &mut options);
     let networks = row.networks().all();
     let mac = std::iter::once(row.mac()).chain(networks).map(|text| &**text).collect::<Vec<_>>().join(" ");
     out.push((
@@ -107,7 +109,7 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         sb::PortBinding {
             logical_port: checked.name.text().clone(),
             r#type: "patch".into(),
-            options: peer.map(|peer| ("peer".into(), peer)).into_iter().collect(),
+            options: Map::from_vec(options),
             datapath: datapath.row,
             tunnel_key: i64::from(grant.key),
             mac: Set::from_vec(vec![mac.into()]),

@@ -20,9 +20,6 @@ pub(crate) fn groups_of_port(ctx: &Ctx<'_>, group: &Uuid, out: &mut Vec<(Uuid, U
 /// The names of a group's ports, by group and switch.
 pub(crate) fn members(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Uuid), Text)>) {
     let groups = ctx.all(&ctx.groups_of_port, port);
-    if groups.is_empty() {
-        return;
-    }
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
     out.extend(groups.iter().map(|group| ((*group, row.switch), row.name.text().clone())));
 }

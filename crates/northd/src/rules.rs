@@ -195,11 +195,11 @@ fn sets_and_groups(e: &mut Engine<Db>) {
     e.rule("groups_of_port", |db| &db.nb.port_group, |db| &mut db.groups_of_port, port_group::groups_of_port);
     e.rule(
         "group_addresses",
-        |db| &db.switch_ports,
+        |db| &db.groups_of_port,
         |db| &mut db.group_addresses,
         address_set::group_addresses,
     );
-    e.rule("group_members", |db| &db.switch_ports, |db| &mut db.group_members, port_group::members);
+    e.rule("group_members", |db| &db.groups_of_port, |db| &mut db.group_members, port_group::members);
 }
 
 fn switch_flows(e: &mut Engine<Db>) {
@@ -217,7 +217,8 @@ fn switch_flows(e: &mut Engine<Db>) {
 
 fn router_flows(e: &mut Engine<Db>) {
     use crate::router::{
-        admission, arp_request, arp_resolve, delivery, icmp, ip_input, neighbor, passing, policy, routing,
+        admission, advertise, arp_request, arp_resolve, delivery, icmp, ip_input, neighbor, passing, policy,
+        routing,
     };
     e.rule("router/admission", |db| &db.nb.logical_router, |db| &mut db.flows, admission::common);
     e.rule("router/admission/port", |db| &db.router_ports, |db| &mut db.flows, admission::of_port);
@@ -227,6 +228,7 @@ fn router_flows(e: &mut Engine<Db>) {
     e.rule("router/ip_input/port", |db| &db.router_ports, |db| &mut db.flows, ip_input::of_port);
     e.rule("router/icmp/port", |db| &db.router_ports, |db| &mut db.flows, icmp::of_port);
     e.rule("router/passing", |db| &db.nb.logical_router, |db| &mut db.flows, passing::common);
+    e.rule("router/advertise/port", |db| &db.router_ports, |db| &mut db.flows, advertise::of_port);
     e.rule("router/routing", |db| &db.nb.logical_router, |db| &mut db.flows, routing::common);
     e.rule("router/routing/port", |db| &db.router_ports, |db| &mut db.flows, routing::of_port);
     e.rule("router/routing/group", |db| &db.routes, |db| &mut db.flows, routing::of_group);

@@ -41,7 +41,7 @@ const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
     (
         "Logical_Router_Port",
         Some(("Logical_Router", "ports")),
-        &["name", "mac", "networks", "peer", "enabled", "options", "external_ids"],
+        &["name", "mac", "networks", "peer", "enabled", "ipv6_ra_configs", "options", "external_ids"],
     ),
     (
         "Logical_Router_Static_Route",
@@ -169,6 +169,17 @@ const MATCHES: &[&str] = &[
     "ip4.src == ",
     "1) || (1",
 ];
+const ADVERTISED: &[(&str, &str)] = &[
+    ("address_mode", "slaac"),
+    ("address_mode", "slaac"),
+    ("address_mode", "nonsense"),
+    ("send_periodic", "true"),
+    ("mtu", "1400"),
+    ("mtu", "x"),
+    ("max_interval", "9"),
+    ("rdnss", "fd00::53"),
+    ("dnssl", "a;b"),
+];
 const CONFIG: &[(&str, &str)] = &[
     ("subnet", "10.0.0.0/24"),
     ("subnet", "10.0.9.0/29"),
@@ -227,6 +238,7 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
         (_, "bfd") => maybe(number, reference(&world.rows(NB, "BFD"))?),
         (_, "bfd_sessions") => maybe(number, reference(&world.rows(NB, "BFD"))?),
         (_, "options") => map(rng, OPTIONS),
+        (_, "ipv6_ra_configs") => map(rng, ADVERTISED),
         (_, "other_config") => map(rng, CONFIG),
         (_, "external_ids") => map(rng, IDS),
         (_, "parent_name") => maybe(number, text(&format!("p{}", number % 1000))),

@@ -1,6 +1,7 @@
 //! Logical routers: ports and routes, checked, and the flows of both pipelines in the order of their stages.
 
 pub(crate) mod admission;
+pub(crate) mod advertise;
 pub(crate) mod arp_request;
 pub(crate) mod arp_resolve;
 pub(crate) mod delivery;
