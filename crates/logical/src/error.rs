@@ -19,6 +19,18 @@ impl Error {
     }
 }
 
+/// The most bytes of a text that an error repeats.
+const MAX_SHOWN: usize = 64;
+
+/// As much of a text as an error repeats.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_SHOWN {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=MAX_SHOWN).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
 /// An expression that multiplies out to more than any flow that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an expression that multiplies out within {limit} steps, this one takes more")]

@@ -2,7 +2,7 @@
 
 use crate::constant::Constant;
 use crate::env::Environment;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::expr::Names;
 use crate::field::Level;
 use crate::lex::Lexer;
@@ -92,7 +92,7 @@ impl<'a, 'e> Parser<'a, 'e> {
     pub(crate) fn expected(&self, what: &str) -> Error {
         let message = match &self.token {
             Token::End => format!("expected {what}, found the end of the text"),
-            token => format!("expected {what}, found `{token}'"),
+            token => format!("expected {what}, found `{}'", shown(&token.to_string())),
         };
         Error::new(self.column, message)
     }

@@ -2,7 +2,7 @@
 
 use super::parse::ActionParser;
 use super::{Action, Candidate, Endpoint, LbAffinity, Protocol, Select};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::symbol::FieldRef;
 use crate::token::{Op, Token};
 use std::borrow::Cow;
@@ -126,7 +126,7 @@ impl<'a> ActionParser<'a, '_> {
         let column = self.p.column;
         let text = self.p.string("an address, in quotes")?;
         parse_endpoint(&text).ok_or_else(|| {
-            Error::new(column, format!("expected an address and perhaps a port, found {text:?}"))
+            Error::new(column, format!("expected an address and perhaps a port, found {:?}", shown(&text)))
         })
     }
 

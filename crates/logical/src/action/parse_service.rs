@@ -2,7 +2,7 @@
 
 use super::parse::ActionParser;
 use super::{Action, EmptyLbBackends, Log, ObsPoint, Sample, Severity, Verdict};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::token::{Op, Token};
 
 /// The highest queue number.
@@ -82,7 +82,10 @@ impl<'a> ActionParser<'a, '_> {
         let column = self.p.column;
         let event = self.p.string("an event's name, in quotes")?;
         if event != "empty_lb_backends" {
-            return Err(Error::new(column, format!("expected event \"empty_lb_backends\", found {event:?}")));
+            return Err(Error::new(
+                column,
+                format!("expected event \"empty_lb_backends\", found {:?}", shown(&event)),
+            ));
         }
         let mut event = EmptyLbBackends::default();
         while self.p.accept(Op::Comma)? {
@@ -168,12 +171,12 @@ fn check_event(event: &EmptyLbBackends<'_>) -> Result<(), String> {
     if let Some(protocol) = &event.protocol
         && super::Protocol::from_name(protocol).is_none()
     {
-        return Err(format!("expected protocol tcp, udp or sctp, found {protocol:?}"));
+        return Err(format!("expected protocol tcp, udp or sctp, found {:?}", shown(protocol)));
     }
     if let Some(uuid) = &event.load_balancer
         && kiln_types::Uuid::try_parse(uuid).is_err()
     {
-        return Err(format!("expected the load balancer's uuid, found {uuid:?}"));
+        return Err(format!("expected the load balancer's uuid, found {:?}", shown(uuid)));
     }
     if event.vip.is_none() || event.protocol.is_none() || event.load_balancer.is_none() {
         return Err("expected vip, protocol and load_balancer".to_owned());
