@@ -3,6 +3,7 @@
 
 use crate::outstanding::{SbOp, VsOp};
 use crate::reach::Step;
+use crate::settings::Settings;
 use crate::tables::Ctx;
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::sb;
@@ -86,7 +87,7 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
             residence.claims = settings.is_some_and(|s| chassis == Some(&s.chassis));
         }
         PortKind::Chassisredirect => {
-            residence.claims = crate::gateway::active(ctx, row).is_some_and(|chassis| is_me(ctx, &chassis));
+            residence.claims = crate::gateway::is_active(ctx, row);
         }
         _ => {}
     }
@@ -122,6 +123,12 @@ fn may_bind(ctx: &Ctx<'_>, row: &Uuid) -> bool {
         || port.requested_chassis().is_some_and(|chassis| is_me(ctx, &chassis))
 }
 
+/// Whether packets can come in by the port, or go out by it, on this chassis.
+pub(crate) fn is_related(ctx: &Ctx<'_>, row: &Uuid) -> bool {
+    ctx.value(&ctx.residence, row)
+        .is_some_and(|residence| residence.claims || !matches!(residence.kind, PortKind::Vif | PortKind::Remote))
+}
+
 /// Where the search for local datapaths starts, and where it goes on.
 pub(crate) fn steps(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Step>) {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return };
@@ -135,7 +142,10 @@ pub(crate) fn steps(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Step>) {
     }
     let leads_on =
         residence.kind == PortKind::Patch || residence.kind == PortKind::L3gateway && residence.claims;
-    if leads_on && let Some(peer) = peer(ctx, row) {
+    if leads_on
+        && let Some(peer) = peer(ctx, row)
+        && crate::gateway::leads_here(ctx, row)
+    {
         out.extend(ctx.row(&ctx.sb.port_binding, &peer).map(|p| Step::Edge(port.datapath(), p.datapath())));
     }
 }
@@ -184,13 +194,22 @@ pub(crate) fn differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
     }
 }
 
-/// The row of Encap that the port's interface asks for by `external_ids:encap-ip`.
+/// The row of Encap by which others are to reach the port.
 fn encap(ctx: &Ctx<'_>, residence: &Residence) -> Option<Uuid> {
     let interface = ctx.row(&ctx.vs.interface, &residence.interface?)?;
-    let ip = interface.external_ids().get("encap-ip")?;
-    let settings = ctx.value(&ctx.settings, &())?;
+    let endpoint = endpoint(ctx.value(&ctx.settings, &())?, interface.external_ids().get("encap-ip"))?;
+    ctx.all(&ctx.encap_at, &endpoint).first().copied()
+}
+
+/// The address that the port's interface asks for by `external_ids:encap-ip`, or else the one that the operator calls the
+/// default, if there are several.
+fn endpoint(settings: &Settings, asked: Option<&Text>) -> Option<(Text, Text)> {
+    let ip = match asked {
+        Some(ip) => ip.parse().ok()?,
+        None => settings.encap_ip_default.filter(|_| settings.encap_ips.len() > 1)?,
+    };
     let best = settings.encap_types.iter().max()?;
-    ctx.all(&ctx.encap_at, &(best.name().into(), ip.clone())).first().copied()
+    settings.encap_ips.contains(&ip).then(|| (best.name().into(), ip.to_string().into()))
 }
 
 /// The same, unrecorded, for the transaction.
@@ -206,11 +225,8 @@ pub(crate) fn claim_columns(db: &crate::Db, row: Uuid) -> Option<sb::PortBinding
     let ip = interface
         .and_then(|interface| db.vs.interface.peek(&interface))
         .and_then(|interface| interface.external_ids.get("encap-ip"));
-    let best = db.settings.peek(&())?.encap_types.iter().max();
-    claimed.encap = match (ip, best) {
-        (Some(ip), Some(best)) => db.encap_at.peek(&(best.name().into(), ip.clone())).first().copied(),
-        _ => None,
-    };
+    let settings = db.settings.peek(&())?;
+    claimed.encap = endpoint(settings, ip).filter(|_| interface.is_some()).and_then(|endpoint| db.encap_at.peek(&endpoint).first().copied());
     Some(claimed)
 }
 

@@ -209,7 +209,7 @@ pub(crate) fn write_patch(db: &Db, name: &Text, txn: &mut Txn) {
     // One of the same name cannot be made before the old one is gone.
     let Some(want) = want.filter(|_| !removed) else { return };
     let ids: [(Text, Text); 1] = [("ovn-localnet-port".into(), want.localnet.clone())];
-    let interface = InterfaceOf { kind: "patch", options: &[("peer".into(), want.peer.clone())] };
+    let interface = InterfaceOf { kind: "patch", options: &[("peer".into(), want.peer.clone())], bfd: &[] };
     add_port(want.bridge, name, &ids, &interface, txn);
 }
 
@@ -217,6 +217,7 @@ pub(crate) fn write_patch(db: &Db, name: &Text, txn: &mut Txn) {
 pub(crate) struct InterfaceOf<'a> {
     pub(crate) kind: &'a str,
     pub(crate) options: &'a [(Text, Text)],
+    pub(crate) bfd: &'a [(Text, Text)],
 }
 
 /// Adds a port with one interface of the same name to a bridge.
@@ -232,7 +233,8 @@ pub(crate) fn add_port(
         .uuid(interface_row)
         .set("name", name)
         .set("type", interface.kind)
-        .set("options", &Pairs(interface.options));
+        .set("options", &Pairs(interface.options))
+        .set("bfd", &Pairs(interface.bfd));
     txn.insert("Port")
         .uuid(port_row)
         .set("name", name)

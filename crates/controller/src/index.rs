@@ -111,6 +111,14 @@ pub(crate) fn localnet_of(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Uuid)>
     }
 }
 
+/// Patch ports by datapath.
+pub(crate) fn patches_of(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Uuid)>) {
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    if &**port.r#type() == "patch" {
+        out.push((port.datapath(), *row));
+    }
+}
+
 pub(crate) fn datapath_keyed(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(u32, Uuid)>) {
     let Some(datapath) = ctx.row(&ctx.sb.datapath_binding, row) else { return };
     out.push((datapath.tunnel_key() as u32, *row));

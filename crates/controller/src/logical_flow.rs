@@ -3,9 +3,9 @@
 //! A run is one row on one datapath. What it looks up (ports, address sets, where ports reside) is recorded, so that only
 //! rows that name a changed thing are lowered again.
 
-use crate::binding::PortKind;
+use crate::binding;
 use crate::desired::{DesiredFlow, GroupSpec, MeterSpec, Named};
-use crate::names::Scope;
+use crate::names::{self, Scope};
 use crate::physical::write::cookie;
 use crate::reach::LocalDatapath;
 use crate::resources::{Mode, Wanted, World};
@@ -61,7 +61,7 @@ fn wanted(ctx: &Ctx<'_>, site: &Site) -> Wanted {
         return Wanted::default();
     }
     let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return Wanted::default() };
-    let world = World::new(ctx, site.1, Mode::Collect);
+    let world = World::new(scope(ctx, &flow, site, datapath), Mode::Collect);
     // What is wrong is reported when the flow is made.
     let _ = lowered_actions(ctx, &flow, site, datapath, &world);
     world.into_wanted()
@@ -74,7 +74,7 @@ pub(crate) fn lower(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<DesiredFlow>) {
     if concerns_another_chassis(ctx, &flow) {
         return;
     }
-    let world = World::new(ctx, site.1, Mode::LookUp);
+    let world = World::new(scope(ctx, &flow, site, datapath), Mode::LookUp);
     let (actions, prerequisite) = match lowered_actions(ctx, &flow, site, datapath, &world) {
         Ok(lowered) => lowered,
         Err(problem) => return report(ctx, site.0, "actions", flow.actions(), &problem),
@@ -89,12 +89,20 @@ fn report(ctx: &Ctx<'_>, row: Uuid, column: &str, text: &str, problem: &str) {
     ctx.report(format!("Logical_Flow {row}: column {column}: {problem}: \"{text}\""));
 }
 
-/// Whether the only port whose packets could match is elsewhere.
+/// Whether the only port whose packets could match is elsewhere, or nowhere.
 fn concerns_another_chassis(ctx: &Ctx<'_>, flow: &sb::view::LogicalFlow<'_>) -> bool {
     let Some(port) = flow.tags().get(lflow_tag::IN_OUT_PORT) else { return false };
-    let row = ctx.all(&ctx.port_named, port).first();
-    let residence = row.and_then(|row| ctx.value(&ctx.residence, row));
-    residence.is_some_and(|residence| residence.kind == PortKind::Vif && !residence.claims)
+    ctx.all(&ctx.port_named, port).first().is_none_or(|row| !binding::is_related(ctx, row))
+}
+
+fn scope<'c, 'd>(
+    ctx: &'c Ctx<'d>,
+    flow: &sb::view::LogicalFlow<'_>,
+    site: &Site,
+    datapath: &LocalDatapath,
+) -> Scope<'c, 'd> {
+    let local_field = names::local_field(datapath.kind, pipeline(flow));
+    Scope { ctx, datapath: site.1, local_field }
 }
 
 fn pipeline(flow: &sb::view::LogicalFlow<'_>) -> Pipeline {

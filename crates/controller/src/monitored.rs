@@ -56,7 +56,7 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
     ("DHCPv6_Options", &["name", "code", "type"]),
     ("Gateway_Chassis", &["name", "chassis", "priority"]),
     ("HA_Chassis", &["chassis", "priority"]),
-    ("HA_Chassis_Group", &["ha_chassis"]),
+    ("HA_Chassis_Group", &["ha_chassis", "ref_chassis"]),
     ("FDB", &["mac", "dp_key", "port_key"]),
     ("Chassis_Template_Var", &["chassis", "variables"]),
 ];
@@ -71,7 +71,7 @@ const LOCAL: &[(&str, &[&str])] = &[
         &["name", "datapath_type", "ports", "fail_mode", "other_config", "external_ids", "flow_tables"],
     ),
     ("Port", &["name", "interfaces", "external_ids"]),
-    ("Interface", &["name", "type", "options", "external_ids", "ofport"]),
+    ("Interface", &["name", "type", "options", "external_ids", "ofport", "bfd", "bfd_status"]),
     ("Flow_Table", &["prefixes"]),
     ("Flow_Sample_Collector_Set", &["id", "bridge"]),
     ("Datapath", &["capabilities"]),

@@ -2,8 +2,9 @@
 
 use crate::binding;
 use crate::tables::Ctx;
+use kiln_abi::stages::{Datapath, Pipeline};
 use kiln_logical::env::{OptionDef, OptionKind};
-use kiln_logical::{AddressSet, Environment};
+use kiln_logical::{AddressSet, Environment, Field};
 use kiln_ovsdb::Text;
 use kiln_types::Uuid;
 use std::borrow::Cow;
@@ -40,10 +41,21 @@ pub(crate) fn port_group(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Members
     out.push((group.name().clone(), group.ports().all().into()));
 }
 
-/// Names as one datapath's flows know them.
+/// Names as the flows of one pipeline of one datapath know them.
 pub(crate) struct Scope<'c, 'd> {
     pub(crate) ctx: &'c Ctx<'d>,
     pub(crate) datapath: Uuid,
+    /// The field whose port is always on this chassis when a packet of the pipeline is looked at.
+    pub(crate) local_field: Option<Field>,
+}
+
+/// A switch's packets come in by a port of this chassis, and go to its egress pipeline for one.
+pub(crate) fn local_field(datapath: Datapath, pipeline: Pipeline) -> Option<Field> {
+    match (datapath, pipeline) {
+        (Datapath::Router, _) => None,
+        (Datapath::Switch, Pipeline::Ingress) => Some(Field::Inport),
+        (Datapath::Switch, Pipeline::Egress) => Some(Field::Outport),
+    }
 }
 
 fn option(found: &[(i64, Text)]) -> Option<OptionDef> {
@@ -94,6 +106,16 @@ impl kiln_lower::Names for Scope<'_, '_> {
         }
         let row = ctx.all(&ctx.groups_named, &(self.datapath, name)).first()?;
         u32::try_from(ctx.row(&ctx.sb.multicast_group, row)?.tunnel_key()).ok()
+    }
+
+    fn matched_port_key(&self, field: Field, name: &str) -> Option<u32> {
+        if self.local_field == Some(field) {
+            let row = self.ctx.all(&self.ctx.port_named, &name.into()).first()?;
+            if !binding::is_related(self.ctx, row) {
+                return None;
+            }
+        }
+        self.port_key(name)
     }
 
     fn is_resident(&self, name: &str) -> bool {

@@ -41,6 +41,8 @@ pub enum Delivery {
         /// Its row.
         chassis: Uuid,
     },
+    /// To whichever of several chassis can be heard.
+    Candidates,
     /// To another chassis, through the physical network that both are on.
     Localnet {
         /// Key of the localnet port.
@@ -141,7 +143,13 @@ fn gateway(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Deliver
             .and_then(|name| ctx.all(&ctx.port_named, name).first());
         return distributed.map_or(Delivery::Nowhere, |row| Delivery::Gateway { distributed: *row });
     }
-    crate::gateway::active(ctx, row).map_or(Delivery::Nowhere, |chassis| Delivery::Tunnel { chassis })
+    if crate::gateway::candidates(ctx, row).len() > 1 {
+        return Delivery::Candidates;
+    }
+    match ctx.row(&ctx.sb.port_binding, row).and_then(|port| port.chassis()) {
+        Some(chassis) if !binding::is_me(ctx, &chassis) => Delivery::Tunnel { chassis },
+        _ => Delivery::Nowhere,
+    }
 }
 
 /// Packets for another chassis leave by the physical network if there is one.
@@ -166,11 +174,11 @@ fn always_tunnels(ctx: &Ctx<'_>) -> bool {
 /// The place of the interface's `encap-ip` among ours, or of the default.
 fn encap(ctx: &Ctx<'_>, residence: &binding::Residence) -> u16 {
     let Some(settings) = ctx.value(&ctx.settings, &()) else { return 0 };
-    let own = residence
+    let ip: Option<std::net::IpAddr> = residence
         .interface
         .and_then(|row| ctx.row(&ctx.vs.interface, &row))
         .and_then(|interface| interface.external_ids().get("encap-ip"))
         .and_then(|text| text.parse().ok());
-    let ip = own.or(settings.encap_ip_default);
+    // The first one is the default.
     settings.encap_ips.iter().position(|candidate| Some(*candidate) == ip).unwrap_or(0) as u16
 }

@@ -3,13 +3,12 @@
 use crate::desired::{GroupSpec, MeterSpec, Named};
 use crate::names::Scope;
 use crate::port::Delivery;
-use crate::tables::Ctx;
 use crate::tunnel;
 use kiln_logical::env::OptionDef;
-use kiln_logical::{AddressSet, Environment};
+use kiln_logical::{AddressSet, Environment, Field};
 use kiln_lower::{Meter, Names, Resources, SelectGroup};
 use kiln_openflow::msg::{Group, Meter as OfMeter, MeterBand};
-use kiln_types::{OfPort, Uuid};
+use kiln_types::OfPort;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -38,8 +37,8 @@ pub(crate) struct World<'c, 'd> {
 }
 
 impl<'c, 'd> World<'c, 'd> {
-    pub(crate) fn new(ctx: &'c Ctx<'d>, datapath: Uuid, mode: Mode) -> Self {
-        World { scope: Scope { ctx, datapath }, mode, wanted: RefCell::default() }
+    pub(crate) fn new(scope: Scope<'c, 'd>, mode: Mode) -> Self {
+        World { scope, mode, wanted: RefCell::default() }
     }
 
     pub(crate) fn into_wanted(self) -> Wanted {
@@ -146,6 +145,9 @@ impl Resources for World<'_, '_> {
 impl Names for World<'_, '_> {
     fn port_key(&self, name: &str) -> Option<u32> {
         self.scope.port_key(name)
+    }
+    fn matched_port_key(&self, field: Field, name: &str) -> Option<u32> {
+        self.scope.matched_port_key(field, name)
     }
     fn is_resident(&self, name: &str) -> bool {
         self.scope.is_resident(name)

@@ -2,7 +2,7 @@
 
 use crate::tables::Db;
 use crate::{
-    binding, bridge, chassis, ct_zone, index, installed, learned, logical_flow, names, neighbor, physical,
+    binding, bridge, chassis, ct_zone, gateway, index, installed, learned, logical_flow, names, neighbor, physical,
     port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
@@ -56,6 +56,7 @@ fn southbound_indexes(e: &mut Engine<Db>) {
     e.rule("port_keyed", |db| &db.sb.port_binding, |db| &mut db.port_keyed, index::port_keyed);
     e.rule("containers_in", |db| &db.sb.port_binding, |db| &mut db.containers_in, index::containers_in);
     e.rule("localnet_of", |db| &db.sb.port_binding, |db| &mut db.localnet_of, index::localnet_of);
+    e.rule("patches_of", |db| &db.sb.port_binding, |db| &mut db.patches_of, index::patches_of);
     e.rule(
         "datapath_keyed",
         |db| &db.sb.datapath_binding,
@@ -74,9 +75,16 @@ fn southbound_indexes(e: &mut Engine<Db>) {
 fn this_chassis(e: &mut Engine<Db>) {
     e.rule("me", |db| &db.facts, |db| &mut db.me, index::me);
     e.rule("chassis", |db| &db.facts, |db| &mut db.registration, chassis::registration);
+    e.rule("gateway/heard", |db| &db.vs.port, |db| &mut db.heard, gateway::heard);
+    e.rule("gateway/hears", |db| &db.heard, |db| &mut db.hears, gateway::hears);
+    e.rule("gateway/watched", |db| &db.sb.ha_chassis_group, |db| &mut db.watched, gateway::watched);
     e.rule("tunnel/wanted", |db| &db.sb.chassis, |db| &mut db.wanted_tunnels, tunnel::wanted);
+    e.rule("tunnel/wanted_shared", |db| &db.facts, |db| &mut db.wanted_tunnels, tunnel::wanted_shared);
     e.rule("tunnel/standing", |db| &db.vs.port, |db| &mut db.tunnel_ports, tunnel::standing);
+    e.rule("tunnel/shared_ports", |db| &db.facts, |db| &mut db.shared_ports, tunnel::shared_ports);
     e.rule("tunnel", |db| &db.vs.port, |db| &mut db.tunnels, tunnel::tunnels);
+    e.rule("tunnel/shared", |db| &db.sb.chassis, |db| &mut db.tunnels, tunnel::shared_tunnels);
+    e.rule("tunnel/remote", |db| &db.tunnels, |db| &mut db.remote_tunnels, tunnel::remote);
 }
 
 fn local(e: &mut Engine<Db>) {
@@ -102,12 +110,43 @@ fn physical_flows(e: &mut Engine<Db>) {
         |db| &mut db.desired.flows,
         physical::port_security::port,
     );
-    e.rule("physical/tunnel", |db| &db.tunnels, |db| &mut db.desired.flows, physical::ingress::tunnels);
+    e.rule("physical/tunnel", |db| &db.tunnels, |db| &mut db.desired.flows, physical::tunnel::arriving);
+    e.rule(
+        "physical/shared_tunnel",
+        |db| &db.facts,
+        |db| &mut db.desired.flows,
+        physical::tunnel::arriving_shared,
+    );
+    e.rule("physical/flood", |db| &db.facts, |db| &mut db.desired.flows, physical::tunnel::flood);
     e.rule(
         "physical/multicast",
         |db| &db.sb.multicast_group,
         |db| &mut db.desired.flows,
         physical::multicast::group,
+    );
+    e.rule(
+        "chassis_mac/routers",
+        |db| &db.ports,
+        |db| &mut db.vlan_routers,
+        physical::chassis_mac::vlan_routers,
+    );
+    e.rule(
+        "chassis_mac/any",
+        |db| &db.vlan_routers,
+        |db| &mut db.macs_translated,
+        physical::chassis_mac::are_translated,
+    );
+    e.rule(
+        "physical/chassis_mac",
+        |db| &db.sb.chassis,
+        |db| &mut db.desired.flows,
+        physical::chassis_mac::chassis,
+    );
+    e.rule(
+        "physical/vlan_router",
+        |db| &db.vlan_routers,
+        |db| &mut db.desired.flows,
+        physical::chassis_mac::localnet,
     );
     e.rule("neighbor/learned", |db| &db.sb.mac_binding, |db| &mut db.desired.flows, neighbor::learned);
     e.rule("neighbor/fixed", |db| &db.sb.static_mac_binding, |db| &mut db.desired.flows, neighbor::fixed);

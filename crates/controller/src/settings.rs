@@ -2,10 +2,11 @@
 //! for the chassis of that name; every key may change while the daemon runs.
 
 use crate::outstanding::VsOp;
+use crate::physical::chassis_mac;
 use crate::tables::Ctx;
 use kiln_incr::MapView;
 use kiln_ovsdb::{Set, Text};
-use kiln_types::Uuid;
+use kiln_types::{EthAddr, Uuid};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub struct Settings {
     pub bridge_remote_probe: Duration,
     /// Tunnel protocols.
     pub encap_types: Vec<EncapKind>,
-    /// Addresses by which others reach this chassis, in the order given.
+    /// Addresses by which others reach this chassis: the usual one, then the others in the order given.
     pub encap_ips: Vec<IpAddr>,
     /// Which of them is the usual one.
     pub encap_ip_default: Option<IpAddr>,
@@ -72,6 +73,8 @@ pub struct Settings {
     pub encap_tos: Option<Text>,
     /// Physical networks and their bridges.
     pub bridge_mappings: Vec<(Text, Text)>,
+    /// Addresses that this chassis sends with in place of router ports', by physical network.
+    pub chassis_macs: Vec<(Text, EthAddr)>,
     /// Tunnels are made to chassis that share one of these.
     pub transport_zones: Set<Text>,
     /// Whether this chassis is a gateway between availability zones.
@@ -183,7 +186,20 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         }
         halves.map(|(net, bridge)| (net.into(), bridge.into()))
     });
+    let macs = keys.get(chassis_mac::KEY).map_or("", |text| text);
+    let bad_mac = |pair: &str| {
+        ctx.report(format!(
+            "Open_vSwitch external_ids:{}: expected NETWORK:MAC, found \"{pair}\"",
+            chassis_mac::KEY
+        ));
+    };
+    let chassis_macs = chassis_mac::parse(macs, bad_mac).map(|(network, mac)| (network.into(), mac));
+    let encap_ip_default = keys.get("ovn-encap-ip-default").and_then(|text| ip("ovn-encap-ip-default", text));
+    let mut encap_ips: Vec<IpAddr> =
+        keys.list("ovn-encap-ip").filter_map(|text| ip("ovn-encap-ip", text)).collect();
+    encap_ips.sort_by_key(|address| Some(*address) != encap_ip_default);
     Settings {
+        chassis_macs: chassis_macs.collect(),
         hostname: keys.get("hostname").cloned().or_else(|| host_name(ctx)).unwrap_or_default(),
         remote: keys.get("ovn-remote").filter(|text| !text.is_empty()).cloned(),
         remote_probe: keys.interval("ovn-remote-probe-interval", 5000),
@@ -193,8 +209,8 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         bridge_remote: keys.get("ovn-bridge-remote").cloned(),
         bridge_remote_probe: keys.interval("ovn-bridge-remote-probe-interval", 0),
         encap_types: encap_types.collect(),
-        encap_ips: keys.list("ovn-encap-ip").filter_map(|text| ip("ovn-encap-ip", text)).collect(),
-        encap_ip_default: keys.get("ovn-encap-ip-default").and_then(|text| ip("ovn-encap-ip-default", text)),
+        encap_ips,
+        encap_ip_default,
         encap_csum: keys.flag("ovn-encap-csum", true),
         encap_df_default: keys.get("ovn-encap-df_default").cloned(),
         encap_tos: keys.get("ovn-encap-tos").cloned(),

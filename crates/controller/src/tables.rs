@@ -10,7 +10,7 @@ use crate::learned::Known;
 use crate::outstanding::{Ops, SbOp, VsOp};
 use crate::port::LocalPort;
 use crate::reach::{LocalDatapath, Steps};
-use crate::settings::Settings;
+use crate::settings::{EncapKind, Settings};
 use crate::tunnel::{Tunnel, WantedTunnel};
 use kiln_incr::{Database, Derived, Relation, Visitor};
 use kiln_ovsdb::Text;
@@ -101,6 +101,7 @@ tables! {
         port_keyed: Relation<(Uuid, u16), Uuid>,
         containers_in: Relation<Text, Uuid>,
         localnet_of: Relation<Uuid, Uuid>,
+        patches_of: Relation<Uuid, Uuid>,
         datapath_keyed: Relation<u32, Uuid>,
         groups_named: Relation<(Uuid, Text), Uuid>,
         sets_named: Relation<Text, Uuid>,
@@ -122,9 +123,16 @@ tables! {
         ports: Derived<Uuid, LocalPort>,
         wanted_tunnels: Derived<Text, WantedTunnel>,
         tunnel_ports: Relation<Text, Uuid>,
+        shared_ports: Relation<(), (EncapKind, u32)>,
         tunnels: Relation<Uuid, Tunnel>,
+        remote_tunnels: Relation<(), (Uuid, Tunnel)>,
+        heard: Relation<Uuid, Uuid>,
+        hears: Relation<(), ()>,
+        watched: Relation<Uuid, Uuid>,
         patches: Derived<Text, Patch>,
         installed: Derived<Uuid, ()>,
+        vlan_routers: Relation<Uuid, Uuid>,
+        macs_translated: Relation<(), ()>,
 
         neighbor_rows: Relation<(Text, IpAddr), Uuid>,
         station_rows: Relation<(i64, EthAddr), Uuid>,

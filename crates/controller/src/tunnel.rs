@@ -1,30 +1,38 @@
 //! Tunnels to other chassis: one port for each pair of a remote and a local address, of the best protocol that both
-//! chassis know; `Port.external_ids:ovn-chassis-id` says whom it leads to.
+//! chassis know; `Port.external_ids:ovn-chassis-id` says whom it leads to. With `ovn-enable-flow-based-tunnels` there is
+//! one port a protocol instead, and flows write the addresses.
 
 use crate::bridge::{InterfaceOf, add_port};
 use crate::index::is_integrated;
 use crate::outstanding::VsOp;
-use crate::settings::EncapKind;
+use crate::settings::{EncapKind, Settings};
 use crate::tables::{Ctx, Db};
 use kiln_ovsdb::column::Pairs;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Map, Text};
+use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
+use std::net::IpAddr;
 
 /// The key of `Port.external_ids` that names a tunnel's other end: `CHASSIS@REMOTE%LOCAL`.
 const CHASSIS_ID: &str = "ovn-chassis-id";
+/// What it says of a port that leads to every chassis; `ovn-tunnel-type` then tells two such ports apart.
+const SHARED: &str = "flow";
+const TUNNEL_TYPE: &str = "ovn-tunnel-type";
 /// The longest name of a network device that Linux takes.
 const MAX_NAME: usize = 15;
 
 /// A tunnel port as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedTunnel {
-    /// The other chassis' name.
-    pub chassis: Text,
+    /// The other chassis' name; none for a port that leads to every chassis.
+    pub chassis: Option<Text>,
     /// The protocol.
     pub kind: EncapKind,
     /// `Interface.options`.
     pub options: Map<Text, Text>,
+    /// `Interface.bfd`.
+    pub bfd: Map<Text, Text>,
 }
 
 /// A tunnel port that packets can be sent to.
@@ -32,7 +40,9 @@ pub struct WantedTunnel {
 pub struct Tunnel {
     /// The protocol.
     pub kind: EncapKind,
-    /// Which of this chassis' addresses it starts from, counted in the order of `ovn-encap-ip`.
+    /// Which of this chassis' addresses it starts from, counted in the order of [`Settings::encap_ips`].
+    ///
+    /// [`Settings::encap_ips`]: crate::Settings::encap_ips
     pub local: u16,
     /// Whether the other end is the address that the chassis prefers.
     pub preferred: bool,
@@ -42,6 +52,10 @@ pub struct Tunnel {
     pub ofport: u32,
     /// Whether the other end is a hardware VTEP, which knows no port keys.
     pub is_vtep: bool,
+    /// Whether the other end belongs to another availability zone.
+    pub is_remote: bool,
+    /// The addresses of both ends, ours first, if the port does not imply them.
+    pub ends: Option<(IpAddr, IpAddr)>,
 }
 
 fn is_true(text: Option<&Text>) -> bool {
@@ -63,49 +77,108 @@ fn reaches(ctx: &Ctx<'_>, row: &Uuid) -> bool {
     !remote_zone && (zones.is_empty() && ours.is_empty() || zones.iter().any(|zone| ours.contains(zone)))
 }
 
+/// The endpoints of another chassis, of the protocol that it is sent to by.
+fn endpoints<'c>(
+    ctx: &'c Ctx<'_>,
+    chassis: &Uuid,
+    settings: &Settings,
+) -> Vec<(EncapKind, Uuid, sb::view::Encap<'c>)> {
+    let Some(chassis) = ctx.row(&ctx.sb.chassis, chassis) else { return Vec::new() };
+    let endpoint = |row: &Uuid| {
+        let encap = ctx.row(&ctx.sb.encap, row)?;
+        Some((EncapKind::from_name(encap.r#type())?, *row, encap))
+    };
+    let mut found: Vec<_> = chassis.encaps().all().iter().filter_map(endpoint).collect();
+    let known = |kind: &EncapKind| settings.encap_types.contains(kind);
+    let common = found.iter().map(|(kind, ..)| *kind).filter(known).max();
+    // A chassis without a protocol in common, such as one that only knows VXLAN, is sent to by its own best.
+    let best = common.or_else(|| found.iter().map(|(kind, ..)| *kind).max());
+    found.retain(|(kind, ..)| Some(*kind) == best);
+    found
+}
+
 /// The tunnels that a row of Chassis asks for.
 pub(crate) fn wanted(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, WantedTunnel)>) {
-    if !reaches(ctx, row) {
-        return;
-    }
-    let (Some(chassis), Some(settings)) = (ctx.row(&ctx.sb.chassis, row), ctx.value(&ctx.settings, &()))
-    else {
+    let Some(settings) = ctx.value(&ctx.settings, &()).filter(|settings| !settings.flow_based_tunnels) else {
         return;
     };
-    let encaps = chassis.encaps().all().iter().filter_map(|encap| ctx.row(&ctx.sb.encap, encap));
-    let encaps: Vec<_> = encaps.filter_map(|e| Some((EncapKind::from_name(e.r#type())?, e))).collect();
-    let common =
-        encaps.iter().map(|(kind, _)| *kind).filter(|kind| settings.encap_types.contains(kind)).max();
-    // A chassis without a protocol in common, such as one that only knows VXLAN, is sent to by its own best.
-    let Some(kind) = common.or_else(|| encaps.iter().map(|(kind, _)| *kind).max()) else { return };
-    for (_, encap) in encaps.iter().filter(|(k, _)| *k == kind) {
+    let Some(chassis) = ctx.row(&ctx.sb.chassis, row).filter(|_| reaches(ctx, row)) else { return };
+    let bfd = crate::gateway::bfd(ctx, row);
+    for (kind, _, encap) in endpoints(ctx, row, settings) {
         for local in &settings.encap_ips {
-            let mut options: Vec<(Text, Text)> = vec![
-                ("key".into(), "flow".into()),
-                ("local_ip".into(), local.to_string().into()),
-                ("remote_ip".into(), encap.ip().clone()),
-            ];
+            let mut options: Vec<(Text, Text)> =
+                vec![("local_ip".into(), local.to_string().into()), ("remote_ip".into(), encap.ip().clone())];
             let passed = |name: &str| encap.options().get(name).map(|value| (name.into(), value.clone()));
             options.extend([passed("csum"), passed("dst_port")].into_iter().flatten());
-            options.extend(settings.encap_tos.clone().map(|tos| ("tos".into(), tos)));
-            options.extend(settings.encap_df_default.clone().map(|df| ("df_default".into(), df)));
             let id = format!("{}@{}%{local}", chassis.name(), encap.ip());
             out.push((
                 id.into(),
-                WantedTunnel { chassis: chassis.name().clone(), kind, options: Map::from_vec(options) },
+                WantedTunnel {
+                    chassis: Some(chassis.name().clone()),
+                    kind,
+                    options: with_common(options, settings),
+                    bfd: bfd.clone(),
+                },
             ));
         }
     }
 }
 
+/// The ports that lead to every chassis, one a protocol.
+pub(crate) fn wanted_shared(ctx: &Ctx<'_>, _: &(), out: &mut Vec<(Text, WantedTunnel)>) {
+    let Some(settings) = ctx.value(&ctx.settings, &()).filter(|settings| settings.flow_based_tunnels) else {
+        return;
+    };
+    for kind in &settings.encap_types {
+        let ends = ["local_ip", "remote_ip"].map(|end| (end.into(), SHARED.into()));
+        let options = with_common(ends.to_vec(), settings);
+        let bfd = Map::default();
+        out.push((shared_id(kind.name()), WantedTunnel { chassis: None, kind: *kind, options, bfd }));
+    }
+}
+
+fn with_common(mut options: Vec<(Text, Text)>, settings: &Settings) -> Map<Text, Text> {
+    options.push(("key".into(), "flow".into()));
+    options.extend(settings.encap_tos.clone().map(|tos| ("tos".into(), tos)));
+    options.extend(settings.encap_df_default.clone().map(|df| ("df_default".into(), df)));
+    Map::from_vec(options)
+}
+
+/// What stands for a shared port's `ovn-chassis-id` here: names of chassis have no NUL.
+fn shared_id(kind: &str) -> Text {
+    format!("{SHARED}\0{kind}").into()
+}
+
+/// The `ovn-chassis-id` of a tunnel port of ours, told apart from others.
+fn id_of(ids: kiln_incr::MapView<'_, Text, Text>) -> Option<Text> {
+    let id = ids.get(CHASSIS_ID)?;
+    Some(match ids.get(TUNNEL_TYPE).filter(|_| &**id == SHARED) {
+        Some(kind) => shared_id(kind),
+        None => id.clone(),
+    })
+}
+
+/// The name of the chassis that a tunnel port leads to.
+pub(crate) fn chassis_of(ids: kiln_incr::MapView<'_, Text, Text>) -> Option<Text> {
+    split(ids.get(CHASSIS_ID)?).map(|(name, ..)| name.into())
+}
+
 /// Our tunnel ports in the integration bridge by their `ovn-chassis-id`.
 pub(crate) fn standing(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
-    if let Some(id) = port.external_ids().get(CHASSIS_ID)
+    if let Some(id) = id_of(port.external_ids())
         && is_integrated(ctx, row)
     {
-        out.push((id.clone(), *row));
+        out.push((id, *row));
     }
+}
+
+/// The protocol and OpenFlow port of a tunnel port's interface.
+fn interface(ctx: &Ctx<'_>, port: &Uuid) -> Option<(EncapKind, u32)> {
+    let interfaces = ctx.row(&ctx.vs.port, port)?.interfaces();
+    let interface = ctx.row(&ctx.vs.interface, interfaces.all().first()?)?;
+    let ofport = interface.ofport().filter(|ofport| *ofport > 0)?;
+    Some((EncapKind::from_name(interface.r#type())?, u32::try_from(ofport).ok()?))
 }
 
 /// Tunnels by the chassis that they lead to.
@@ -117,22 +190,61 @@ pub(crate) fn tunnels(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Tunnel)>) 
     if !is_integrated(ctx, row) {
         return;
     }
-    let interface = port.interfaces().all().first().and_then(|row| ctx.row(&ctx.vs.interface, row));
-    let Some(interface) = interface else { return };
-    let ofport =
-        interface.ofport().filter(|ofport| *ofport > 0).and_then(|ofport| u32::try_from(ofport).ok());
-    let (Some(ofport), Some(kind)) = (ofport, EncapKind::from_name(interface.r#type())) else { return };
+    let Some((kind, ofport)) = interface(ctx, row) else { return };
     let local = settings.encap_ips.iter().position(|ip| ip.to_string() == local_ip).unwrap_or(0) as u16;
     let Some(remote) = ctx.all(&ctx.encap_at, &(kind.name().into(), remote_ip.into())).first() else {
         return;
     };
     let Some(encap) = ctx.row(&ctx.sb.encap, remote) else { return };
     let Some(chassis) = ctx.all(&ctx.chassis_named, &name.into()).first() else { return };
-    let is_vtep = ctx
-        .row(&ctx.sb.chassis, chassis)
-        .is_some_and(|chassis| is_true(chassis.other_config().get("is-vtep")));
+    let (is_vtep, is_remote) = nature(ctx, chassis);
     let preferred = is_true(encap.options().get("is_default"));
-    out.push((*chassis, Tunnel { kind, local, preferred, remote: *remote, ofport, is_vtep }));
+    let tunnel = Tunnel { kind, local, preferred, remote: *remote, ofport, is_vtep, is_remote, ends: None };
+    out.push((*chassis, tunnel));
+}
+
+/// Whether a chassis is a hardware VTEP, and whether it is of another availability zone.
+fn nature(ctx: &Ctx<'_>, chassis: &Uuid) -> (bool, bool) {
+    ctx.row(&ctx.sb.chassis, chassis).map_or((false, false), |row| {
+        let config = row.other_config();
+        (is_true(config.get("is-vtep")), is_true(config.get("is-remote")))
+    })
+}
+
+/// The OpenFlow ports that lead to every chassis.
+pub(crate) fn shared_ports(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), (EncapKind, u32))>) {
+    for kind in [EncapKind::Vxlan, EncapKind::Geneve] {
+        let port = ctx.all(&ctx.tunnel_ports, &shared_id(kind.name())).first();
+        let found = port.and_then(|port| interface(ctx, port)).filter(|(found, _)| *found == kind);
+        out.extend(found.map(|found| ((), found)));
+    }
+}
+
+/// Tunnels through shared ports by the chassis that they lead to.
+pub(crate) fn shared_tunnels(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Tunnel)>) {
+    let ports = ctx.all(&ctx.shared_ports, &());
+    let Some(settings) = ctx.value(&ctx.settings, &()) else { return };
+    if ports.is_empty() || !settings.flow_based_tunnels || !reaches(ctx, row) {
+        return;
+    }
+    let (is_vtep, is_remote) = nature(ctx, row);
+    for (kind, remote, encap) in endpoints(ctx, row, settings) {
+        let Some((_, ofport)) = ports.iter().find(|(port, _)| *port == kind) else { continue };
+        let Ok(there) = encap.ip().parse::<IpAddr>() else { continue };
+        let preferred = is_true(encap.options().get("is_default"));
+        for (local, here) in settings.encap_ips.iter().enumerate() {
+            if here.is_ipv4() == there.is_ipv4() {
+                let (local, ofport, ends) = (local as u16, *ofport, Some((*here, there)));
+                out.push((row.to_owned(), Tunnel { kind, local, preferred, remote, ofport, is_vtep, is_remote, ends }));
+            }
+        }
+    }
+}
+
+/// Tunnels that lead to other availability zones.
+pub(crate) fn remote(ctx: &Ctx<'_>, chassis: &Uuid, out: &mut Vec<((), (Uuid, Tunnel))>) {
+    let tunnels = ctx.all(&ctx.tunnels, chassis).iter();
+    out.extend(tunnels.filter(|tunnel| tunnel.is_remote).map(|tunnel| ((), (*chassis, *tunnel))));
 }
 
 /// Chassis, remote address and local address.
@@ -156,7 +268,9 @@ pub(crate) fn missing(ctx: &Ctx<'_>, id: &Text, out: &mut Vec<VsOp>) {
         .row(&ctx.vs.port, port)
         .and_then(|port| ctx.row(&ctx.vs.interface, port.interfaces().all().first()?));
     let same = interface.is_some_and(|interface| {
-        &**interface.r#type() == want.kind.name() && *interface.options().all() == *want.options.as_slice()
+        &**interface.r#type() == want.kind.name()
+            && *interface.options().all() == *want.options.as_slice()
+            && *interface.bfd().all() == *want.bfd.as_slice()
     });
     if !same {
         out.push(VsOp::Tunnel(id.clone()));
@@ -186,12 +300,21 @@ pub(crate) fn write(db: &Db, id: &Text, names: &mut Vec<Text>, txn: &mut Txn) {
             txn.update("Interface")
                 .row(interface)
                 .set("type", want.kind.name())
-                .set("options", &Pairs(want.options.as_slice()));
+                .set("options", &Pairs(want.options.as_slice()))
+                .set("bfd", &Pairs(want.bfd.as_slice()));
         }
         return;
     }
-    let name = free_name(db, &want.chassis, names);
-    let interface = InterfaceOf { kind: want.kind.name(), options: want.options.as_slice() };
+    let interface =
+        InterfaceOf { kind: want.kind.name(), options: want.options.as_slice(), bfd: want.bfd.as_slice() };
+    let Some(chassis) = &want.chassis else {
+        let index = db.settings.peek(&()).map(|settings| settings.index.clone()).unwrap_or_default();
+        let name = format!("ovn{index}-{}", want.kind.name()).into();
+        let ids = [(CHASSIS_ID, SHARED), (TUNNEL_TYPE, want.kind.name())];
+        let ids = ids.map(|(key, value)| (key.into(), value.into()));
+        return add_port(*bridge, &name, &ids, &interface, txn);
+    };
+    let name = free_name(db, chassis, names);
     add_port(*bridge, &name, &[(CHASSIS_ID.into(), id.clone())], &interface, txn);
     names.push(name);
 }
@@ -235,6 +358,8 @@ mod tests {
             remote: Uuid::from_u128(remote),
             ofport,
             is_vtep: false,
+            is_remote: false,
+            ends: None,
         };
         let all = [
             tunnel(EncapKind::Vxlan, 1, 1),

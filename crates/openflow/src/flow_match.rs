@@ -562,6 +562,8 @@ mod tests {
         assert_eq!(option.as_oxm(), [0, 1, 0x51, 8, 0, 0, 0, 5, 0, 0, 0, 0xff]);
         let option = Match::builder().exact(Field::tun_metadata(0, 4), 5u8).build();
         assert_eq!(decode(&[(0x0001_5001, &[5])]).unwrap(), option);
+        let none = Match::builder().exact(Field::tun_metadata(0, 4), 0u8).build();
+        assert_eq!(decode(&[(0x0001_5000, &[])]).unwrap(), none);
         assert!(decode(&[(0x8000_0510, &[0; 16])]).unwrap().is_any());
     }
 

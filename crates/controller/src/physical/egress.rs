@@ -16,10 +16,7 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
     match port.delivery {
         Delivery::Here { ofport } => {
             let mut actions = Vec::new();
-            if let Some(tag) = port.tag {
-                actions.push(Action::PushVlan(VLAN));
-                actions.push(Action::set_field(Field::VLAN_VID, 0x1000 | tag));
-            }
+            push_tag(port, &mut actions);
             actions.push(Action::output(OfPort(ofport)));
             if port.tag.is_some() {
                 actions.push(Action::PopVlan);
@@ -33,6 +30,14 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
         _ => return,
     }
     same_interface(ctx, port, flows);
+}
+
+/// Adds the port's VLAN tag, if it has one.
+pub(crate) fn push_tag(port: &LocalPort, actions: &mut Vec<Action>) {
+    if let Some(tag) = port.tag {
+        actions.push(Action::PushVlan(VLAN));
+        actions.push(Action::set_field(Field::VLAN_VID, 0x1000 | tag));
+    }
 }
 
 /// Into the datapath of `peer`, as a packet that comes in there.

@@ -32,7 +32,7 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
             let actions = vec![load(reg::OUTPORT, key), Action::resubmit(tables::LOCAL_OUTPUT)];
             flows.add(tables::LOCAL_OUTPUT, 100, &m, actions);
         }
-        Delivery::Tunnel { .. } | Delivery::Nowhere => {}
+        Delivery::Tunnel { .. } | Delivery::Candidates | Delivery::Nowhere => {}
     }
 }
 

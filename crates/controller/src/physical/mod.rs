@@ -1,6 +1,7 @@
 //! The OpenFlow tables around the logical pipelines: how packets become logical, get to other chassis, and become
 //! physical again (ovn-architecture(7), Architectural Physical Life Cycle of a Packet).
 
+pub(crate) mod chassis_mac;
 pub(crate) mod egress;
 pub(crate) mod fixed;
 pub(crate) mod ingress;
@@ -8,6 +9,7 @@ pub(crate) mod local_output;
 pub(crate) mod multicast;
 pub(crate) mod port_security;
 pub(crate) mod remote_output;
+pub(crate) mod tunnel;
 pub(crate) mod write;
 
 use crate::desired::DesiredFlow;

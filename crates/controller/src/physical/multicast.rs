@@ -1,17 +1,17 @@
 //! Multicast groups: a copy for each port here (table 46), one for each other chassis that has a port of the group
 //! (table 44).
 
-use super::remote_output::{encapsulate, local_addresses};
+use super::tunnel::{encapsulate, send};
 use super::write::*;
 use crate::binding::PortKind;
 use crate::desired::DesiredFlow;
 use crate::port::{Delivery, LocalPort};
 use crate::tables::Ctx;
-use crate::tunnel;
+use crate::tunnel::choose;
 use kiln_abi::registers::{flags, reg};
 use kiln_abi::tables;
 use kiln_openflow::Action;
-use kiln_types::{OfPort, Uuid};
+use kiln_types::Uuid;
 use std::collections::BTreeSet;
 
 /// What a group comes to on this chassis.
@@ -55,7 +55,7 @@ fn members(ctx: &Ctx<'_>, ports: &[Uuid]) -> Members {
                 members.chassis.insert(chassis);
             }
             // The copy for the localnet port reaches it.
-            Delivery::Localnet { .. } | Delivery::Nowhere => {}
+            Delivery::Localnet { .. } | Delivery::Candidates | Delivery::Nowhere => {}
         }
     }
     members
@@ -74,22 +74,15 @@ pub(crate) fn group(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
         actions.push(restore());
         flows.add(tables::LOCAL_OUTPUT, 100, &outport(datapath, key), actions);
     }
-    let addresses = local_addresses(ctx);
-    for local in 0..addresses {
-        let mut actions = members.everywhere.clone();
-        if !actions.is_empty() {
-            actions.push(restore());
-        }
-        tunnel_to(ctx, &members.chassis, local, (datapath, key), &mut actions);
-        if actions.is_empty() {
-            continue;
-        }
+    let mut actions = members.everywhere;
+    if !actions.is_empty() {
+        actions.push(restore());
+    }
+    tunnel_to(ctx, &members.chassis, (datapath, key), &mut actions);
+    if !actions.is_empty() {
         actions.push(Action::resubmit(tables::REMOTE_VTEP_OUTPUT));
         let mut m = outport(datapath, key);
         flag(&mut m, flags::RCV_FROM_RAMP, false);
-        if addresses > 1 {
-            m.set(ENCAP.load(local.into()));
-        }
         flows.add(tables::REMOTE_OUTPUT, 100, &m, actions);
     }
     if !members.patches.is_empty() {
@@ -102,17 +95,12 @@ pub(crate) fn group(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
     }
 }
 
-/// One copy a chassis; the keys are written once for all tunnels that carry them alike.
-fn tunnel_to(
-    ctx: &Ctx<'_>,
-    chassis: &BTreeSet<Uuid>,
-    local: u16,
-    keys: (u32, u16),
-    actions: &mut Vec<Action>,
-) {
-    let chosen = chassis.iter().filter_map(|row| tunnel::choose(ctx.all(&ctx.tunnels, row), None, local));
+/// One copy a chassis, from the address that this one prefers; the keys are written once for all tunnels that carry them
+/// alike.
+fn tunnel_to(ctx: &Ctx<'_>, chassis: &BTreeSet<Uuid>, keys: (u32, u16), actions: &mut Vec<Action>) {
+    let chosen = chassis.iter().filter_map(|row| choose(ctx.all(&ctx.tunnels, row), None, 0));
     let mut chosen: Vec<_> = chosen.collect();
-    chosen.sort_by_key(|tunnel| (tunnel.kind, tunnel.is_vtep, tunnel.ofport));
+    chosen.sort_by_key(|tunnel| (tunnel.kind, tunnel.is_vtep, tunnel.ofport, tunnel.ends));
     let mut written = None;
     for tunnel in chosen {
         let form = (tunnel.kind, tunnel.is_vtep);
@@ -120,6 +108,6 @@ fn tunnel_to(
             continue;
         }
         written = Some(form);
-        actions.push(Action::output(OfPort(tunnel.ofport)));
+        send(tunnel, actions);
     }
 }

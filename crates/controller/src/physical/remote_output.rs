@@ -1,13 +1,15 @@
 //! Table 44: packets for ports of other chassis are encapsulated and sent there.
 
+use super::tunnel::{encapsulate, send};
 use super::write::*;
 use crate::binding::PortKind;
+use crate::gateway;
 use crate::port::{Delivery, LocalPort};
-use crate::settings::EncapKind;
 use crate::tables::Ctx;
-use crate::tunnel::{self, Tunnel};
-use kiln_abi::{tables, tunnel as layout};
-use kiln_openflow::{Action, Field, Subfield};
+use crate::tunnel::{Tunnel, choose};
+use kiln_abi::tables;
+use kiln_openflow::Action;
+use kiln_openflow::action::Bundle;
 use kiln_types::{OfPort, Uuid};
 
 pub(crate) fn port(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, flows: &mut Flows<'_>) {
@@ -16,57 +18,54 @@ pub(crate) fn port(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, flows: &mut Flow
         let m = inport(port.datapath_key, port.key);
         return flows.add(tables::REMOTE_OUTPUT, 150, &m, vec![Action::resubmit(tables::LOCAL_OUTPUT)]);
     }
-    let Delivery::Tunnel { chassis } = port.delivery else { return };
+    match port.delivery {
+        Delivery::Tunnel { chassis } => tunnelled(ctx, row, port, &chassis, flows),
+        Delivery::Candidates => first_that_is_up(ctx, row, port, flows),
+        _ => {}
+    }
+}
+
+fn tunnelled(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, chassis: &Uuid, flows: &mut Flows<'_>) {
     let encap = ctx.row(&ctx.sb.port_binding, row).and_then(|row| row.encap());
-    let tunnels = ctx.all(&ctx.tunnels, &chassis);
+    let tunnels = ctx.all(&ctx.tunnels, chassis);
     for local in 0..local_addresses(ctx) {
-        let Some(tunnel) = tunnel::choose(tunnels, encap, local) else { continue };
+        let Some(tunnel) = choose(tunnels, encap, local) else { continue };
         let mut actions = Vec::new();
         if !encapsulate(ctx, tunnel, port.datapath_key, port.key, &mut actions) {
             continue;
         }
-        actions.push(Action::output(OfPort(tunnel.ofport)));
-        actions.push(Action::resubmit(tables::REMOTE_VTEP_OUTPUT));
+        send(tunnel, &mut actions);
+        let next = if tunnel.ends.is_some() { tables::LOCAL_OUTPUT } else { tables::REMOTE_VTEP_OUTPUT };
+        actions.push(Action::resubmit(next));
         let mut m = outport(port.datapath_key, port.key);
         m.set(ENCAP.load(local.into()));
         flows.add(tables::REMOTE_OUTPUT, 100, &m, actions);
     }
 }
 
-/// How many addresses this chassis sends from.
-pub(crate) fn local_addresses(ctx: &Ctx<'_>) -> u16 {
-    ctx.value(&ctx.settings, &()).map_or(0, |settings| settings.encap_ips.len() as u16)
+/// The switch itself sends to the best candidate whose tunnel is up.
+fn first_that_is_up(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, flows: &mut Flows<'_>) {
+    let order = gateway::order(ctx, row);
+    let chosen = order.iter().filter_map(|chassis| choose(ctx.all(&ctx.tunnels, chassis), None, 0));
+    let chosen: Vec<&Tunnel> = chosen.collect();
+    let Some(best) = chosen.first() else { return };
+    // The header is written once, so all must carry keys alike; there is no BFD on ports that lead to every chassis.
+    let alike = |tunnel: &&&Tunnel| tunnel.kind == best.kind && tunnel.is_vtep == best.is_vtep;
+    let mut actions = Vec::new();
+    if !encapsulate(ctx, best, port.datapath_key, port.key, &mut actions) {
+        return;
+    }
+    if best.ends.is_some() {
+        send(best, &mut actions);
+    } else {
+        let members = chosen.iter().filter(alike).map(|tunnel| OfPort(tunnel.ofport)).collect();
+        let active_backup = Bundle { fields: 0, basis: 0, algorithm: 0, members, dst: None };
+        actions.push(Action::Bundle(Box::new(active_backup)));
+    }
+    flows.add(tables::REMOTE_OUTPUT, 100, &outport(port.datapath_key, port.key), actions);
 }
 
-/// Writes the keys into the tunnel's header. False if the switch cannot yet.
-pub(crate) fn encapsulate(
-    ctx: &Ctx<'_>,
-    tunnel: &Tunnel,
-    datapath_key: u32,
-    key: u16,
-    actions: &mut Vec<Action>,
-) -> bool {
-    let tun_id = Subfield::new(Field::TUN_ID, 0, 24);
-    match tunnel.kind {
-        EncapKind::Geneve => {
-            let Some(option) = ctx.value(&ctx.facts, &()).and_then(|facts| facts.geneve_option) else {
-                return false;
-            };
-            let option = Field::tun_metadata(option, layout::GENEVE_OPTION_LEN);
-            let inport = layout::GENEVE_INPORT;
-            let n_bits = inport.len.into();
-            actions.push(Action::load(tun_id, datapath_key));
-            actions.push(Action::set_field(option, key));
-            actions.push(Action::copy_field(
-                Subfield::new(INPORT, 0, n_bits),
-                Subfield::new(option, inport.first.into(), n_bits),
-            ));
-        }
-        EncapKind::Vxlan if tunnel.is_vtep => actions.push(Action::load(tun_id, datapath_key)),
-        EncapKind::Vxlan => {
-            let short = u32::from(key & 0x7ff | (key & 0x8000) >> 4);
-            actions.push(Action::load(tun_id, datapath_key | short << layout::VXLAN_OUTPORT.first));
-        }
-    }
-    true
+/// How many addresses this chassis sends from.
+fn local_addresses(ctx: &Ctx<'_>) -> u16 {
+    ctx.value(&ctx.settings, &()).map_or(0, |settings| settings.encap_ips.len() as u16)
 }

@@ -122,6 +122,8 @@ impl Field {
         }
         let field = Field::fixed(id);
         match (field.as_tun_metadata(), payload_len) {
+            // Zero, when leading zeros are left out.
+            (Some(n), 0) => Some(Field::tun_metadata(n, 4)),
             (Some(n), 1..=124) => Some(Field::tun_metadata(n, payload_len as u8)),
             (Some(_), _) => None,
             // NXM_NX_COOKIE shares its number with the one-byte MPLS TTL and is told apart by its length.
