@@ -65,7 +65,12 @@ impl<T: Copy + Ord + Hash + Debug> Space<T> {
             }
         }
         for (who, ask) in asks {
-            self.set_wish(*who, ask.wish.filter(|wish| wishable(*wish)));
+            let wish = ask.wish.filter(|wish| wishable(*wish));
+            // Who merely has a number from now on gives way to others that wish for it.
+            if let Some(number) = self.number.get(who).filter(|number| wish != Some(**number)) {
+                touched.extend(self.wishes_for(*number));
+            }
+            self.set_wish(*who, wish);
         }
         let standing: HashMap<T, u32> =
             asks.iter().filter_map(|(who, ask)| Some((*who, ask.standing?))).collect();
@@ -205,6 +210,10 @@ mod tests {
         check(&mut space, &['b'], &[], &[('c', Some(1))]);
         // A wish that is taken back leaves things as they are.
         check(&mut space, &[], &[plain('c')], &[]);
+        // But who still wishes comes first.
+        check(&mut space, &[], &[wishing('c', 1)], &[]);
+        check(&mut space, &[], &[wishing('d', 1)], &[('d', Some(4))]);
+        check(&mut space, &[], &[plain('c')], &[('c', Some(3)), ('d', Some(1))]);
         // One that is out of range is none.
         check(&mut space, &[], &[wishing('a', 99)], &[]);
     }
