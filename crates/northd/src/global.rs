@@ -22,6 +22,10 @@ pub struct Settings {
     pub mac_prefix: u32,
     /// `ignore_lsp_down`: addresses of ports that are not up are answered for too.
     pub ignore_lsp_down: bool,
+    /// `default_acl_drop`: what no ACL of a switch decides on is dropped, if it has any.
+    pub default_acl_drop: bool,
+    /// `use_ct_inv_match`: packets that the connection tracker calls invalid are dropped.
+    pub use_ct_inv_match: bool,
     /// `svc_monitor_mac` and `svc_monitor_mac_dst`: the addresses of service checks.
     pub svc_monitor_macs: Vec<Text>,
     /// Keys have to fit into VXLAN's header: some chassis tunnels by VXLAN, and `vxlan_mode` does not forbid it.
@@ -33,6 +37,8 @@ pub struct Settings {
 static DEFAULTS: Settings = Settings {
     mac_prefix: 0x0a_0000,
     ignore_lsp_down: true,
+    default_acl_drop: false,
+    use_ct_inv_match: true,
     svc_monitor_macs: Vec::new(),
     vxlan_mode: false,
     ignore_chassis_features: false,
@@ -133,6 +139,8 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
                 .and_then(|text| parse_prefix(text))
                 .unwrap_or(0x0a_0000),
             ignore_lsp_down: flag("ignore_lsp_down", true),
+            default_acl_drop: flag("default_acl_drop", false),
+            use_ct_inv_match: flag("use_ct_inv_match", true),
             svc_monitor_macs: [option::SVC_MONITOR_MAC, option::SVC_MONITOR_MAC_DST]
                 .iter()
                 .filter_map(|key| options.get(*key).cloned())

@@ -11,7 +11,7 @@ use kiln_abi::{keys, stages};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
 use kiln_types::{HashMap, Uuid};
-use space::{Ask, Space};
+pub(crate) use space::{Ask, Space};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 

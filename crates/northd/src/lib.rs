@@ -6,6 +6,7 @@
 //! A file is a topic that an operator knows; its rules stand in the order of the pipeline. [`rules`] lists them all.
 #![forbid(unsafe_code)]
 
+mod acl_id;
 mod address_set;
 pub mod addresses;
 mod compiler;
@@ -18,6 +19,7 @@ mod ip_multicast;
 mod ipam;
 mod keys;
 mod matches;
+mod meter;
 mod monitored;
 mod multicast;
 mod name;

@@ -4,7 +4,7 @@ use kiln_ovsdb::client::{Select, TableMonitor};
 
 const NORTHBOUND: &[(&str, &[&str])] = &[
     ("NB_Global", &["nb_cfg", "sb_cfg", "hv_cfg", "options", "ipsec"]),
-    ("Logical_Switch", &["name", "ports", "other_config", "external_ids"]),
+    ("Logical_Switch", &["name", "ports", "acls", "other_config", "external_ids"]),
     (
         "Logical_Switch_Port",
         &[
@@ -55,9 +55,27 @@ const NORTHBOUND: &[(&str, &[&str])] = &[
             "options",
         ],
     ),
+    (
+        "ACL",
+        &[
+            "name",
+            "priority",
+            "direction",
+            "match",
+            "action",
+            "log",
+            "severity",
+            "meter",
+            "label",
+            "tier",
+            "options",
+        ],
+    ),
+    ("Meter", &["name", "unit", "bands", "fair"]),
+    ("Meter_Band", &["action", "rate", "burst_size"]),
     ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac"]),
     ("Address_Set", &["name", "addresses"]),
-    ("Port_Group", &["name", "ports"]),
+    ("Port_Group", &["name", "ports", "acls"]),
 ];
 
 const SOUTHBOUND: &[(&str, &[&str])] = &[
@@ -111,6 +129,9 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
     ),
     ("Address_Set", &["name", "addresses"]),
     ("Port_Group", &["name", "ports"]),
+    ("Meter", &["name", "unit", "bands"]),
+    ("Meter_Band", &["action", "rate", "burst_size"]),
+    ("ACL_ID", &["id"]),
     ("RBAC_Permission", &["table", "authorization", "insert_delete", "update"]),
     ("RBAC_Role", &["name", "permissions"]),
     ("DHCP_Options", &["name", "code", "type"]),

@@ -22,6 +22,9 @@ pub(crate) enum SbTable {
     MulticastGroup,
     AddressSet,
     PortGroup,
+    Meter,
+    MeterBand,
+    AclId,
     StaticMacBinding,
     MacBinding,
     Fdb,
@@ -136,6 +139,10 @@ pub(crate) static ADDRESS_SET: LazyLock<Columns> =
     LazyLock::new(|| sb::AddressSet::columns(&["name", "addresses"]));
 pub(crate) static PORT_GROUP: LazyLock<Columns> =
     LazyLock::new(|| sb::PortGroup::columns(&["name", "ports"]));
+pub(crate) static METER: LazyLock<Columns> = LazyLock::new(|| sb::Meter::columns(&["name", "unit", "bands"]));
+pub(crate) static METER_BAND: LazyLock<Columns> =
+    LazyLock::new(|| sb::MeterBand::columns(&["action", "rate", "burst_size"]));
+pub(crate) static ACL_ID: LazyLock<Columns> = LazyLock::new(|| sb::AclId::columns(&["id"]));
 pub(crate) static STATIC_MAC_BINDING: LazyLock<Columns> = LazyLock::new(|| {
     sb::StaticMacBinding::columns(&["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"])
 });
@@ -189,11 +196,20 @@ compared! {
     IpMulticast ip_multicast stale_ip_multicast want_ip_multicast ip_multicast IP_MULTICAST;
     AddressSet address_set stale_address_set want_address_set address_set ADDRESS_SET;
     PortGroup port_group stale_port_group want_port_group port_group PORT_GROUP;
+    Meter meter stale_meter want_meter meter METER;
+    AclId acl_id stale_acl_id want_acl_id acl_id ACL_ID;
     StaticMacBinding static_mac_binding stale_static_mac_binding want_static_binding static_mac_binding STATIC_MAC_BINDING;
     RbacPermission rbac_permission stale_rbac_permission want_rbac_permission rbac_permission RBAC_PERMISSION;
     RbacRole rbac_role stale_rbac_role want_rbac_role rbac_role RBAC_ROLE;
     DhcpOptions dhcp_options stale_dhcp_options want_dhcp_options dhcp_options DHCP_OPTIONS;
     Dhcpv6Options dhcpv6_options stale_dhcpv6_options want_dhcpv6_options dhcpv6_options DHCPV6_OPTIONS;
+}
+
+/// Bands that no meter has any more go by themselves.
+pub(crate) fn meter_band(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
+    if !stands(ctx, &ctx.want_meter_band, &ctx.sb.meter_band, *METER_BAND, row) {
+        out.push(SbOp(SbTable::MeterBand, *row));
+    }
 }
 
 /// Writes what the southbound database lacks, but for flows.
@@ -208,6 +224,9 @@ pub(crate) fn write(db: &Db, txn: &mut Txn) {
             SbTable::MulticastGroup => write_multicast_group(db, *row, txn),
             SbTable::AddressSet => write_address_set(db, *row, txn),
             SbTable::PortGroup => write_port_group(db, *row, txn),
+            SbTable::Meter => one(&db.want_meter, &db.sb.meter, *METER, *row, txn),
+            SbTable::MeterBand => one(&db.want_meter_band, &db.sb.meter_band, *METER_BAND, *row, txn),
+            SbTable::AclId => one(&db.want_acl_id, &db.sb.acl_id, *ACL_ID, *row, txn),
             SbTable::StaticMacBinding => {
                 one(&db.want_static_binding, &db.sb.static_mac_binding, *STATIC_MAC_BINDING, *row, txn);
             }

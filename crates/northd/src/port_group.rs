@@ -24,6 +24,11 @@ pub(crate) fn members(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Uuid), T
     out.extend(groups.iter().map(|group| ((*group, row.switch), row.name.text().clone())));
 }
 
+/// The switches that have ports of a group.
+pub(crate) fn switches(_: &Ctx<'_>, key: &(Uuid, Uuid), out: &mut Vec<(Uuid, Uuid)>) {
+    out.push(*key);
+}
+
 /// Rows of the southbound Port_Group by name.
 pub(crate) fn rows(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(group) = ctx.row(&ctx.sb.port_group, row) else { return };

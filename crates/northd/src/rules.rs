@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    address_set, datapath, global, index, ip_multicast, ipam, keys, multicast, outstanding, port_binding,
-    port_group, router, switch, tag,
+    acl_id, address_set, datapath, global, index, ip_multicast, ipam, keys, meter, multicast, outstanding,
+    port_binding, port_group, router, switch, tag,
 };
 use kiln_incr::Engine;
 
@@ -13,6 +13,7 @@ pub(crate) fn add(engine: &mut Engine<Db>) {
     ports(engine);
     routes(engine);
     sets_and_groups(engine);
+    acls(engine);
     switch_flows(engine);
     router_flows(engine);
     wanted_rows(engine);
@@ -58,6 +59,8 @@ fn indexes(e: &mut Engine<Db>) {
         |db| &mut db.router_ports_towards,
         index::router_ports_towards,
     );
+    e.rule("meter_named", |db| &db.nb.meter, |db| &mut db.meter_named, meter::named);
+    e.rule("meter_rows", |db| &db.sb.meter, |db| &mut db.meter_rows, meter::rows);
     e.rule("datapath_rows", |db| &db.sb.datapath_binding, |db| &mut db.datapath_rows, index::datapath_rows);
     e.rule("port_rows", |db| &db.sb.port_binding, |db| &mut db.port_rows, index::port_rows);
     e.rule(
@@ -200,12 +203,25 @@ fn sets_and_groups(e: &mut Engine<Db>) {
         address_set::group_addresses,
     );
     e.rule("group_members", |db| &db.groups_of_port, |db| &mut db.group_members, port_group::members);
+    e.rule("switches_of_group", |db| &db.group_members, |db| &mut db.switches_of_group, port_group::switches);
+}
+
+fn acls(e: &mut Engine<Db>) {
+    use crate::switch::acl;
+    e.rule("switches_of_acl", |db| &db.nb.logical_switch, |db| &mut db.switches_of_acl, acl::of_switch);
+    e.rule("groups_of_acl", |db| &db.nb.port_group, |db| &mut db.groups_of_acl, acl::of_group);
+    e.rule("acl_needs", |db| &db.nb.acl, |db| &mut db.acl_needs, acl::acl_needs);
+    e.rule("request_acl_id", |db| &db.nb.acl, |db| &mut db.acl_ids, acl_id::request);
+    e.allocator("acl_ids", |db| &mut db.want_acl_id, acl_id::grant);
 }
 
 fn switch_flows(e: &mut Engine<Db>) {
-    use crate::switch::{admission, arp_rsp, fdb, l2_lookup, passing};
+    use crate::switch::{acl, acl_stages, admission, arp_rsp, fdb, l2_lookup, passing};
     e.rule("switch/admission", |db| &db.nb.logical_switch, |db| &mut db.flows, admission::common);
     e.rule("switch/admission/port", |db| &db.switch_ports, |db| &mut db.flows, admission::of_port);
+    e.rule("switch/acl", |db| &db.nb.acl, |db| &mut db.flows, acl::flows);
+    e.rule("switch/acl_stages", |db| &db.nb.logical_switch, |db| &mut db.flows, acl_stages::common);
+    e.rule("switch/acl/port", |db| &db.switch_ports, |db| &mut db.flows, acl::untracked_port);
     e.rule("switch/passing", |db| &db.nb.logical_switch, |db| &mut db.flows, passing::common);
     e.rule("switch/fdb", |db| &db.nb.logical_switch, |db| &mut db.flows, fdb::common);
     e.rule("switch/fdb/port", |db| &db.switch_ports, |db| &mut db.flows, fdb::of_port);
@@ -281,6 +297,10 @@ fn wanted_rows(e: &mut Engine<Db>) {
     );
     e.rule("want_address_set", |db| &db.set_sources, |db| &mut db.want_address_set, address_set::wanted);
     e.rule("want_port_group", |db| &db.group_members, |db| &mut db.want_port_group, port_group::wanted);
+    e.rule("want_meter", |db| &db.nb.meter, |db| &mut db.want_meter, meter::of_meter);
+    e.rule("want_meter/acl", |db| &db.nb.acl, |db| &mut db.want_meter, meter::of_acl);
+    e.rule("want_meter_band", |db| &db.nb.meter, |db| &mut db.want_meter_band, meter::bands_of_meter);
+    e.rule("want_meter_band/acl", |db| &db.nb.acl, |db| &mut db.want_meter_band, meter::bands_of_acl);
     e.rule(
         "want_static_binding",
         |db| &db.nb.static_mac_binding,
@@ -309,6 +329,11 @@ fn differences(e: &mut Engine<Db>) {
         |db| &mut db.sb_ops,
         o::stale_multicast_group,
     );
+    e.rule("meter", |db| &db.want_meter, |db| &mut db.sb_ops, o::meter);
+    e.rule("meter/stale", |db| &db.sb.meter, |db| &mut db.sb_ops, o::stale_meter);
+    e.rule("meter_band", |db| &db.want_meter_band, |db| &mut db.sb_ops, o::meter_band);
+    e.rule("acl_id", |db| &db.want_acl_id, |db| &mut db.sb_ops, o::acl_id);
+    e.rule("acl_id/stale", |db| &db.sb.acl_id, |db| &mut db.sb_ops, o::stale_acl_id);
     e.rule("address_set", |db| &db.want_address_set, |db| &mut db.sb_ops, o::address_set);
     e.rule("address_set/stale", |db| &db.sb.address_set, |db| &mut db.sb_ops, o::stale_address_set);
     e.rule("port_group", |db| &db.want_port_group, |db| &mut db.sb_ops, o::port_group);

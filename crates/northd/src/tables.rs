@@ -186,6 +186,15 @@ pub struct Db {
     pub(crate) group_addresses: Relation<(Uuid, bool), Text>,
     pub(crate) group_members: Relation<(Uuid, Uuid), Text>,
 
+    // Access control.
+    pub(crate) switches_of_group: Relation<Uuid, Uuid>,
+    pub(crate) meter_named: Relation<Text, Uuid>,
+    pub(crate) meter_rows: Relation<Text, Uuid>,
+    pub(crate) switches_of_acl: Relation<Uuid, Uuid>,
+    pub(crate) groups_of_acl: Relation<Uuid, Uuid>,
+    pub(crate) acl_needs: Relation<Uuid, crate::switch::acl::Need>,
+    pub(crate) acl_ids: crate::acl_id::AclIds,
+
     // Settings.
     pub(crate) chosen: crate::global::Chosen,
     pub(crate) settings: Derived<Uuid, crate::global::Settings>,
@@ -231,6 +240,9 @@ pub struct Db {
     pub(crate) want_ip_multicast: Derived<Uuid, sb::IpMulticast>,
     pub(crate) want_address_set: Derived<Uuid, sb::AddressSet>,
     pub(crate) want_port_group: Derived<Uuid, sb::PortGroup>,
+    pub(crate) want_acl_id: Derived<Uuid, sb::AclId>,
+    pub(crate) want_meter: Derived<Uuid, sb::Meter>,
+    pub(crate) want_meter_band: Derived<Uuid, sb::MeterBand>,
     pub(crate) want_static_binding: Derived<Uuid, sb::StaticMacBinding>,
     pub(crate) want_rbac_permission: Derived<Uuid, sb::RbacPermission>,
     pub(crate) want_rbac_role: Derived<Uuid, sb::RbacRole>,
@@ -271,6 +283,16 @@ impl Db {
             groups_of_port: Relation::new("groups_of_port"),
             group_addresses: Relation::new("group_addresses"),
             group_members: Relation::new("group_members"),
+            switches_of_group: Relation::new("switches_of_group"),
+            meter_named: Relation::new("meter_named"),
+            meter_rows: Relation::new("meter_rows"),
+            switches_of_acl: Relation::new("switches_of_acl"),
+            groups_of_acl: Relation::new("groups_of_acl"),
+            acl_needs: Relation::new("acl_needs"),
+            want_acl_id: Derived::new("want_acl_id"),
+            want_meter: Derived::new("want_meter"),
+            want_meter_band: Derived::new("want_meter_band"),
+            acl_ids: crate::acl_id::AclIds::default(),
             chosen: crate::global::Chosen::from_seed(seed),
             settings: Derived::new("settings"),
             datapath_keys: DatapathKeys::default(),
@@ -361,6 +383,15 @@ impl Database for Db {
         v.table(&mut self.groups_of_port);
         v.table(&mut self.group_addresses);
         v.table(&mut self.group_members);
+        v.table(&mut self.switches_of_group);
+        v.table(&mut self.meter_named);
+        v.table(&mut self.meter_rows);
+        v.table(&mut self.switches_of_acl);
+        v.table(&mut self.groups_of_acl);
+        v.table(&mut self.acl_needs);
+        v.table(&mut self.want_acl_id);
+        v.table(&mut self.want_meter);
+        v.table(&mut self.want_meter_band);
         v.table(&mut self.settings);
         v.table(&mut self.datapaths);
         v.table(&mut self.pools);

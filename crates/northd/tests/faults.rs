@@ -139,6 +139,7 @@ fn an_address_change_runs_only_what_reads_it() {
         "port_binding",
         "port_up",
         "request_addresses",
+        "switch/acl/port",
         "switch/admission/port",
         "switch/arp_rsp/port",
         "switch/fdb/port",

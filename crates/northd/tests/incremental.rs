@@ -13,7 +13,7 @@ use world::{NB, SB, World};
 /// The northbound tables that edits are made in: the table, and the row that keeps its rows alive.
 const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
     ("NB_Global", None, &["nb_cfg", "sb_cfg", "hv_cfg", "options", "ipsec"]),
-    ("Logical_Switch", None, &["name", "ports", "other_config", "external_ids"]),
+    ("Logical_Switch", None, &["name", "ports", "acls", "other_config", "external_ids"]),
     (
         "Logical_Switch_Port",
         Some(("Logical_Switch", "ports")),
@@ -74,7 +74,26 @@ const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
     ),
     ("Static_MAC_Binding", None, &["logical_port", "ip", "mac", "override_dynamic_mac"]),
     ("Address_Set", None, &["name", "addresses"]),
-    ("Port_Group", None, &["name", "ports"]),
+    ("Port_Group", None, &["name", "ports", "acls"]),
+    (
+        "ACL",
+        Some(("Logical_Switch", "acls")),
+        &[
+            "name",
+            "priority",
+            "direction",
+            "match",
+            "action",
+            "log",
+            "severity",
+            "meter",
+            "label",
+            "tier",
+            "options",
+        ],
+    ),
+    ("Meter", None, &["name", "unit", "bands", "fair"]),
+    ("Meter_Band", Some(("Meter", "bands")), &["action", "rate", "burst_size"]),
 ];
 
 fn one<'a>(rng: &mut Rng, pool: &[&'a str]) -> &'a str {
@@ -155,6 +174,11 @@ const OPTIONS: &[(&str, &str)] = &[
     ("pkt_mark", "x"),
     ("ecmp_symmetric_reply", "true"),
     ("origin", "connected"),
+    ("apply-after-lb", "true"),
+    ("persist-established", "true"),
+    ("log-related", "true"),
+    ("default_acl_drop", "true"),
+    ("use_ct_inv_match", "false"),
     ("ignore_lsp_down", "false"),
     ("mac_prefix", "0a:0b:0c"),
     ("ignore_chassis_features", "true"),
@@ -211,10 +235,30 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
             let some = ports.iter().filter(|_| rng.bool()).map(|port| format!(r#"["uuid","{port}"]"#));
             format!(r#"["set",[{}]]"#, some.collect::<Vec<_>>().join(","))
         }
+        ("Port_Group", "acls") => {
+            let acls = world.rows(NB, "ACL");
+            let some = acls.iter().filter(|_| rng.bool()).map(|acl| format!(r#"["uuid","{acl}"]"#));
+            format!(r#"["set",[{}]]"#, some.collect::<Vec<_>>().join(","))
+        }
+        ("ACL", "direction") => text(one(rng, &["from-lport", "to-lport"])),
+        ("ACL", "action") => {
+            text(one(rng, &["allow", "allow-related", "allow-stateless", "drop", "reject", "pass"]))
+        }
+        ("ACL", "severity") => maybe(number, text(one(rng, &["alert", "debug"]))),
+        ("ACL", "meter") => maybe(number, text(one(rng, &["n0", "n1", "n2"]))),
+        ("ACL", "label" | "tier") => (number % 3).to_string(),
+        ("ACL", "log") => rng.bool().to_string(),
+        ("Meter", "name") => text(one(rng, &["n0", "n1", "n2"])),
+        ("Meter", "unit") => text(one(rng, &["kbps", "pktps"])),
+        // A meter comes with a band: see `insert`.
+        ("Meter", "bands") => r#"["named-uuid","band"]"#.to_owned(),
+        ("Meter", "fair") => maybe(number, rng.bool().to_string()),
+        ("Meter_Band", "action") => text("drop"),
+        ("Meter_Band", "rate" | "burst_size") => (number % 100 + 1).to_string(),
         ("Address_Set", "addresses") => set(rng, &["10.0.0.11", "10.9.0.0/16", "fd00::11", "x"]),
         ("Address_Set" | "Port_Group", "name") => text(one(rng, &["s0", "s1", "g0_ip4", "g0", "g1"])),
         (_, "ipsec" | "override_dynamic_mac") => rng.bool().to_string(),
-        (_, "ports" | "static_routes" | "policies") => return None,
+        (_, "ports" | "static_routes" | "policies" | "acls") => return None,
         ("Logical_Switch_Port", "name") if number.is_multiple_of(9) => text("quoted\\\" || 1"),
         ("Logical_Switch_Port", "name") => text(&format!("p{}", number % 1000)),
         ("Logical_Router_Port", "name") => text(one(rng, LRP_NAMES)),
@@ -348,6 +392,11 @@ fn insert(
         .collect();
     let mut operations =
         format!(r#"{{"op":"insert","table":"{table}","uuid-name":"new","row":{{{}}}}}"#, values.join(","));
+    if table == "Meter" {
+        operations.push_str(
+            r#",{"op":"insert","table":"Meter_Band","uuid-name":"band","row":{"action":"drop","rate":7}}"#,
+        );
+    }
     if let Some((parent, column)) = parent {
         let Some(owner) = pick(&world.rows(NB, parent), rng) else { return };
         operations.push_str(&format!(

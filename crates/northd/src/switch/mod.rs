@@ -1,5 +1,7 @@
 //! Logical switches: ports, checked, and the flows of both pipelines in the order of their stages.
 
+pub(crate) mod acl;
+pub(crate) mod acl_stages;
 pub(crate) mod admission;
 pub(crate) mod arp_rsp;
 pub(crate) mod fdb;
