@@ -9,9 +9,9 @@ use std::net::IpAddr;
 /// Most routers of which a class keeps an account.
 pub const MAX_ROUTERS: usize = 1024;
 /// Most ports of which a class keeps an account.
-pub const MAX_PORTS: usize = 2048;
+pub const MAX_PORTS: usize = 1024;
 /// Most source addresses of which a port keeps an account.
-pub const MAX_SOURCES: usize = 32;
+pub const MAX_SOURCES: usize = 128;
 
 /// For whom work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,7 +141,7 @@ impl Accounts {
             bucket.refill(limit, now);
             bucket.is_full(limit)
         };
-        let router = self.routers.entry(
+        let (router, own_router) = self.routers.entry(
             payer.router,
             || Bucket::full(limits.router, now),
             |bucket| idle(bucket, limits.router),
@@ -156,7 +156,7 @@ impl Accounts {
             counts: Counts::default(),
         };
         let forgotten = &mut self.forgotten;
-        let port = self.ports.entry(
+        let (port, own_port) = self.ports.entry(
             (payer.router, payer.port),
             new_port,
             |port| port.is_idle(limits, now),
@@ -171,24 +171,23 @@ impl Accounts {
                 source.of_port.fade(limits.port, now);
                 idle(&mut source.bucket, limit) && source.of_port.is_nothing()
             };
-            let source = port.sources.entry(address, new, idle, drop);
+            let (source, own) = port.sources.entry(address, new, idle, drop);
             source.bucket.refill(limit, now);
             source.of_port.fade(limits.port, now);
-            source
+            (source, own)
         });
 
+        // those that found no account of their own have one share of what is above them, and no limit but that
         let result = match &source {
-            Some(source) if !source.bucket.has_one() => Err(Level::Source),
-            Some(source) if port.bucket.has_one() && !source.of_port.may_take(&port.bucket) => {
-                Err(Level::Source)
-            }
-            _ if !port.bucket.has_one() => Err(Level::Port),
-            _ if !port.of_router.may_take(router) => Err(Level::Router),
+            Some((source, true)) if !source.bucket.has_one() => Err(Level::Source),
+            _ if own_port && !port.bucket.has_one() => Err(Level::Port),
+            Some((source, _)) if own_port && !source.of_port.may_take(&port.bucket) => Err(Level::Source),
+            _ if own_router && !port.of_router.may_take(router) => Err(Level::Router),
             _ if !port.of_chassis.may_take(chassis) => Err(Level::Chassis),
             _ => Ok(()),
         };
         if result.is_ok() {
-            if let Some(source) = source {
+            if let Some((source, _)) = source {
                 source.bucket.take();
                 source.of_port.add_one();
             }

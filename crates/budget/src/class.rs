@@ -103,44 +103,47 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// Wide enough that ordinary traffic never meets them, in packets a second with the burst behind the stroke:
+    /// Wide enough that ordinary traffic never meets them, in packets a second with the burst behind the stroke. In a router's
+    /// pipeline a packet's port is the router's, behind which there are many hosts: they are told apart by their addresses.
     ///
     /// | class | chassis | router | port | source | reason |
     /// |---|---|---|---|---|---|
-    /// | query | 2000/2000 | 1000/1000 | 200/400 | | next hops are asked for once a second each (RFC 1122, 2.3.2.1); a port that scans a /24 asks for 254 |
-    /// | neighbor | 20000/40000 | 10000/20000 | 5000/10000 | | 10,000 hosts of one segment may answer at once, after a switch came back |
-    /// | error | 1000/1000 | 500/1000 | 100/400 | 50/100 | Linux sends at most 1000 errors a second (`icmp_msgs_per_sec`); RFC 4443, 2.4(f) asks for a bucket, its example has 10 a second; `traceroute` has 16 probes under way and `mtr` one a hop and second, all of one source |
-    /// | unreachable | 1000/1000 | 500/1000 | 100/400 | 50/100 | as errors, but a scan of closed ports must not silence `traceroute` (RFC 1812, 4.3.2.8 allows limits by kind) |
+    /// | query | 2000/2000 | 1000/1000 | 200/400 | 100/200 | each next hop is asked for once a second (RFC 1122, 2.3.2.1), so these are next hops without an answer |
+    /// | neighbor | 20000/40000 | 10000/20000 | 5000/10000 | | 10,000 hosts of one segment may answer at once, after a switch came back; each has an address of its own |
+    /// | error | 1000/1000 | 500/1000 | 200/400 | 50/100 | Linux sends at most 1000 errors a second (`icmp_msgs_per_sec`); RFC 4443, 2.4(f) asks for a bucket, its example has 10 a second; `traceroute` has 16 probes under way and `mtr` sends one a hop and second |
+    /// | unreachable | 1000/1000 | 500/1000 | 200/400 | 50/100 | as errors, but a scan of closed ports must not silence `traceroute` (RFC 1812, 4.3.2.8 has limits by kind) |
     /// | reset | 5000/5000 | 2000/4000 | 1000/2000 | 500/1000 | Linux does not limit them; clients whose server is gone try at once and often |
-    /// | fragment | 20000/20000 | 10000/20000 | 5000/10000 | | 60 Mbit/s of 1500-byte packets through one port; more is for a larger MTU |
-    /// | ra | 500/500 | 200/400 | 20/40 | | a host solicits 3 times, 4 s apart (RFC 4861, 10) |
-    /// | dhcp | 1000/2000 | 500/1000 | 50/100 | | a client sends again after 4 s (RFC 2131, 4.1); one port may have many behind it |
+    /// | fragment | 20000/20000 | 10000/20000 | 5000/10000 | 2500/5000 | 30 Mbit/s of 1500-byte packets from one sender; more is for a larger MTU |
+    /// | ra | 1000/1000 | 500/1000 | 200/400 | 2/6 | a host solicits 3 times, 4 s apart (RFC 4861, 10); a rack may boot at once |
+    /// | dhcp | 1000/2000 | 500/1000 | 50/100 | | a client sends again after 4 s (RFC 2131, 4.1), from no address yet; one port may have many behind it |
     /// | dns | 10000/10000 | 5000/10000 | 1000/2000 | | resolvers ask as connections are made |
-    /// | rest | 10000/10000 | 5000/10000 | 1000/2000 | | |
+    /// | rest | 10000/10000 | 5000/10000 | 2000/4000 | 500/1000 | packets whose next hop is asked for are most of it, and 4 of them wait for each |
     fn default() -> Self {
-        use Limit as L;
-        let three = |chassis, router, port| ClassLimits { chassis, router, port, source: None };
-        let errors = ClassLimits {
-            chassis: L::new(1000, 1000),
-            router: L::new(500, 1000),
-            port: L::new(100, 400),
-            source: Some(L::new(50, 100)),
-        };
-        let resets = ClassLimits {
-            source: Some(L::new(500, 1000)),
-            ..three(L::new(5000, 5000), L::new(2000, 4000), L::new(1000, 2000))
-        };
-        Limits(Class::ALL.map(|class| match class {
-            Class::Query => three(L::new(2000, 2000), L::new(1000, 1000), L::new(200, 400)),
-            Class::Neighbor => three(L::new(20_000, 40_000), L::new(10_000, 20_000), L::new(5000, 10_000)),
-            Class::Error | Class::Unreachable => errors,
-            Class::Reset => resets,
-            Class::Fragment => three(L::new(20_000, 20_000), L::new(10_000, 20_000), L::new(5000, 10_000)),
-            Class::RouterAdvert => three(L::new(500, 500), L::new(200, 400), L::new(20, 40)),
-            Class::Dhcp => three(L::new(1000, 2000), L::new(500, 1000), L::new(50, 100)),
-            Class::Dns | Class::Rest => {
-                three(L::new(10_000, 10_000), L::new(5000, 10_000), L::new(1000, 2000))
+        const fn of(
+            chassis: (u32, u32),
+            router: (u32, u32),
+            port: (u32, u32),
+            source: Option<(u32, u32)>,
+        ) -> ClassLimits {
+            const fn limit(of: (u32, u32)) -> Limit {
+                Limit::new(of.0, of.1)
             }
+            let source = match source {
+                Some(source) => Some(limit(source)),
+                None => None,
+            };
+            ClassLimits { chassis: limit(chassis), router: limit(router), port: limit(port), source }
+        }
+        Limits(Class::ALL.map(|class| match class {
+            Class::Query => of((2000, 2000), (1000, 1000), (200, 400), Some((100, 200))),
+            Class::Neighbor => of((20_000, 40_000), (10_000, 20_000), (5000, 10_000), None),
+            Class::Error | Class::Unreachable => of((1000, 1000), (500, 1000), (200, 400), Some((50, 100))),
+            Class::Reset => of((5000, 5000), (2000, 4000), (1000, 2000), Some((500, 1000))),
+            Class::Fragment => of((20_000, 20_000), (10_000, 20_000), (5000, 10_000), Some((2500, 5000))),
+            Class::RouterAdvert => of((1000, 1000), (500, 1000), (200, 400), Some((2, 6))),
+            Class::Dhcp => of((1000, 2000), (500, 1000), (50, 100), None),
+            Class::Dns => of((10_000, 10_000), (5000, 10_000), (1000, 2000), None),
+            Class::Rest => of((10_000, 10_000), (5000, 10_000), (2000, 4000), Some((500, 1000))),
         }))
     }
 }

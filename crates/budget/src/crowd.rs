@@ -23,24 +23,25 @@ impl<K: Copy + Eq + Hash, V> Crowd<K, V> {
         Crowd { entries: HashMap::default(), turn: VecDeque::new(), max, rest: None }
     }
 
-    /// The entry of `key`. A new one takes the place of one that `idle` says is as good as new, which goes to `forgotten`.
+    /// The entry of `key`, and whether it is its own. A new one takes the place of one that `idle` says is as good as new, which
+    /// goes to `forgotten`.
     pub(crate) fn entry(
         &mut self,
         key: K,
         new: impl Fn() -> V,
         mut idle: impl FnMut(&mut V) -> bool,
         forgotten: impl FnMut(V),
-    ) -> &mut V {
+    ) -> (&mut V, bool) {
         if !self.entries.contains_key(&key) {
             if self.entries.len() >= self.max {
                 self.make_room(&mut idle, forgotten);
             }
             if self.entries.len() >= self.max {
-                return self.rest.get_or_insert_with(|| Box::new(new()));
+                return (self.rest.get_or_insert_with(|| Box::new(new())), false);
             }
             self.turn.push_back(key);
         }
-        self.entries.entry(key).or_insert_with(new)
+        (self.entries.entry(key).or_insert_with(new), true)
     }
 
     fn make_room(&mut self, idle: &mut impl FnMut(&mut V) -> bool, mut forgotten: impl FnMut(V)) {
@@ -92,7 +93,9 @@ mod tests {
         let mut crowd = Crowd::new(3);
         let mut get = |key: u32, idle: &dyn Fn(u32) -> bool| {
             let mut forgotten = Vec::new();
-            let value = *crowd.entry(key, || key, |value| idle(*value), |value| forgotten.push(value));
+            let (value, own) = crowd.entry(key, || key, |value| idle(*value), |value| forgotten.push(value));
+            let value = *value;
+            assert_eq!(own, value == key && key != 7);
             assert!(crowd.len() <= 3 && crowd.turn.len() == crowd.len());
             (value, forgotten)
         };

@@ -17,7 +17,8 @@
 //! time in which the bucket fills: use is forgotten exponentially with that time constant.
 //!
 //! **Memory is bounded.** A port or source that has used nothing lately is as good as a new one, so it may be forgotten. When
-//! there are more than [`MAX_PORTS`], [`MAX_ROUTERS`] or [`MAX_SOURCES`] that have, the rest share one entry.
+//! there are more than [`MAX_PORTS`], [`MAX_ROUTERS`] or [`MAX_SOURCES`] that have, the rest count as one with those that
+//! they share with.
 //!
 //! Time comes with each call. A payment takes four look-ups and no allocation once its entries are there.
 #![forbid(unsafe_code)]

@@ -1,6 +1,7 @@
 //! What was done and what was dropped, counted by action.
 
 use kiln_abi::opcodes::Opcode;
+use kiln_budget::Level;
 use kiln_packet::Unanswerable;
 use std::collections::BTreeMap;
 
@@ -17,10 +18,14 @@ pub enum Event {
     Resumed,
     /// A binding or a forwarding database entry was noted, to be written.
     Learned,
-    /// No request was sent, since one for the same next hop was sent less than a second ago.
+    /// No request was sent, since an answer to one for the same next hop is awaited.
     Paced,
+    /// A next hop gave no answer to the last request.
+    Failed,
     /// A packet was dropped.
     Dropped(DropReason),
+    /// It was time to ask for a next hop again, and there was no budget or no room for it.
+    NotAsked,
 }
 
 impl Event {
@@ -33,7 +38,9 @@ impl Event {
             Event::Resumed => "resumed",
             Event::Learned => "learned",
             Event::Paced => "paced",
+            Event::Failed => "failed",
             Event::Dropped(reason) => reason.name(),
+            Event::NotAsked => "not_asked",
         }
     }
 }
@@ -59,8 +66,12 @@ pub enum DropReason {
     NotPaused,
     /// The nested actions are malformed or too long.
     BadActions,
+    /// It could not be paid for.
+    OverBudget(Level),
     /// Packets wait for as many next hops as they may.
     NextHopsFull,
+    /// Its next hop gave no answer a moment ago.
+    HeldDown,
     /// As many bytes of packets wait as may.
     WaitingFull,
     /// A newer packet for the same next hop took its place.
@@ -92,7 +103,12 @@ impl DropReason {
             DropReason::WrongPacket => "drop_wrong_packet",
             DropReason::NotPaused => "drop_not_paused",
             DropReason::BadActions => "drop_bad_actions",
+            DropReason::OverBudget(Level::Source) => "drop_over_source_budget",
+            DropReason::OverBudget(Level::Port) => "drop_over_port_budget",
+            DropReason::OverBudget(Level::Router) => "drop_over_router_budget",
+            DropReason::OverBudget(Level::Chassis) => "drop_over_chassis_budget",
             DropReason::NextHopsFull => "drop_next_hops_full",
+            DropReason::HeldDown => "drop_held_down",
             DropReason::WaitingFull => "drop_waiting_full",
             DropReason::PushedOut => "drop_pushed_out",
             DropReason::Unresolved => "drop_unresolved",

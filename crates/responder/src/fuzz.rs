@@ -2,7 +2,7 @@
 
 use crate::{
     Config, DropReason, Event, Load, MAX_NEXT_HOPS, MAX_OUTPUT, MAX_PACKETS_PER_NEXT_HOP, MAX_PENDING,
-    MAX_WAIT, MAX_WAITING_BYTES, NextHop, Responder,
+    MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
 };
 use kiln_openflow::msg::{Message, PacketIn, Xid};
 use kiln_openflow::{Field, Match, Version};
@@ -115,10 +115,13 @@ impl Run<'_> {
 
     /// In the end nothing is left, and every packet that waited was sent on or dropped for a reason that is counted.
     fn end(mut self) {
-        self.now = self.now + MAX_WAIT + MAX_WAIT;
-        self.responder.tick(self.now);
-        self.responder.take_writes(self.now);
-        self.take();
+        for _ in 0..20 {
+            self.now = self.now + QUERY_INTERVAL;
+            self.responder.tick(self.now);
+            self.responder.take_writes(self.now);
+            self.take();
+        }
+        self.responder.take_failures();
         self.check_bounds();
         assert_eq!((self.responder.load(), self.responder.deadline()), (Load::default(), None));
         let counters = self.responder.counters();

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!               .--- packet_in ---> opcode? -> admitted? -> read -> answer/ARP, ND_NS, ICMP, ...
-//!   switch -----|                                                     |          |
+//!   switch -----|            (and paid for)                           |          |
 //!               '<-- poll_output <--- made packets ------------------'          | packet and next hop
 //!                        ^                                                      v
 //!                        '---- paused packets, resumed <---- binding_known   unresolved
@@ -25,13 +25,16 @@ pub mod fuzz;
 mod learned;
 mod metadata;
 mod nested;
+mod payment;
 mod punt;
 mod responder;
 mod unresolved;
 
 pub use counters::{Counters, DropReason, Event};
+pub use kiln_budget::{Class, Level, Limits};
 pub use learned::MAX_PENDING;
-pub use responder::{Config, Load, MAX_OUTPUT, Neighbors, Responder, Write};
+pub use responder::{Config, Load, MAX_FAILURES, MAX_OUTPUT, Neighbors, Responder, Write};
 pub use unresolved::{
-    MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_WAIT, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL,
+    Failure, HOLD_DOWN, MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_QUERIES, MAX_WAIT, MAX_WAITING_BYTES,
+    NextHop, QUERY_INTERVAL,
 };

@@ -23,6 +23,8 @@ pub(crate) fn opcode(packet_in: &PacketIn) -> Result<Opcode, DropReason> {
 pub(crate) struct Punt<'a> {
     pub(crate) packet: Packet<'a>,
     pub(crate) metadata: Metadata,
+    /// It can be sent on later.
+    pub(crate) is_paused: bool,
     payload: &'a [u8],
 }
 
@@ -32,6 +34,7 @@ impl<'a> Punt<'a> {
         Punt {
             packet: Packet::parse(&packet_in.packet),
             metadata: Metadata::from_match(&packet_in.metadata),
+            is_paused: packet_in.continuation.is_some(),
             payload: &packet_in.userdata[HEADER_LEN..],
         }
     }

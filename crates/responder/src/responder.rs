@@ -2,10 +2,12 @@
 
 use crate::answer::{self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, tcp_reset};
 use crate::learned::Learned;
+use crate::payment::{self, payer};
 use crate::punt::{self, Punt};
-use crate::unresolved::{TooManyNextHops, Unresolved};
-use crate::{Counters, DropReason, Event, NextHop};
+use crate::unresolved::{Arrival, Due, Unresolved};
+use crate::{Counters, DropReason, Event, Failure, NextHop};
 use kiln_abi::opcodes::Opcode;
+use kiln_budget::{Budgets, Class, Limits, Payer};
 use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
@@ -15,6 +17,9 @@ use std::time::Duration;
 /// Most messages to the switch that wait to be taken.
 pub const MAX_OUTPUT: usize = 4096;
 
+/// Most failures of next hops that wait to be taken; the oldest go.
+pub const MAX_FAILURES: usize = 1000;
+
 /// What the operator can tune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -23,12 +28,18 @@ pub struct Config {
     pub race_delay_max: Duration,
     /// The shortest time between two batches of writes.
     pub write_interval: Duration,
+    /// What work may cost.
+    pub limits: Limits,
 }
 
 impl Default for Config {
-    /// 50 ms each: stock's delay, and 20 transactions a second.
+    /// 50 ms each, which is stock's delay, and 20 transactions a second; the budgets' own defaults.
     fn default() -> Self {
-        Config { race_delay_max: Duration::from_millis(50), write_interval: Duration::from_millis(50) }
+        Config {
+            race_delay_max: Duration::from_millis(50),
+            write_interval: Duration::from_millis(50),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -57,12 +68,23 @@ impl<F: Fn(&NextHop) -> Option<EthAddr>> Neighbors for F {
     }
 }
 
+/// A request for a next hop, to be sent as often as it takes.
+#[derive(Clone, Debug)]
+struct Request {
+    opcode: Opcode,
+    payer: Payer,
+    actions: Actions,
+    packet: Box<[u8]>,
+}
+
 /// Answers the packets that the pipeline hands up. Knows no sockets and no clock.
 #[derive(Debug)]
 pub struct Responder {
     config: Config,
     rng: Rng,
-    unresolved: Unresolved<(Opcode, Box<PacketIn>)>,
+    budgets: Budgets,
+    unresolved: Unresolved<(Opcode, Box<PacketIn>), Request>,
+    failures: VecDeque<Failure>,
     bindings: Learned<NextHop, EthAddr>,
     fdb: Learned<(DatapathKey, EthAddr), PortKey>,
     next_write: Instant,
@@ -76,7 +98,9 @@ impl Responder {
         Responder {
             config,
             rng,
+            budgets: Budgets::new(config.limits),
             unresolved: Unresolved::new(),
+            failures: VecDeque::new(),
             bindings: Learned::new(),
             fdb: Learned::new(),
             next_write: Instant::ZERO,
@@ -88,6 +112,7 @@ impl Responder {
     /// Takes new tunables; what is already delayed stays so.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
+        self.budgets.set_limits(config.limits);
     }
 
     /// Serves a packet from the switch.
@@ -116,16 +141,17 @@ impl Responder {
         neighbors: &impl Neighbors,
     ) -> Result<(), DropReason> {
         let punt = Punt::read(&packet_in);
+        self.pay(now, payment::class(opcode, &punt), &payer(&punt))?;
         match opcode {
             Opcode::ARP => {
                 let hop = answer::arp::next_hop(&punt)?;
-                let request = self.request(now, &hop, &punt, answer::arp::request)?;
-                return self.hold(now, opcode, packet_in, hop, request, neighbors);
+                let known = self.resolve(now, opcode, &punt, hop, answer::arp::request, neighbors)?;
+                return self.go_on(now, opcode, packet_in, hop, known);
             }
             Opcode::ND_NS => {
                 let hop = answer::nd_ns::next_hop(&punt)?;
-                let request = self.request(now, &hop, &punt, answer::nd_ns::request)?;
-                return self.hold(now, opcode, packet_in, hop, request, neighbors);
+                let known = self.resolve(now, opcode, &punt, hop, answer::nd_ns::request, neighbors)?;
+                return self.go_on(now, opcode, packet_in, hop, known);
             }
             Opcode::PUT_ARP => {
                 let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.reg0().into())?;
@@ -168,46 +194,64 @@ impl Responder {
         Ok(())
     }
 
-    /// Makes a request for `hop`, if it is time for one.
-    fn request(
-        &self,
-        now: Instant,
-        hop: &NextHop,
-        punt: &Punt<'_>,
-        make: impl Fn(&Punt<'_>) -> Vec<u8>,
-    ) -> Result<Option<(Actions, Vec<u8>)>, DropReason> {
-        if self.unresolved.asks(now, hop) { Ok(Some((punt.nested()?, make(punt)))) } else { Ok(None) }
+    fn pay(&mut self, now: Instant, class: Class, payer: &Payer) -> Result<(), DropReason> {
+        self.budgets.pay(now, class, payer).map_err(DropReason::OverBudget)
     }
 
-    /// Keeps a packet until its next hop is known, and sends the request for it.
-    fn hold(
+    /// Where `hop` is, if that is known. If not it sees to it that it is asked for, unless it has failed.
+    fn resolve(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        punt: &Punt<'_>,
+        hop: NextHop,
+        make: impl Fn(&Punt<'_>) -> Vec<u8>,
+        neighbors: &impl Neighbors,
+    ) -> Result<Option<EthAddr>, DropReason> {
+        if !punt.is_paused {
+            return Err(DropReason::NotPaused);
+        }
+        if let Some(mac) = neighbors.mac(&hop) {
+            return Ok(Some(mac));
+        }
+        match self.unresolved.arrival(now, &hop) {
+            Arrival::First => {
+                let actions = punt.nested()?;
+                let payer = payer(punt);
+                self.pay(now, Class::Query, &payer)?;
+                let request = Request { opcode, payer, actions, packet: make(punt).into() };
+                self.send(opcode, request.actions.clone(), request.packet.to_vec());
+                let gone = self.unresolved.ask(now, hop, request);
+                self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), gone);
+                Ok(None)
+            }
+            Arrival::Waits => {
+                self.counters.count(Some(opcode), Event::Paced);
+                Ok(None)
+            }
+            Arrival::HeldDown => Err(DropReason::HeldDown),
+            Arrival::Full => Err(DropReason::NextHopsFull),
+        }
+    }
+
+    /// Sends a packet on, if its next hop is known, or keeps it until it is.
+    fn go_on(
         &mut self,
         now: Instant,
         opcode: Opcode,
         packet_in: Box<PacketIn>,
         hop: NextHop,
-        request: Option<(Actions, Vec<u8>)>,
-        neighbors: &impl Neighbors,
+        known: Option<EthAddr>,
     ) -> Result<(), DropReason> {
-        if packet_in.continuation.is_none() {
-            return Err(DropReason::NotPaused);
-        }
-        if let Some(mac) = neighbors.mac(&hop) {
+        if let Some(mac) = known {
             self.resume(opcode, packet_in, mac);
             return Ok(());
         }
         let len = packet_in.packet.len();
         let held = self.unresolved.hold(now, hop, len, (opcode, packet_in));
-        let held = held.map_err(|TooManyNextHops| DropReason::NextHopsFull)?;
         let kept = if held.kept { Event::Held } else { Event::Dropped(DropReason::WaitingFull) };
         self.counters.count(Some(opcode), kept);
-        if held.pushed_out {
-            self.counters.count(Some(opcode), Event::Dropped(DropReason::PushedOut));
-        }
-        match request {
-            Some((actions, packet)) => self.send(opcode, actions, packet),
-            None => self.counters.count(Some(opcode), Event::Paced),
-        }
+        self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), held.pushed_out);
         Ok(())
     }
 
@@ -287,11 +331,47 @@ impl Responder {
         writes
     }
 
-    /// Lets time pass: packets that waited too long go.
+    /// Lets time pass: packets that waited too long go, next hops that gave no answer are asked for again or have failed.
     pub fn tick(&mut self, now: Instant) {
-        let counters = &mut self.counters;
-        self.unresolved
-            .expire(now, |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved)));
+        let Responder { unresolved, counters, budgets, failures, output, .. } = self;
+        unresolved.advance(now, |due| match due {
+            Due::TooOld((opcode, _)) => {
+                counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved));
+            }
+            Due::Ask(Request { opcode, payer, actions, packet }) => {
+                if output.len() < MAX_OUTPUT && budgets.pay(now, Class::Query, payer).is_ok() {
+                    counters.count(Some(*opcode), Event::Answered);
+                    let packet_out = PacketOut::new(OfPort::CONTROLLER, actions.clone(), packet.clone());
+                    output.push_back(Message::PacketOut(Box::new(packet_out)));
+                } else {
+                    counters.count(Some(*opcode), Event::NotAsked);
+                }
+            }
+            Due::Failed(failure) => {
+                if failures.len() >= MAX_FAILURES {
+                    failures.pop_front();
+                }
+                let opcode = if failure.next_hop.ip.is_ipv4() { Opcode::ARP } else { Opcode::ND_NS };
+                counters.count(Some(opcode), Event::Failed);
+                failures.push_back(failure);
+            }
+        });
+    }
+
+    /// The next hops that gave no answer since this was last asked, oldest first. Those that were resolved meanwhile are among
+    /// them: what is known of neighbours comes first.
+    pub fn take_failures(&mut self) -> Vec<Failure> {
+        self.failures.drain(..).collect()
+    }
+
+    /// The packets that wait for a next hop, oldest first: what senders are to be told of when it has failed.
+    pub fn waiting(&self, next_hop: &NextHop) -> impl Iterator<Item = &PacketIn> {
+        self.unresolved.waiting(next_hop).map(|(_, packet_in)| &**packet_in)
+    }
+
+    /// What was paid for and what was refused.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// When [`Responder::tick`] or [`Responder::take_writes`] next have something to do.
@@ -315,6 +395,7 @@ impl Responder {
             pending_bindings: self.bindings.len(),
             pending_fdb: self.fdb.len(),
             output: self.output.len(),
+            failures: self.failures.len(),
         }
     }
 }
@@ -334,4 +415,6 @@ pub struct Load {
     pub pending_fdb: usize,
     /// Messages that wait to be taken: at most [`MAX_OUTPUT`].
     pub output: usize,
+    /// Failures that wait to be taken: at most [`MAX_FAILURES`].
+    pub failures: usize,
 }

@@ -1,22 +1,23 @@
-//! Packets that wait until a neighbour's Ethernet address is known.
+//! Next hops whose Ethernet address is not known, and the packets that wait for it.
 //!
-//! A next hop is absent or waited for:
+//! ```text
+//!             packet: keep, ask             three tries, a second each, without an answer
+//!   absent ----------------------> asked ------------------------------------------------> failed
+//!     ^                            |   ^                                                   |    |
+//!     |  resolved: give the packets|   |  packet after that: keep, ask                     |    | packet within 2 s:
+//!     +----------------------------+   +---------------------------------------------------+    | dropped at once
+//!     +-----------------------------------------------------------------------------------------+
+//!       resolved, or no packet is left after that
+//! ```
 //!
-//! | state | event | then |
-//! |---|---|---|
-//! | absent | packet | keep it, ask; waited for |
-//! | waited for | packet, asked less than a second ago | keep it |
-//! | waited for | packet, asked a second ago or more | keep it, ask |
-//! | waited for | resolved | give the packets in order; absent |
-//! | waited for | a packet is 10 s old | drop it |
-//! | waited for | no packet is left, asked a second ago or more | absent |
+//! A packet waits for ten seconds, also past a failure: an answer that comes late is as good as any.
 
 use kiln_types::{DatapathKey, HashMap, Instant, PortKey};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Most next hops that packets wait for.
+/// Most next hops that are asked for or held down.
 pub const MAX_NEXT_HOPS: usize = 1000;
 /// Most packets that wait for one next hop; another one pushes the oldest out.
 pub const MAX_PACKETS_PER_NEXT_HOP: usize = 4;
@@ -24,8 +25,12 @@ pub const MAX_PACKETS_PER_NEXT_HOP: usize = 4;
 pub const MAX_WAITING_BYTES: usize = 16 << 20;
 /// How long a packet waits.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
-/// The shortest time between two requests for the same next hop.
+/// The time between two requests for the same next hop (RFC 1122, 2.3.2.1; RFC 4861, section 10: RETRANS_TIMER).
 pub const QUERY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a next hop is asked for before it has failed (RFC 4861, section 10: MAX_MULTICAST_SOLICIT).
+pub const MAX_QUERIES: u8 = 3;
+/// How long packets for a next hop that has failed are dropped before it is asked for again.
+pub const HOLD_DOWN: Duration = Duration::from_secs(2);
 
 /// A neighbour of a router port: whom a packet that leaves through the port goes to next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,20 +43,38 @@ pub struct NextHop {
     pub ip: IpAddr,
 }
 
-/// Packets of type `T` by next hop.
+/// A next hop that gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Failure {
+    /// The next hop.
+    pub next_hop: NextHop,
+    /// Until when packets for it are dropped, unless an answer comes.
+    pub until: Instant,
+}
+
+/// Packets of type `T` and requests of type `R` by next hop.
 #[derive(Debug)]
-pub(crate) struct Unresolved<T> {
-    next_hops: HashMap<NextHop, Waiting<T>>,
-    /// When to look at a next hop again: no later than its oldest packet is due to be dropped. One entry a next hop.
+pub(crate) struct Unresolved<T, R> {
+    next_hops: HashMap<NextHop, Waiting<T, R>>,
+    /// When to look at a next hop again. One entry a next hop.
     checks: BTreeSet<(Instant, NextHop)>,
+    /// Next hops that have failed, with the ends of their hold-downs: what goes first when there is no room.
+    failed: BTreeSet<(Instant, NextHop)>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Waiting<T> {
+struct Waiting<T, R> {
     packets: VecDeque<Kept<T>>,
-    asked: Instant,
+    query: Query,
+    request: R,
     check: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Query {
+    Asked { tries: u8, at: Instant },
+    Failed { until: Instant },
 }
 
 #[derive(Debug)]
@@ -61,58 +84,94 @@ struct Kept<T> {
     packet: T,
 }
 
+impl<T, R> Waiting<T, R> {
+    /// When something is next to be done; `None` if nothing ever is.
+    fn next_check(&self, now: Instant) -> Option<Instant> {
+        let query = match self.query {
+            Query::Asked { at, .. } => Some(at + QUERY_INTERVAL),
+            Query::Failed { until } => Some(until).filter(|until| *until > now),
+        };
+        let oldest = self.packets.front().map(|kept| kept.since + MAX_WAIT);
+        [query, oldest].into_iter().flatten().min()
+    }
+}
+
+/// What a packet for a next hop means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Nobody was asked yet: a request is to be sent with it.
+    First,
+    /// An answer is awaited.
+    Waits,
+    /// The next hop has failed a moment ago.
+    HeldDown,
+    /// As many next hops are asked for as may.
+    Full,
+}
+
 /// What became of a packet that came to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     /// It is kept; otherwise the bytes that wait were too many.
     pub(crate) kept: bool,
-    /// The oldest packet for the next hop had to go for it.
-    pub(crate) pushed_out: bool,
-    /// A request is to be sent.
-    pub(crate) ask: bool,
+    /// How many packets had to go for it.
+    pub(crate) pushed_out: usize,
 }
 
-/// Packets wait for as many next hops as they may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooManyNextHops;
+/// Something that the passing of time brought about.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due<'a, T, R> {
+    /// A packet waited too long.
+    TooOld(T),
+    /// A request is to be sent again.
+    Ask(&'a R),
+    /// The last request had no answer.
+    Failed(Failure),
+}
 
-impl<T> Unresolved<T> {
+impl<T, R> Unresolved<T, R> {
     pub(crate) fn new() -> Self {
-        Unresolved { next_hops: HashMap::default(), checks: BTreeSet::new(), bytes: 0 }
-    }
-
-    /// Whether [`Unresolved::hold`] would want a request sent, so that one need be made.
-    pub(crate) fn asks(&self, now: Instant, hop: &NextHop) -> bool {
-        match self.next_hops.get(hop) {
-            Some(waiting) => now - waiting.asked >= QUERY_INTERVAL,
-            None => self.next_hops.len() < MAX_NEXT_HOPS,
+        Unresolved {
+            next_hops: HashMap::default(),
+            checks: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            bytes: 0,
         }
     }
 
-    /// Takes a packet of `len` bytes that wants to go to `hop`.
-    pub(crate) fn hold(
-        &mut self,
-        now: Instant,
-        hop: NextHop,
-        len: usize,
-        packet: T,
-    ) -> Result<Held, TooManyNextHops> {
-        let known = self.next_hops.len();
-        let mut first = false;
-        let waiting = match self.next_hops.get_mut(&hop) {
-            Some(waiting) => waiting,
-            None if known >= MAX_NEXT_HOPS => return Err(TooManyNextHops),
-            None => {
-                first = true;
-                let check = now + MAX_WAIT;
-                self.checks.insert((check, hop));
-                self.next_hops.entry(hop).or_insert(Waiting { packets: VecDeque::new(), asked: now, check })
-            }
-        };
-        let ask = first || now - waiting.asked >= QUERY_INTERVAL;
-        if ask {
-            waiting.asked = now;
+    /// What a packet for `hop` would mean.
+    pub(crate) fn arrival(&self, now: Instant, hop: &NextHop) -> Arrival {
+        match self.next_hops.get(hop).map(|waiting| waiting.query) {
+            Some(Query::Asked { .. }) => Arrival::Waits,
+            Some(Query::Failed { until }) if now < until => Arrival::HeldDown,
+            Some(Query::Failed { .. }) => Arrival::First,
+            None if self.next_hops.len() < MAX_NEXT_HOPS || !self.failed.is_empty() => Arrival::First,
+            None => Arrival::Full,
         }
+    }
+
+    /// A request for `hop` is sent now: it is asked for from here on, as [`Arrival::First`] allowed. When there is no room,
+    /// the next hop that failed first gives way; how many packets went with it is returned.
+    pub(crate) fn ask(&mut self, now: Instant, hop: NextHop, request: R) -> usize {
+        let query = Query::Asked { tries: 1, at: now };
+        if let Some(mut waiting) = self.take_out(&hop) {
+            (waiting.query, waiting.request) = (query, request);
+            self.put_back(now, hop, waiting);
+            return 0;
+        }
+        let mut gone = 0;
+        if self.next_hops.len() >= MAX_NEXT_HOPS
+            && let Some(&(_, failed)) = self.failed.first()
+        {
+            gone = self.resolve(&failed).count();
+        }
+        self.put_back(now, hop, Waiting { packets: VecDeque::new(), query, request, check: now });
+        gone
+    }
+
+    /// Takes a packet of `len` bytes that wants to go to `hop`, which is asked for.
+    pub(crate) fn hold(&mut self, now: Instant, hop: NextHop, len: usize, packet: T) -> Held {
+        let Some(mut waiting) = self.take_out(&hop) else { return Held { kept: false, pushed_out: 0 } };
         let full = waiting.packets.len() >= MAX_PACKETS_PER_NEXT_HOP;
         let freed = if full { waiting.packets[0].len } else { 0 };
         let kept = self.bytes - freed + len <= MAX_WAITING_BYTES;
@@ -123,36 +182,59 @@ impl<T> Unresolved<T> {
             waiting.packets.push_back(Kept { since: now, len, packet });
             self.bytes = self.bytes - freed + len;
         }
-        Ok(Held { kept, pushed_out: kept && full, ask })
+        self.put_back(now, hop, waiting);
+        Held { kept, pushed_out: usize::from(kept && full) }
+    }
+
+    /// Takes a next hop out of all lists.
+    fn take_out(&mut self, hop: &NextHop) -> Option<Waiting<T, R>> {
+        let waiting = self.next_hops.remove(hop)?;
+        self.checks.remove(&(waiting.check, *hop));
+        if let Query::Failed { until } = waiting.query {
+            self.failed.remove(&(until, *hop));
+        }
+        Some(waiting)
+    }
+
+    /// Puts it into those where it belongs; into none if there is nothing to do about it any more.
+    fn put_back(&mut self, now: Instant, hop: NextHop, mut waiting: Waiting<T, R>) {
+        let Some(check) = waiting.next_check(now) else { return };
+        waiting.check = check;
+        self.checks.insert((check, hop));
+        if let Query::Failed { until } = waiting.query {
+            self.failed.insert((until, hop));
+        }
+        self.next_hops.insert(hop, waiting);
     }
 
     /// The packets that wait for `hop`, oldest first; they wait no longer.
-    pub(crate) fn resolve(&mut self, hop: &NextHop) -> impl Iterator<Item = T> + use<T> {
-        let waiting = self.next_hops.remove(hop);
-        if let Some(waiting) = &waiting {
-            self.checks.remove(&(waiting.check, *hop));
-            self.bytes -= waiting.packets.iter().map(|k| k.len).sum::<usize>();
-        }
-        waiting.into_iter().flat_map(|w| w.packets).map(|kept| kept.packet)
+    pub(crate) fn resolve(&mut self, hop: &NextHop) -> impl Iterator<Item = T> + use<T, R> {
+        let packets = self.take_out(hop).map(|waiting| waiting.packets).unwrap_or_default();
+        self.bytes -= packets.iter().map(|kept| kept.len).sum::<usize>();
+        packets.into_iter().map(|kept| kept.packet)
     }
 
-    /// Gives what waited too long to `dropped`.
-    pub(crate) fn expire(&mut self, now: Instant, mut dropped: impl FnMut(T)) {
-        while let Some(&(check, hop)) = self.checks.first().filter(|(check, _)| *check <= now) {
-            self.checks.remove(&(check, hop));
-            let Some(waiting) = self.next_hops.get_mut(&hop) else { continue };
+    /// Gives everything that is due by `now` to `due`.
+    pub(crate) fn advance(&mut self, now: Instant, mut due: impl FnMut(Due<'_, T, R>)) {
+        while let Some(&(_, hop)) = self.checks.first().filter(|(check, _)| *check <= now) {
+            let Some(mut waiting) = self.take_out(&hop) else { return };
             while let Some(kept) = waiting.packets.pop_front_if(|kept| kept.since + MAX_WAIT <= now) {
                 self.bytes -= kept.len;
-                dropped(kept.packet);
+                due(Due::TooOld(kept.packet));
             }
-            // a next hop without packets stays until it may be asked for again, or a flood could hasten that
-            let next = waiting.packets.front().map_or(waiting.asked + QUERY_INTERVAL, |k| k.since + MAX_WAIT);
-            if next > now {
-                waiting.check = next;
-                self.checks.insert((next, hop));
-            } else {
-                self.next_hops.remove(&hop);
+            if let Query::Asked { tries, at } = waiting.query
+                && at + QUERY_INTERVAL <= now
+            {
+                if tries < MAX_QUERIES {
+                    due(Due::Ask(&waiting.request));
+                    waiting.query = Query::Asked { tries: tries + 1, at: now };
+                } else {
+                    let until = now + HOLD_DOWN;
+                    due(Due::Failed(Failure { next_hop: hop, until }));
+                    waiting.query = Query::Failed { until };
+                }
             }
+            self.put_back(now, hop, waiting);
         }
     }
 
@@ -162,12 +244,17 @@ impl<T> Unresolved<T> {
         gone.iter().flat_map(|hop| self.resolve(hop)).for_each(dropped);
     }
 
-    /// When [`Unresolved::expire`] next has something to do.
+    /// The packets that wait for `hop`, oldest first.
+    pub(crate) fn waiting(&self, hop: &NextHop) -> impl Iterator<Item = &T> {
+        self.next_hops.get(hop).into_iter().flat_map(|w| &w.packets).map(|kept| &kept.packet)
+    }
+
+    /// When [`Unresolved::advance`] next has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.checks.first().map(|(check, _)| *check)
     }
 
-    /// How many next hops packets wait for.
+    /// How many next hops are asked for or held down.
     pub(crate) fn next_hops(&self) -> usize {
         self.next_hops.len()
     }
@@ -188,145 +275,117 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Numbered = Unresolved<usize, u32>;
+
     fn hop(n: u32) -> NextHop {
         NextHop { datapath: DatapathKey(n >> 16), port: PortKey(1), ip: IpAddr::V4(n.into()) }
     }
 
-    const KEPT: Held = Held { kept: true, pushed_out: false, ask: false };
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
 
-    /// Every state with every event: how long ago the last packet came and was asked for, how many wait, and what a
-    /// packet, a resolution and the passing of time then do.
+    /// A packet, as the responder serves it: whether it was kept.
+    fn packet(unresolved: &mut Numbered, ms: u64, n: u32, packet: usize) -> (Arrival, bool) {
+        let arrival = unresolved.arrival(at(ms), &hop(n));
+        let kept = match arrival {
+            Arrival::First => {
+                unresolved.ask(at(ms), hop(n), n);
+                unresolved.hold(at(ms), hop(n), 100, packet).kept
+            }
+            Arrival::Waits => unresolved.hold(at(ms), hop(n), 100, packet).kept,
+            Arrival::HeldDown | Arrival::Full => false,
+        };
+        (arrival, kept)
+    }
+
+    /// What the passing of time up to `ms` brings, in words, each with its time.
+    fn pass(unresolved: &mut Numbered, ms: u64) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Some(due) = unresolved.deadline().filter(|due| *due <= at(ms)) {
+            let ms = due.as_millis();
+            unresolved.advance(due, |due| {
+                told.push(match due {
+                    Due::TooOld(packet) => format!("{ms} drop {packet}"),
+                    Due::Ask(hop) => format!("{ms} ask {hop}"),
+                    Due::Failed(failure) => format!("{ms} failed until {}", failure.until.as_millis()),
+                });
+            });
+        }
+        told
+    }
+
+    /// A next hop that never answers: three requests, a failure, silence, and the same again for who comes later.
     #[test]
-    fn state_event_table() {
-        struct Row {
-            name: &'static str,
-            /// Milliseconds at which packets came, numbered in that order.
-            before: &'static [u64],
-            at_ms: u64,
-            hold: Held,
-            resolve: &'static [usize],
-            expire: usize,
+    fn a_life_without_an_answer() {
+        let mut u = Numbered::new();
+        assert_eq!(packet(&mut u, 0, 7, 0), (Arrival::First, true));
+        assert_eq!(packet(&mut u, 900, 7, 1), (Arrival::Waits, true));
+        assert_eq!(pass(&mut u, 1999), ["1000 ask 7"]);
+        assert_eq!(packet(&mut u, 2500, 7, 2), (Arrival::Waits, true));
+        assert_eq!(pass(&mut u, 3000), ["2000 ask 7", "3000 failed until 5000"]);
+        assert_eq!(packet(&mut u, 3000, 7, 3), (Arrival::HeldDown, false));
+        assert_eq!(packet(&mut u, 4999, 7, 4), (Arrival::HeldDown, false));
+        assert_eq!(pass(&mut u, 5000), [""; 0]);
+        assert_eq!(u.waiting(&hop(7)).copied().collect::<Vec<_>>(), [0, 1, 2], "they wait for a late answer");
+        assert_eq!(packet(&mut u, 6000, 7, 5), (Arrival::First, true));
+        let told = ["7000 ask 7", "8000 ask 7", "9000 failed until 11000", "10000 drop 0", "10900 drop 1"];
+        assert_eq!(pass(&mut u, 11_000), told);
+        assert_eq!(pass(&mut u, 60_000), ["12500 drop 2", "16000 drop 5"]);
+        assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0));
+    }
+
+    #[test]
+    fn an_answer_ends_every_state() {
+        for (name, ms, packets) in
+            [("asked", 500, 1), ("asked again", 1500, 1), ("held down", 3500, 1), ("late", 9000, 1)]
+        {
+            let mut u = Numbered::new();
+            packet(&mut u, 0, 7, 0);
+            pass(&mut u, ms);
+            assert_eq!(u.resolve(&hop(7)).count(), packets, "{name}");
+            assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0), "{name}");
+            assert_eq!(packet(&mut u, ms, 7, 1), (Arrival::First, true), "{name}");
         }
-        let ask = Held { ask: true, ..KEPT };
-        let rows = [
-            Row { name: "absent", before: &[], at_ms: 0, hold: ask, resolve: &[], expire: 0 },
-            Row { name: "asked just now", before: &[0], at_ms: 0, hold: KEPT, resolve: &[0], expire: 0 },
-            Row {
-                name: "asked in this second",
-                before: &[0],
-                at_ms: 999,
-                hold: KEPT,
-                resolve: &[0],
-                expire: 0,
-            },
-            Row {
-                name: "asked a second ago",
-                before: &[0],
-                at_ms: 1000,
-                hold: ask,
-                resolve: &[0],
-                expire: 0,
-            },
-            Row {
-                name: "asked again",
-                before: &[0, 1000],
-                at_ms: 1500,
-                hold: KEPT,
-                resolve: &[0, 1],
-                expire: 0,
-            },
-            Row {
-                name: "full",
-                before: &[0, 1, 2, 3],
-                at_ms: 4,
-                hold: Held { pushed_out: true, ..KEPT },
-                resolve: &[0, 1, 2, 3],
-                expire: 0,
-            },
-            Row {
-                name: "overflowed",
-                before: &[0, 1, 2, 3, 4, 5],
-                at_ms: 6,
-                hold: Held { pushed_out: true, ..KEPT },
-                resolve: &[2, 3, 4, 5],
-                expire: 0,
-            },
-            Row {
-                name: "nearly too old",
-                before: &[0, 500],
-                at_ms: 9999,
-                hold: ask,
-                resolve: &[0, 1],
-                expire: 0,
-            },
-            Row {
-                name: "one too old",
-                before: &[0, 500],
-                at_ms: 10_000,
-                hold: ask,
-                resolve: &[0, 1],
-                expire: 1,
-            },
-            Row {
-                name: "all too old",
-                before: &[0, 500],
-                at_ms: 10_500,
-                hold: ask,
-                resolve: &[0, 1],
-                expire: 2,
-            },
-        ];
-        for row in rows {
-            let name = row.name;
-            let start = || {
-                let mut unresolved = Unresolved::new();
-                for (n, ms) in row.before.iter().enumerate() {
-                    unresolved.hold(Instant::from_millis(*ms), hop(1), 100, n).unwrap();
-                }
-                unresolved
-            };
-            let now = Instant::from_millis(row.at_ms);
-            assert_eq!(start().asks(now, &hop(1)), row.hold.ask, "{name}");
-            assert_eq!(start().hold(now, hop(1), 100, 99), Ok(row.hold), "{name}: packet");
-            let mut resolved = start();
-            assert_eq!(resolved.resolve(&hop(1)).collect::<Vec<_>>(), row.resolve, "{name}: resolution");
-            assert_eq!((resolved.next_hops(), resolved.bytes(), resolved.deadline()), (0, 0, None), "{name}");
-            let mut aged = start();
-            let waited = aged.packets();
-            let mut expired = 0;
-            aged.expire(now, |_| expired += 1);
-            assert_eq!(expired, row.expire, "{name}: time");
-            assert_eq!(aged.packets(), waited - row.expire, "{name}: time");
-            assert_eq!(aged.next_hops(), usize::from(waited > row.expire), "{name}: time");
-            assert!(aged.deadline().is_none_or(|d| d > now), "{name}: deadline");
+    }
+
+    #[test]
+    fn the_newest_four_are_kept_in_order() {
+        let mut u = Numbered::new();
+        for n in 0..6 {
+            packet(&mut u, n, 1, n as usize);
         }
+        assert_eq!(u.hold(at(7), hop(1), 100, 6), Held { kept: true, pushed_out: 1 });
+        assert_eq!(u.resolve(&hop(1)).collect::<Vec<_>>(), [3, 4, 5, 6]);
     }
 
     #[test]
     fn bounds() {
-        let now = Instant::from_secs(1);
-        let mut unresolved = Unresolved::new();
+        let mut u = Numbered::new();
         for n in 0..MAX_NEXT_HOPS as u32 {
-            unresolved.hold(now, hop(n), 1, n).unwrap();
+            assert_eq!(packet(&mut u, 1000 + u64::from(n % 2), n, n as usize), (Arrival::First, true));
         }
-        assert!(!unresolved.asks(now, &hop(5000)));
-        assert_eq!(unresolved.hold(now, hop(5000), 1, 0), Err(TooManyNextHops));
-        assert_eq!(unresolved.hold(now, hop(7), 1, 0), Ok(KEPT), "known next hops go on");
+        assert_eq!(packet(&mut u, 1500, 5000, 0), (Arrival::Full, false));
+        assert_eq!(packet(&mut u, 1500, 7, 0), (Arrival::Waits, true), "known next hops go on");
+        pass(&mut u, 4000);
+        // those that failed give way, first those that failed first
+        assert_eq!(u.arrival(at(4000), &hop(5000)), Arrival::First);
+        assert_eq!(u.ask(at(4000), hop(5000), 5000), 1, "with the packet that waited for it");
+        assert_eq!((u.next_hops(), u.waiting(&hop(0)).count()), (MAX_NEXT_HOPS, 0));
 
-        let mut unresolved = Unresolved::new();
-        assert!(unresolved.hold(now, hop(1), MAX_WAITING_BYTES, 0).unwrap().kept);
-        let refused = Held { kept: false, pushed_out: false, ask: true };
-        assert_eq!(unresolved.hold(now, hop(2), 1, 0), Ok(refused), "the request is sent all the same");
+        let mut u = Numbered::new();
+        u.ask(at(0), hop(1), 1);
+        u.ask(at(0), hop(2), 2);
+        assert!(u.hold(at(0), hop(1), MAX_WAITING_BYTES, 0).kept);
+        assert_eq!(u.hold(at(0), hop(2), 1, 0), Held { kept: false, pushed_out: 0 });
         let mut forgotten = Vec::new();
-        unresolved.forget(|h| *h == hop(1), |packet| forgotten.push(packet));
-        assert_eq!((forgotten, unresolved.bytes()), (vec![0], 0));
-        unresolved.expire(now + MAX_WAIT, |packet| panic!("{packet} was not kept"));
-        assert_eq!((unresolved.next_hops(), unresolved.deadline()), (0, None));
+        u.forget(|h| *h == hop(1), |packet| forgotten.push(packet));
+        assert_eq!((forgotten, u.bytes()), (vec![0], 0));
     }
 
     #[derive(Clone, Debug)]
     enum Event {
-        Hold(u32, usize),
+        Packet(u32, usize),
         Resolve(u32),
         Wait(u64),
     }
@@ -334,30 +393,33 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         let hop = prop_oneof![0u32..6, 0u32..2000];
         prop_oneof![
-            8 => (hop.clone(), prop_oneof![Just(100usize), Just(1 << 20)]).prop_map(|(h, len)| Event::Hold(h, len)),
+            8 => (hop.clone(), prop_oneof![Just(100usize), Just(1 << 20)]).prop_map(|(h, len)| Event::Packet(h, len)),
             1 => hop.prop_map(Event::Resolve),
             2 => (0u64..4000).prop_map(Event::Wait),
         ]
     }
 
     proptest! {
-        /// Against a plain list of every packet that came.
+        /// Against a plain record of every request and packet.
         #[test]
         fn bounded_ordered_and_nothing_older_than_it_may_be(events in proptest::collection::vec(event(), 0..2500)) {
-            let mut unresolved = Unresolved::new();
+            let mut unresolved = Unresolved::<(usize, Instant), u32>::new();
             let mut now = Instant::ZERO;
-            let mut asked = HashMap::<u32, Instant>::default();
+            // when each was asked for since it was last resolved or forgotten
+            let mut asked = HashMap::<u32, Vec<Instant>>::default();
             for (serial, event) in events.into_iter().enumerate() {
                 match event {
-                    Event::Hold(h, len) => {
-                        if let Ok(held) = unresolved.hold(now, hop(h), len, (serial, now))
-                            && held.ask
-                        {
-                            let before = asked.insert(h, now);
-                            // only a next hop that was resolved may be asked for sooner
-                            prop_assert!(before.is_none_or(|t| now - t >= QUERY_INTERVAL));
+                    Event::Packet(h, len) => match unresolved.arrival(now, &hop(h)) {
+                        arrival @ (Arrival::First | Arrival::Waits) => {
+                            if arrival == Arrival::First {
+                                unresolved.ask(now, hop(h), h);
+                                asked.entry(h).or_default().push(now);
+                            }
+                            unresolved.hold(now, hop(h), len, (serial, now));
                         }
-                    }
+                        Arrival::HeldDown => prop_assert!(asked[&h].len() >= usize::from(MAX_QUERIES)),
+                        Arrival::Full => prop_assert_eq!(unresolved.next_hops(), MAX_NEXT_HOPS),
+                    },
                     Event::Resolve(h) => {
                         asked.remove(&h);
                         let given: Vec<_> = unresolved.resolve(&hop(h)).collect();
@@ -366,7 +428,9 @@ mod tests {
                     }
                     Event::Wait(ms) => {
                         now = now + Duration::from_millis(ms);
-                        unresolved.expire(now, drop);
+                        unresolved.advance(now, |due| if let Due::Ask(h) = due {
+                            asked.entry(*h).or_default().push(now);
+                        });
                     }
                 }
                 prop_assert!(unresolved.next_hops() <= MAX_NEXT_HOPS);
@@ -375,9 +439,17 @@ mod tests {
                 prop_assert_eq!(unresolved.checks.len(), unresolved.next_hops());
                 let held: usize = unresolved.next_hops.values().flat_map(|w| &w.packets).map(|k| k.len).sum();
                 prop_assert_eq!(unresolved.bytes(), held);
+                // a next hop that gave way to others may be asked for anew
+                asked.retain(|h, _| unresolved.next_hops.contains_key(&hop(*h)));
             }
-            unresolved.expire(now + MAX_WAIT + MAX_WAIT, drop);
-            prop_assert_eq!((unresolved.next_hops(), unresolved.bytes()), (0, 0));
+            for times in asked.values() {
+                prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= QUERY_INTERVAL));
+            }
+            for _ in 0..20 {
+                now = now + QUERY_INTERVAL;
+                unresolved.advance(now, |_| ());
+            }
+            prop_assert_eq!((unresolved.next_hops(), unresolved.bytes(), unresolved.failed.len()), (0, 0, 0));
         }
     }
 }

@@ -5,6 +5,7 @@
 mod common;
 
 use kiln_abi::opcodes::Opcode;
+use kiln_budget::{Class, Level, Limits};
 use kiln_openflow::msg::{Message, PacketIn};
 use kiln_openflow::{Action, Actions, Field, Match};
 use kiln_packet::{Arp, EthHeader, NaFlags, NeighborAdvert, NeighborSolicit, Packet, Unanswerable};
@@ -29,8 +30,10 @@ fn unknown(_: &NextHop) -> Option<EthAddr> {
     None
 }
 
+/// With no budget in the way of what is tested.
 fn responder() -> Responder {
-    Responder::new(Config::default(), Rng::with_seed(7))
+    let config = Config { limits: Limits::NONE, ..Config::default() };
+    Responder::new(config, Rng::with_seed(7))
 }
 
 fn v4(n: u32) -> Ipv4Addr {
@@ -122,17 +125,17 @@ fn a_flood_to_one_next_hop_costs_one_request_a_second_and_keeps_the_newest() {
     let mut responder = responder();
     let start = Instant::from_secs(1);
     for serial in 0..30_000u16 {
-        responder.packet_in(
-            start + Duration::from_micros(u64::from(serial) * 100),
-            query(v4(1), serial),
-            &unknown,
-        );
+        let now = start + Duration::from_micros(u64::from(serial) * 100);
+        if responder.deadline().is_some_and(|due| due <= now) {
+            responder.tick(now);
+        }
+        responder.packet_in(now, query(v4(1), serial), &unknown);
     }
     let requests = drain(&mut responder);
     assert_eq!(requests.len(), 3, "3 s of packets");
     assert!(requests.iter().all(|m| matches!(m, Message::PacketOut(_))));
     let counters = responder.counters();
-    assert_eq!(counters.get(Opcode::ARP, Event::Paced), 29_997);
+    assert_eq!(counters.get(Opcode::ARP, Event::Paced), 29_999);
     assert_eq!(counters.get(Opcode::ARP, Event::Dropped(DropReason::PushedOut)), 29_996);
     responder.binding_known(&hop(v4(1)), HOST);
     assert_eq!(resumed(&drain(&mut responder)), [29_996, 29_997, 29_998, 29_999]);
@@ -173,14 +176,138 @@ fn packets_wait_ten_seconds() {
     let start = Instant::from_secs(100);
     responder.packet_in(start, query(v4(1), 1), &unknown);
     responder.packet_in(start + ms(4000), query(v4(1), 2), &unknown);
-    drain(&mut responder);
-    assert_eq!(responder.deadline(), Some(start + MAX_WAIT));
+    for s in 1..10 {
+        responder.tick(start + ms(1000 * s));
+        assert_eq!(responder.load().waiting_packets, 2);
+    }
     responder.tick(start + MAX_WAIT);
     assert_eq!(responder.load().waiting_packets, 1);
-    assert_eq!(responder.deadline(), Some(start + ms(14_000)));
-    responder.tick(start + ms(14_000));
-    assert_eq!(responder.counters().get(Opcode::ARP, Event::Dropped(DropReason::Unresolved)), 2);
-    assert_eq!((responder.load(), responder.deadline()), (Load::default(), None));
+    responder.binding_known(&hop(v4(1)), HOST);
+    assert_eq!(resumed(&drain(&mut responder)), [2], "a late answer is as good as any");
+    assert_eq!(responder.counters().get(Opcode::ARP, Event::Dropped(DropReason::Unresolved)), 1);
+}
+
+/// The same request each second, three times; then a failure, and silence for as long as the next hop is held down.
+#[test]
+fn a_next_hop_without_an_answer_fails_and_is_held_down() {
+    let mut responder = responder();
+    let start = Instant::from_secs(100);
+    responder.packet_in(start, query(v4(1), 1), &unknown);
+    let first = drain(&mut responder);
+    for s in 1..3 {
+        assert_eq!(responder.deadline(), Some(start + ms(1000 * s)));
+        responder.tick(start + ms(1000 * s));
+        assert_eq!(drain(&mut responder), first);
+    }
+    let failed = start + ms(3000);
+    assert_eq!(responder.take_failures(), []);
+    responder.tick(failed);
+    let expected = Failure { next_hop: hop(v4(1)), until: failed + HOLD_DOWN };
+    assert_eq!(responder.load().failures, 1);
+    assert_eq!(responder.take_failures(), [expected]);
+    assert_eq!(responder.waiting(&hop(v4(1))).count(), 1, "whose sender can be told");
+    for serial in 0..1000 {
+        responder.packet_in(failed + ms(u64::from(serial)), query(v4(1), serial), &unknown);
+    }
+    assert!(drain(&mut responder).is_empty());
+    let counters = responder.counters();
+    assert_eq!(counters.get(Opcode::ARP, Event::Dropped(DropReason::HeldDown)), 1000);
+    assert_eq!(counters.get(Opcode::ARP, Event::Failed), 1);
+    // another next hop is asked for all the while, and this one again in the end
+    responder.packet_in(failed, query(v4(2), 2), &unknown);
+    assert_eq!(drain(&mut responder).len(), 1);
+    responder.packet_in(failed + HOLD_DOWN, query(v4(1), 3), &unknown);
+    assert_eq!(drain(&mut responder).len(), 1);
+    // a binding ends a hold-down at once
+    responder.tick(failed + ms(9000));
+    responder.binding_known(&hop(v4(1)), HOST);
+    responder.packet_in(failed + ms(9000), query(v4(1), 4), &unknown);
+    assert!(drain(&mut responder).iter().any(|m| matches!(m, Message::PacketOut(_))));
+}
+
+#[test]
+fn failures_that_nobody_takes_are_bounded() {
+    let mut responder = responder();
+    for n in 0..3000 {
+        let now = Instant::from_secs(u64::from(n / 500) * 10);
+        responder.packet_in(now, query(v4(n), 0), &unknown);
+        if n % 500 == 499 {
+            for s in 1..9 {
+                responder.tick(now + ms(1000 * s));
+            }
+            drain(&mut responder);
+        }
+    }
+    assert_eq!(responder.load().failures, MAX_FAILURES);
+    assert_eq!(responder.take_failures().last().map(|f| f.next_hop), Some(hop(v4(2999))));
+}
+
+/// What is sent is paid for, by whom it is sent for; a flood from one does not keep another from being served.
+#[test]
+fn every_class_of_answer_is_paid_for() {
+    let na = NeighborSolicit::multicast(HOST, "fd00::1".parse().expect("an address")).to_vec();
+    let expired = |mut frame: Vec<u8>| {
+        frame[22] = 1;
+        frame
+    };
+    let rows = [
+        (Opcode::ICMP, udp(0), Class::Unreachable),
+        (Opcode::ICMP, expired(udp(0)), Class::Error),
+        (Opcode::ICMP4_ERROR, udp(0), Class::Error),
+        (Opcode::TCP_RESET, tcp(2), Class::Reset),
+        (Opcode::REJECT, tcp(2), Class::Reset),
+        (Opcode::REJECT, udp(0), Class::Unreachable),
+        (Opcode::ND_NA, na, Class::Neighbor),
+    ];
+    for (opcode, packet, class) in rows {
+        let mut responder = Responder::new(Config::default(), Rng::with_seed(7));
+        let now = Instant::from_secs(1);
+        let send = |responder: &mut Responder, n: usize, source: u8, port: u16| {
+            let mut sent = 0;
+            for _ in 0..n {
+                let mut packet = packet.clone();
+                if opcode != Opcode::ND_NA {
+                    packet[29] = source;
+                }
+                let mut packet_in = packet_in(opcode, packet, &[], &[]);
+                packet_in.metadata = packet_in.metadata.to_builder().exact(Field::reg(14), port).build();
+                responder.packet_in(now, packet_in, &unknown);
+                sent += drain(responder).len();
+            }
+            sent
+        };
+        let limits = *Limits::default().of(class);
+        let source = limits.source.unwrap_or(limits.port);
+        let passed = send(&mut responder, 3 * source.burst as usize, 1, 1);
+        assert_eq!(passed, source.burst as usize, "{opcode:?}");
+        assert_eq!(responder.budgets().counts(class).paid, passed as u64);
+        let level = if limits.source.is_some() { Level::Source } else { Level::Port };
+        let over = Event::Dropped(DropReason::OverBudget(level));
+        assert_eq!(responder.counters().get(opcode, over), 2 * u64::from(source.burst));
+        assert_eq!(send(&mut responder, 10, 2, 2), 10, "{opcode:?}: another port");
+        if limits.source.is_some() {
+            assert_eq!(send(&mut responder, 10, 3, 1), 10, "{opcode:?}: another source");
+        }
+    }
+}
+
+/// A scan of many next hops is not asked for beyond the budget for requests.
+#[test]
+fn requests_are_paid_for_when_they_are_sent() {
+    let mut responder = Responder::new(Config::default(), Rng::with_seed(7));
+    let now = Instant::from_secs(1);
+    for n in 0..900 {
+        responder.packet_in(now, query(v4(n), 0), &unknown);
+    }
+    let burst = Limits::default().of(Class::Query).source.expect("sources are told apart").burst;
+    assert_eq!(drain(&mut responder).len(), burst as usize);
+    assert_eq!(responder.load().next_hops, burst as usize, "what is not asked for does not wait");
+    // a second on there is budget for some of the repetitions
+    responder.tick(now + ms(1000));
+    let again = drain(&mut responder).len() as u64;
+    let not_asked = responder.counters().get(Opcode::ARP, Event::NotAsked);
+    assert_eq!(again + not_asked, u64::from(burst));
+    assert!(again > 0 && not_asked > 0, "{again} {not_asked}");
 }
 
 #[test]
@@ -454,6 +581,7 @@ fn check_accounts(responder: &Responder) {
     let dropped: u64 =
         counters.iter().filter(|(_, event, _)| event.starts_with("drop_")).map(|(_, _, n)| n).sum::<u64>()
             - later.iter().sum::<u64>();
+    // queries are answered with a request, and go on to wait
     let answered = total(Event::Answered) - queries(Event::Answered);
     assert_eq!(total(Event::Received), total(Event::Held) + total(Event::Learned) + answered + dropped);
     let waiting = responder.load().waiting_packets as u64;
@@ -517,10 +645,13 @@ proptest! {
             check_accounts(&responder);
         }
         drain(&mut responder);
-        now = now + MAX_WAIT + MAX_WAIT;
-        responder.tick(now);
-        responder.take_writes(now);
-        drain(&mut responder);
+        for _ in 0..20 {
+            now = now + QUERY_INTERVAL;
+            responder.tick(now);
+            responder.take_writes(now);
+            drain(&mut responder);
+        }
+        responder.take_failures();
         prop_assert_eq!((responder.load(), responder.deadline()), (Load::default(), None));
     }
 }

@@ -1,6 +1,7 @@
 //! What the daemon counts of what comes to it, for `coverage/show`: messages taken, connections and packets dropped, by reason.
 
 use super::ControllerDaemon;
+use kiln_responder::{Class, Level};
 
 impl ControllerDaemon {
     /// Every total with the name that it is shown by.
@@ -13,6 +14,14 @@ impl ControllerDaemon {
         {
             let counters = link.session.counters();
             counters.visit(&mut |what, total| visit(&format!("openflow_{name}_{what}"), total));
+        }
+        let budgets = self.responder.budgets();
+        for class in Class::ALL {
+            let counts = budgets.counts(class);
+            visit(&format!("budget_{}_paid", class.name()), counts.paid);
+            for level in Level::ALL {
+                visit(&format!("budget_{}_over_{}", class.name(), level.name()), counts.refused(level));
+            }
         }
         for (action, event, total) in self.responder.counters().iter() {
             visit(&format!("packet_{}_{event}", plain(action)), total);
@@ -90,6 +99,7 @@ mod tests {
         daemon.handle_bytes(now, Side::Packets, &bytes(&Message::PacketIn(Box::new(packet_in))));
         daemon.advance(now, 0);
         let totals = totals(&daemon);
+        assert_eq!(totals["budget_unreachable_paid"] + totals["budget_error_paid"], 1);
         assert_eq!(totals["packet_icmp4_icmp6_received"], 1);
         assert_eq!(totals["packet_icmp4_icmp6_drop_not_ip"], 1);
     }

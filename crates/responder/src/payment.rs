@@ -1,0 +1,50 @@
+//! Who pays for a packet, and from which budget.
+
+use crate::punt::Punt;
+use kiln_abi::opcodes::Opcode;
+use kiln_budget::{Class, Payer};
+use kiln_packet::{ethertype, ip_proto};
+use kiln_types::{DatapathKey, PortKey};
+
+/// The datapath, the input port and the source address that the packet came up with. What it lacks is zero, so that packets
+/// of nobody share an account.
+pub(crate) fn payer(punt: &Punt<'_>) -> Payer {
+    let key = &punt.packet.key;
+    let source = match key.eth_type {
+        ethertype::IPV4 | ethertype::ARP => Some(key.nw_src.into()),
+        ethertype::IPV6 => Some(key.ipv6_src.into()),
+        _ => None,
+    };
+    Payer {
+        router: punt.metadata.datapath().unwrap_or(DatapathKey(0)),
+        port: punt.metadata.inport().unwrap_or(PortKey(0)),
+        source,
+    }
+}
+
+/// The class of the work that a packet asks for. Queries are paid for in addition, when they are sent.
+///
+/// Errors about packets that have come to the end of their time are told apart from unreachables by that time, since what
+/// nested actions make of an error is known only once they are read.
+pub(crate) fn class(opcode: Opcode, punt: &Punt<'_>) -> Class {
+    let key = &punt.packet.key;
+    match opcode {
+        Opcode::PUT_ARP | Opcode::PUT_ND | Opcode::PUT_FDB | Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
+            Class::Neighbor
+        }
+        Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => Class::Error,
+        Opcode::ICMP if key.nw_ttl <= 1 => Class::Error,
+        Opcode::ICMP => Class::Unreachable,
+        Opcode::TCP_RESET | Opcode::SCTP_ABORT => Class::Reset,
+        Opcode::REJECT if matches!(key.nw_proto, ip_proto::TCP | ip_proto::SCTP) => Class::Reset,
+        Opcode::REJECT => Class::Unreachable,
+        Opcode::PUT_ND_RA_OPTS => Class::RouterAdvert,
+        Opcode::DNS_LOOKUP => Class::Dns,
+        Opcode::PUT_DHCP_OPTS
+        | Opcode::PUT_DHCPV6_OPTS
+        | Opcode::DHCP6_SERVER
+        | Opcode::DHCP_RELAY_REQ_CHK
+        | Opcode::DHCP_RELAY_RESP_CHK => Class::Dhcp,
+        _ => Class::Rest,
+    }
+}
