@@ -1,7 +1,9 @@
 //! Entry point of the fuzz target: any frame can be read, and whatever answers it is well-formed.
 
 use crate::checksum::{Checksum, of};
-use crate::{FlowKey, IcmpError, NaFlags, NeighborAdvert, Packet, TcpReset, icmp4, icmp6};
+use crate::{
+    FlowKey, Fragments, IcmpError, MTU_MIN_V4, NaFlags, NeighborAdvert, Packet, TcpReset, icmp4, icmp6,
+};
 
 /// Reads a frame, and builds every answer to it that may be built.
 pub fn fuzz_frame(frame: &[u8]) {
@@ -26,10 +28,30 @@ pub fn fuzz_frame(frame: &[u8]) {
         let frame = check(&reset.back().to_vec(), 60);
         assert!(TcpReset::answering(&Packet::parse(&frame)).is_err(), "no reset answers a reset");
     }
+    for mtu in [MTU_MIN_V4, 576, 1500] {
+        fragment(&packet, mtu);
+    }
     if let Some(advert) = NeighborAdvert::answering(&packet.key, NaFlags::ROUTER) {
         let frame = check(&advert.to_vec(), 72);
         assert!(FlowKey::extract(&frame).is_neighbor_advert());
     }
+}
+
+/// Fragments fit, say so, and are as long together as what they are fragments of.
+fn fragment(packet: &Packet<'_>, mtu: u16) {
+    let Ok(fragments) = Fragments::of(packet, mtu) else { return };
+    let header_len = |ip: &[u8]| usize::from(ip[0] & 0xf) * 4;
+    let (promised, mut came, mut payload) = (fragments.len(), 0, 0);
+    for fragment in fragments {
+        let frame = fragment.to_vec();
+        let piece = Packet::parse(&frame);
+        let ip = piece.ip();
+        assert!(!ip.is_empty() && ip.len() <= usize::from(mtu));
+        assert_eq!(of(&ip[..header_len(ip)]), 0, "checksum of the header");
+        came += 1;
+        payload += ip.len() - header_len(ip);
+    }
+    assert_eq!((came, payload), (promised, packet.ip().len() - header_len(packet.ip())));
 }
 
 /// A frame that was built reads as a datagram of at most `limit` bytes with a transport header and right checksums.
