@@ -12,6 +12,7 @@ use kiln_ovsdb::column::Pairs;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, RowDecoder, RowError, Text};
 use kiln_types::{HashSet, Uuid};
+use std::time::Duration;
 
 /// Keeps what the southbound database should hold in step with the northbound one.
 pub struct Compiler {
@@ -65,6 +66,11 @@ impl Compiler {
         if nb_cfg != self.nb_cfg_seen.0 {
             self.nb_cfg_seen = (nb_cfg, wall_ms);
         }
+    }
+
+    /// How long a database may be silent before it is asked whether it is there; `None` for the usual time.
+    pub fn probe_interval(&self) -> Option<Duration> {
+        self.db().settings.peek(&global::ONLY).and_then(|settings| settings.probe_interval)
     }
 
     /// Runs every rule again.

@@ -182,6 +182,7 @@ impl NorthdDaemon {
         if std::mem::take(&mut self.stale) {
             self.compiler.see(wall_ms);
             self.compiler.settle();
+            self.set_probes();
             for report in self.compiler.take_reports() {
                 warn!(target: "northd", rl = REPORTS_PER_MINUTE, "{}", report.text);
             }
@@ -195,6 +196,14 @@ impl NorthdDaemon {
             if !txn.is_empty() {
                 self.nb_txn.sent(self.northbound.session_mut().transact(txn));
             }
+        }
+    }
+
+    fn set_probes(&mut self) {
+        for side in [Side::Northbound, Side::Southbound] {
+            let usual = SessionConfig::new("").probe_interval;
+            let interval = self.compiler.probe_interval().unwrap_or(usual);
+            self.link(side).session_mut().set_probe_interval(interval);
         }
     }
 

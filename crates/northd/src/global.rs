@@ -8,6 +8,7 @@ use kiln_ovsdb::{Map, Text};
 use kiln_schema_ovn::sb;
 use kiln_types::{EthAddr, Rng, Uuid};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The version of the pipeline that Kiln's northd writes: stages and registers are those of OVN 26.03.
 pub const INTERNAL_VERSION: &str = "kiln-26.03-21.8.0";
@@ -30,6 +31,8 @@ pub struct Settings {
     pub svc_monitor_macs: Vec<Text>,
     /// Keys have to fit into VXLAN's header: some chassis tunnels by VXLAN, and `vxlan_mode` does not forbid it.
     pub vxlan_mode: bool,
+    /// `northd_probe_interval`: how long a database may be silent before it is asked whether it is there; zero for ever.
+    pub probe_interval: Option<Duration>,
     /// `ignore_chassis_features`: features are used whatever chassis announce.
     pub ignore_chassis_features: bool,
 }
@@ -41,6 +44,7 @@ static DEFAULTS: Settings = Settings {
     use_ct_inv_match: true,
     svc_monitor_macs: Vec::new(),
     vxlan_mode: false,
+    probe_interval: None,
     ignore_chassis_features: false,
 };
 
@@ -80,6 +84,12 @@ impl Chosen {
 fn parse_prefix(text: &str) -> Option<u32> {
     let mac: EthAddr = format!("{text}:00:00:00").parse().ok()?;
     Some((mac.to_u64() >> 24) as u32)
+}
+
+/// Milliseconds, at least a second's unless there are none.
+fn parse_probe(text: &str) -> Option<Duration> {
+    let interval = Duration::from_millis(text.parse().ok()?);
+    Some(if interval.is_zero() { interval } else { interval.max(Duration::from_secs(1)) })
 }
 
 /// What NB_Global's options should hold beside what is there.
@@ -146,6 +156,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
                 .filter_map(|key| options.get(*key).cloned())
                 .collect(),
             vxlan_mode: vxlan_mode(ctx, &options),
+            probe_interval: options.get("northd_probe_interval").and_then(|text| parse_probe(text)),
             ignore_chassis_features: flag("ignore_chassis_features", false),
         },
     ));

@@ -94,6 +94,18 @@ fn a_paused_northd_writes_nothing_until_it_resumes() {
 }
 
 #[test]
+fn a_silent_database_is_asked_as_often_as_the_operator_says() {
+    let mut world = network();
+    for (option, interval) in [("0", None), ("7", Some(1)), ("60000", Some(60))] {
+        world.must(&format!(
+            r#"{{"op":"mutate","table":"NB_Global","where":[],"mutations":[["options","delete",["set",["northd_probe_interval"]]],["options","insert",["map",[["northd_probe_interval","{option}"]]]]]}}"#
+        ));
+        let expected = interval.map(|seconds| world.now + Duration::from_secs(seconds));
+        assert_eq!(world.daemon(0).poll_timeout(), expected, "{option}");
+    }
+}
+
+#[test]
 fn what_somebody_spoils_in_the_southbound_database_is_mended() {
     let mut world = network();
     let before = world.dump(SB, "Logical_Flow", &["match", "actions", "priority"]);

@@ -241,3 +241,26 @@ fn routers_advertise_what_their_ports_say() {
         assert!(binding.contains(option), "{option} in {binding}");
     }
 }
+
+#[test]
+fn a_disabled_router_is_as_if_it_were_not_there() {
+    let mut world = network("");
+    assert_eq!(flows_with(&world, "ls_in_arp_rsp", "10.0.0.2").len(), 2);
+    world.must(r#"{"op":"update","table":"Logical_Router","where":[],"row":{"enabled":false}}"#);
+    assert_eq!(flows_with(&world, "ls_in_arp_rsp", "10.0.0.2"), Vec::<String>::new());
+    assert_eq!(world.dump(SB, "Datapath_Binding", &["type"]), ["\"logical-switch\""]);
+    world.must(r#"{"op":"update","table":"Logical_Router","where":[],"row":{"enabled":true}}"#);
+    assert_eq!(flows_with(&world, "ls_in_arp_rsp", "10.0.0.2").len(), 2);
+}
+
+#[test]
+fn a_port_that_has_only_a_link_local_address_sends_errors_from_it() {
+    let world = network("");
+    let expired = |world: &World| flows_with(world, "lr_in_ip_input", "&& ip6 && ip.ttl == {0, 1}");
+    assert!(expired(&world)[0].contains("ip6.src = fd00::1;"), "{:?}", expired(&world));
+    let mut world = world;
+    world
+        .must(r#"{"op":"update","table":"Logical_Router_Port","where":[],"row":{"networks":"10.0.0.2/24"}}"#);
+    // RFC 4291, appendix A, of 0e:00:00:00:00:01.
+    assert!(expired(&world)[0].contains("ip6.src = fe80::c00:ff:fe00:1;"), "{:?}", expired(&world));
+}

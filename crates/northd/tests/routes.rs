@@ -142,3 +142,16 @@ fn a_symmetric_route_remembers_who_sent() {
     };
     assert_eq!(noted(&world), [note("a", 5), note("b", 6)]);
 }
+
+#[test]
+fn a_disabled_port_takes_nothing_in_and_lets_nothing_out() {
+    let mut world = network();
+    let of_b = |world: &World, stage: &str| {
+        world.flows(stage).into_iter().filter(|flow| flow.contains("port == \"b\"")).count()
+    };
+    assert_eq!((of_b(&world, "lr_in_admission"), of_b(&world, "lr_out_delivery")), (2, 1));
+    let before = world.flows("lr_in_ip_routing");
+    world.must(r#"{"op":"update","table":"Logical_Router_Port","where":[["name","==","b"]],"row":{"enabled":false}}"#);
+    assert_eq!((of_b(&world, "lr_in_admission"), of_b(&world, "lr_out_delivery")), (0, 0));
+    assert_eq!(world.flows("lr_in_ip_routing"), before, "what was meant for it does not go another way");
+}

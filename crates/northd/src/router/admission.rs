@@ -18,6 +18,9 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    if !row.enabled {
+        return;
+    }
     let (name, mac) = (&row.name, row.mac);
     let accept = format!("xreg0[0..47] = {mac}; next;");
     flows.add(STAGE, 50, format_args!("eth.mcast && inport == \"{name}\""), &accept);

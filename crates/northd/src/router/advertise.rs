@@ -97,6 +97,9 @@ fn read(
 /// Solicitations are answered.
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    if !matches!(row.peer, Peer::Switch(_)) {
+        return;
+    }
     let Some(lrp) = ctx.row(&ctx.nb.logical_router_port, port) else { return };
     let mut bad = |key: &str, value: &str| {
         ctx.report(format!(

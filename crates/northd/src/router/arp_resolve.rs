@@ -65,10 +65,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         }
         Peer::Switch(switch_port) if !asks => {
             let Some(switch_port) = ctx.value(&ctx.switch_ports, &switch_port) else { return };
-            for other in ctx.all(&ctx.router_ports_on_switch, &switch_port.switch) {
-                if let Some(other) =
-                    ctx.value(&ctx.router_ports, other).filter(|other| other.router != row.router)
-                {
+            let others = ctx.all(&ctx.router_ports_on_switch, &switch_port.switch).iter();
+            for other in others.filter(|other| *other != port) {
+                if let Some(other) = ctx.value(&ctx.router_ports, other) {
                     neighbour(&row.name, other, &mut flows);
                 }
             }

@@ -13,5 +13,9 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    // What cannot leave is dropped, and does not go another way.
+    if !row.enabled {
+        return;
+    }
     flows.add(Stage::LR_OUT_DELIVERY, 100, format_args!("outport == \"{}\"", row.name), "output;");
 }

@@ -21,7 +21,7 @@ use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, RouterPort};
 use kiln_types::Uuid;
 
-/// A router port that passes packets, and where its flows go.
+/// A router port, and where its flows go.
 pub(crate) fn port_flows<'r, 'o>(
     ctx: &'r Ctx<'_>,
     port: &Uuid,
@@ -29,7 +29,7 @@ pub(crate) fn port_flows<'r, 'o>(
 ) -> Option<(&'r RouterPort, Flows<'o>)> {
     let row = ctx.value(&ctx.router_ports, port)?;
     let datapath = ctx.value(&ctx.datapaths, &row.router)?;
-    row.enabled.then(|| (row, Flows::new(out, datapath.index, *port)))
+    Some((row, Flows::new(out, datapath.index, *port)))
 }
 
 /// Where the flows of a router go.

@@ -8,9 +8,6 @@ use std::net::IpAddr;
 /// The networks of a router: who is connected to each.
 pub(crate) fn connected(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Net), (Uuid, IpAddr))>) {
     let Some(row) = ctx.value(&ctx.router_ports, port) else { return };
-    if !row.enabled {
-        return;
-    }
     for net in &row.ipv4 {
         out.push(((row.router, Net::V4(net.trunc())), (*port, net.addr().into())));
     }

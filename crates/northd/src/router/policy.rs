@@ -157,7 +157,7 @@ impl OnRouter<'_, '_> {
     fn reach(&self, nexthop: IpAddr) -> Option<Reach> {
         let Some(port) = self.row.output_port() else { return reach(self.ctx, self.router, nexthop) };
         let row = self.ctx.value(&self.ctx.router_ports, &port)?;
-        if row.router != *self.router || !row.enabled {
+        if row.router != *self.router {
             return None;
         }
         reach_by((&port, row), nexthop)

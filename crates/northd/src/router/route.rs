@@ -123,7 +123,6 @@ fn resolve(
                     report(ctx, route, "output_port", &format!("the router has no port `{name}`"));
                     return None;
                 }
-                Some((_, port)) if !port.enabled => return None,
                 Some((uuid, port)) => reach_by((uuid, port), nexthop),
             }
         }

@@ -41,7 +41,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             return;
         };
         flows.add(STAGE, 50, format_args!("eth.dst == {}", router_port.mac), &action);
-        if !row.enabled {
+        if !row.enabled || !router_port.enabled {
             return;
         }
         // What asks for the router's own addresses goes to the router, and to no other router.
