@@ -125,8 +125,12 @@ fn may_bind(ctx: &Ctx<'_>, row: &Uuid) -> bool {
 
 /// Whether packets can come in by the port, or go out by it, on this chassis.
 pub(crate) fn is_related(ctx: &Ctx<'_>, row: &Uuid) -> bool {
-    ctx.value(&ctx.residence, row)
-        .is_some_and(|residence| residence.claims || !matches!(residence.kind, PortKind::Vif | PortKind::Remote))
+    ctx.value(&ctx.residence, row).is_some_and(|residence| match residence.kind {
+        PortKind::Vif | PortKind::Remote => residence.claims,
+        // One that is on every chassis, but for those where nothing is plugged in.
+        PortKind::Localport => residence.ofport.is_some(),
+        _ => true,
+    })
 }
 
 /// Where the search for local datapaths starts, and where it goes on.

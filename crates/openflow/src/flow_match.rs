@@ -392,6 +392,9 @@ impl MatchBuilder {
         if v.mask == 0 {
             return;
         }
+        // Every bit that a narrow field has is the whole of it.
+        let whole = v.field.is_narrow() && v.mask == v.field.value_bits();
+        let v = if whole { FieldValue::exact(v.field, v.value) } else { v };
         let at = self.position(v.field);
         match self.entries.get_mut(at) {
             Some(e) if e.field == v.field => {

@@ -119,13 +119,20 @@ impl Field {
     }
 
     /// The mask that leaves out no bit, and is not sent: ones over the field's width (the low 128 bits of longer tunnel
-    /// options), the present bit of `vlan_vid` included. For `tun_flags` and `ct_state` it is wider than what values use.
+    /// options), the present bit of `vlan_vid` included. For `tun_flags` and `ct_state`, and for what actions write of the narrow
+    /// fields of IP headers, it is wider than what values use.
     pub fn all_ones(self) -> u128 {
         match self {
             Field::VLAN_VID => 0x1fff,
             Field::TUN_FLAGS => 0xffff,
+            _ if self.is_narrow() => low_bits(self.n_bytes() as u16 * 8),
             _ => low_bits(self.n_bits()),
         }
+    }
+
+    /// Whether the field has fewer bits than its bytes, all of which an action's mask covers.
+    pub(crate) fn is_narrow(self) -> bool {
+        matches!(self, Field::IP_DSCP | Field::IP_ECN | Field::IPV6_LABEL)
     }
 
     /// Every bit that a value may have.
@@ -133,6 +140,7 @@ impl Field {
         match self {
             Field::TUN_FLAGS => 1,
             Field::CT_STATE => u128::from(ct_state::ALL),
+            _ if self.is_narrow() => low_bits(self.n_bits()),
             _ => self.all_ones(),
         }
     }
