@@ -68,16 +68,23 @@ fn unreachable(row: &RouterPort, flows: &mut Flows<'_>) {
 fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
     let name = &row.name;
     let mut say = |priority, network: Option<String>, source: IpAddr| {
-        let (family, kind) = if source.is_ipv4() { ("4", 11) } else { ("6", 3) };
+        let (family, what) = match source {
+            IpAddr::V4(_) => ("4", "icmp4.type = 11; icmp4.code = 0;"),
+            IpAddr::V6(_) => ("6", "icmp6.type = 3; icmp6.code = 0;"),
+        };
+        let addresses = format!("ip{family}.dst = ip{family}.src; ip{family}.src = {source}; ip.ttl = 254;");
+        // Stock names what happened first for one family and last for the other; a packet does not care.
+        let told = match source {
+            IpAddr::V4(_) => format!("{what} {addresses}"),
+            IpAddr::V6(_) => format!("{addresses} {what}"),
+        };
         let from = network.map_or(String::new(), |net| format!(" && ip{family}.src == {net}"));
         flows.add(
             STAGE,
             priority,
             format_args!("inport == \"{name}\" && ip{family}{from} && ip.ttl == {{0, 1}} && !ip.later_frag"),
             format_args!(
-                "icmp{family} {{ eth.dst <-> eth.src; icmp{family}.type = {kind}; icmp{family}.code = 0; \
-                 ip{family}.dst = ip{family}.src; ip{family}.src = {source}; ip.ttl = 254; outport = \"{name}\"; \
-                 flags.loopback = 1; output; }};"
+                "icmp{family} {{ eth.dst <-> eth.src; {told} outport = \"{name}\"; flags.loopback = 1; output; }};"
             ),
         );
     };

@@ -21,7 +21,7 @@ use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, RouterPort};
 use kiln_types::Uuid;
 
-/// A router port, and where its flows go.
+/// A router port and where its flows go. One that is disabled admits nothing, and answers for itself nevertheless.
 pub(crate) fn port_flows<'r, 'o>(
     ctx: &'r Ctx<'_>,
     port: &Uuid,

@@ -168,9 +168,9 @@ impl OnRouter<'_, '_> {
         if hops.iter().any(|(hop, _)| hop.is_ipv4() != hops[0].0.is_ipv4()) {
             return self.report("nexthops", "IPv4 and IPv6 cannot share traffic");
         }
-        let hop_actions = |nexthop: &IpAddr, reach: &Reach| {
+        let hop_actions = |nexthop: &IpAddr, reach: &Reach, and: &str| {
             ctx.value(&ctx.router_ports, &reach.port)
-                .map(|row| towards(&nexthop.to_string(), reach, row, LOOPBACK))
+                .map(|row| towards(&nexthop.to_string(), reach, row, and))
         };
         match hops.as_slice() {
             [] if self.row.nexthops().all().is_empty() => {
@@ -178,15 +178,16 @@ impl OnRouter<'_, '_> {
             }
             [] => {}
             [(nexthop, reach)] => {
-                let Some(actions) = hop_actions(nexthop, reach) else { return };
-                flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = 0; {actions}"));
+                let and = format!("{LOOPBACK}reg8[0..15] = 0; ");
+                let Some(actions) = hop_actions(nexthop, reach, &and) else { return };
+                flows.add(STAGE, priority, matches, format_args!("{mark}{actions}"));
             }
             many => {
                 let Some(id) = ctx.value(&ctx.policy_ids, &(*self.router, *self.policy)) else { return };
                 let select = select(many.len(), &[]);
                 flows.add(STAGE, priority, matches, format_args!("reg8[0..15] = {id}; {select}"));
                 for (member, (nexthop, reach)) in (1..).zip(many) {
-                    let Some(actions) = hop_actions(nexthop, reach) else { continue };
+                    let Some(actions) = hop_actions(nexthop, reach, LOOPBACK) else { continue };
                     flows.add(
                         Stage::LR_IN_POLICY_ECMP,
                         100,

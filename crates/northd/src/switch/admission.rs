@@ -38,13 +38,6 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let name = &row.name;
     if !row.enabled {
         flows.add(stage, 100, format_args!("inport == \"{name}\""), "reg0[15] = 1; next;");
-        flows.add(
-            Stage::LS_OUT_CHECK_PORT_SEC,
-            150,
-            format_args!("outport == \"{name}\""),
-            "reg0[15] = 1; next;",
-        );
-        return;
     }
     if row.kind == PortKind::Router {
         flows.add(stage, 70, format_args!("inport == \"{name}\""), "reg0[18] = 1; next;");

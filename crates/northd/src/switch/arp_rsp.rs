@@ -22,8 +22,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         return;
     }
     // Behind a port with unknown addresses the declared ones may have moved: only their owner answers.
-    if !row.enabled
-        || row.unknown
+    if row.unknown
         || row.options.answers_itself
         || !matches!(row.kind, PortKind::Vif | PortKind::Router | PortKind::Localport | PortKind::Remote)
         // The same address may be there in several VLANs.

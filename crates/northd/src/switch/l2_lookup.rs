@@ -35,6 +35,9 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let name = &row.name;
+    if !row.enabled {
+        flows.add(Stage::LS_IN_L2_UNKNOWN, 50, format_args!("outport == \"{name}\""), "drop;");
+    }
     let action = if row.enabled { format!("outport = \"{name}\"; output;") } else { "drop;".to_owned() };
     if row.kind == PortKind::Router {
         let Some(router_port) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) else {
@@ -46,7 +49,12 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         }
         // What asks for the router's own addresses goes to the router, and to no other router.
         let flood_l2 = MulticastGroup::FLOOD_L2.name;
-        let copy = format!("clone {{ outport = \"{name}\"; output; }}; outport = \"{flood_l2}\"; output;");
+        let only_routers = ctx.all(&ctx.ports_of_switch, &row.switch).iter().all(|member| member.router);
+        let copy = if only_routers {
+            format!("outport = \"{name}\"; output;")
+        } else {
+            format!("clone {{ outport = \"{name}\"; output; }}; outport = \"{flood_l2}\"; output;")
+        };
         for net in &router_port.ipv4 {
             flows.add(
                 STAGE,
@@ -62,6 +70,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
                 format_args!("flags[1] == 0 && nd_ns && nd.target == {}", net.addr()),
                 &copy,
             );
+        }
+        if only_routers {
+            return;
         }
         // What the router itself asks for or announces is not for other routers' pipelines to flood again.
         flows.add(
