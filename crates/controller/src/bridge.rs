@@ -29,8 +29,8 @@ pub(crate) fn capabilities(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Capabilitie
     let bridge = ctx.value(&ctx.integration, &()).and_then(|row| ctx.row(&ctx.vs.bridge, row));
     let root = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row));
     let (Some(bridge), Some(root)) = (bridge, root) else { return };
-    let kind = Some(&**bridge.datapath_type()).filter(|kind| !kind.is_empty()).unwrap_or("system");
-    let datapath = root.datapaths().get(kind).and_then(|row| ctx.row(&ctx.vs.datapath, row));
+    let datapath =
+        root.datapaths().get(kind_of(bridge.datapath_type())).and_then(|row| ctx.row(&ctx.vs.datapath, row));
     let Some(datapath) = datapath else { return };
     let has = |key: &str, value: &str| datapath.capabilities().get(key).is_some_and(|text| &**text == value);
     out.push((
@@ -50,10 +50,19 @@ pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
     let Some((row, bridge)) = row.and_then(|row| Some((row, ctx.row(&ctx.vs.bridge, row)?))) else {
         return out.push(VsOp::CreateBridge);
     };
-    let mistyped = settings.datapath_type.as_ref().is_some_and(|kind| bridge.datapath_type() != kind);
+    let kind = settings.datapath_type.as_deref().unwrap_or(kind_of(bridge.datapath_type()));
+    let mistyped = &**bridge.datapath_type() != kind;
     let unprepared = !bridge.flow_tables().all().iter().map(|(table, _)| *table).eq(TABLES);
     if bridge.fail_mode().as_deref() != Some("secure") || mistyped || unprepared {
         out.push(VsOp::Bridge);
+    }
+    if let Some(root) = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row)) {
+        if root.datapaths().get(kind).is_none() {
+            out.push(VsOp::Datapath(kind.into()));
+        }
+        if root.other_config().get(VLAN_LIMIT).is_none_or(|limit| &**limit != "0") {
+            out.push(VsOp::VlanLimit);
+        }
     }
     if let Some(progress) = ctx.value(&ctx.progress, &()) {
         let saved = bridge.external_ids().get("ovn-nb-cfg").and_then(|text| text.parse().ok());
@@ -61,6 +70,31 @@ pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
             out.push(VsOp::Progress(*row));
         }
     }
+}
+
+/// The kind of datapath that the switch gives a bridge of this type (ovs-vswitchd.conf.db(5), Bridge).
+fn kind_of(datapath_type: &str) -> &str {
+    if datapath_type.is_empty() { "system" } else { datapath_type }
+}
+
+/// The key of Open_vSwitch `other_config` that says how many VLAN tags the switch looks at; 0 is all that it can. With its
+/// default of one, packets that carry a tag of their own over a localnet port with another would be read wrongly.
+const VLAN_LIMIT: &str = "vlan-limit";
+
+/// Lets the switch look at as many VLAN tags as it can.
+pub(crate) fn lift_vlan_limit(db: &Db, txn: &mut Txn) {
+    let Some(root) = db.root.peek(&()).first() else { return };
+    let mut op = txn.mutate("Open_vSwitch");
+    op.row(*root).delete("other_config", &[VLAN_LIMIT]).put("other_config", &Pairs(&[(VLAN_LIMIT, "0")]));
+}
+
+/// Makes the row in which the switch says what its datapath can do; without it, it does not say.
+pub(crate) fn create_datapath(db: &Db, kind: &str, txn: &mut Txn) {
+    let Some(root) = db.root.peek(&()).first() else { return };
+    let row = uuid_of("Datapath", &[kind]);
+    txn.insert("Datapath").uuid(row);
+    let map: Map<Text, Uuid> = [(kind.into(), row)].into_iter().collect();
+    txn.mutate("Open_vSwitch").row(*root).put("datapaths", &map);
 }
 
 /// Makes the bridge.
@@ -118,9 +152,7 @@ pub(crate) fn mend(db: &Db, txn: &mut Txn) {
     let tables = if complete { None } else { Some(flow_tables(db, txn)) };
     let mut op = txn.update("Bridge");
     op.row(*row).set("fail_mode", "secure");
-    if let Some(kind) = &settings.datapath_type {
-        op.set("datapath_type", kind);
-    }
+    op.set("datapath_type", settings.datapath_type.as_deref().unwrap_or(kind_of(&bridge.datapath_type)));
     if let Some(tables) = &tables {
         op.set("flow_tables", tables);
     }

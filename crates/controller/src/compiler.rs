@@ -93,6 +93,11 @@ impl Compiler {
         conditions::wanted(&self.engine.db)
     }
 
+    /// How many different cells rules have read.
+    pub fn cells(&self) -> usize {
+        self.engine.cells()
+    }
+
     /// What the switch is to hold.
     pub fn desired_mut(&mut self) -> &mut Desired {
         &mut self.engine.db.desired

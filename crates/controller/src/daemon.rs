@@ -6,6 +6,7 @@
 
 mod commands;
 mod counters;
+mod dump;
 mod exit;
 mod switch;
 

@@ -32,6 +32,10 @@ pub enum VsOp {
     CreateBridge,
     /// Columns of the integration bridge.
     Bridge,
+    /// The row that tells what the switch's datapath of this kind can do.
+    Datapath(Text),
+    /// How many VLAN tags the switch looks at.
+    VlanLimit,
     /// This controller's index among those of the host.
     Index,
     /// A conntrack zone in the bridge's `external_ids`, or its removal.
@@ -147,6 +151,8 @@ pub(crate) fn local(db: &Db, wall_ms: i64, only_bridge: bool, txn: &mut Txn) {
         match op {
             VsOp::CreateBridge => bridge::create(db, txn),
             VsOp::Bridge => bridge::mend(db, txn),
+            VsOp::Datapath(kind) => bridge::create_datapath(db, kind, txn),
+            VsOp::VlanLimit => bridge::lift_vlan_limit(db, txn),
             VsOp::Index => {
                 let (Some(settings), Some(root)) = (db.settings.peek(&()), db.root.peek(&()).first()) else {
                     continue;

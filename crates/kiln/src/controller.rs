@@ -8,6 +8,7 @@ use kiln_runtime::clock::Now;
 use kiln_runtime::daemon::{CommonOptions, Program, Started, parse, start};
 use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{Engine, Input, Link, Output, Stop};
+use kiln_runtime::memory::Usage;
 use kiln_runtime::unixctl::{Command, CommandId};
 use kiln_types::Instant;
 use std::collections::VecDeque;
@@ -197,5 +198,11 @@ impl Engine for Shell {
             Command::new("inc-engine/compute-log-timeout", "MSECS", 1, 1),
         ])
         .collect()
+    }
+
+    fn memory_usage(&self, usage: &mut Usage) {
+        let compiler = self.daemon.compiler();
+        usage.add("ofctrl-desired-flows", compiler.desired().flows.len() as u64);
+        usage.add("controller-cells", compiler.cells() as u64);
     }
 }

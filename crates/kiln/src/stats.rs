@@ -26,19 +26,12 @@ pub(crate) fn show(nodes: &[Node], args: &[String]) -> Result<String, String> {
         }
         return Ok(text);
     };
-    let node = nodes
-        .iter()
-        .find(|node| node.name == name)
-        .ok_or_else(|| format!("Engine node \"{name}\" not found"))?;
-    match args.get(1) {
-        None => Ok(show(
-            std::slice::from_ref(&Node { name: node.name, ran: node.ran, settles: node.settles }),
-            &[],
-        )?),
-        Some(counter) => counters(node)
-            .iter()
-            .find(|(name, _)| name == counter)
-            .map(|(_, count)| count.to_string())
-            .ok_or_else(|| format!("Engine counter \"{counter}\" not found")),
-    }
+    // A node that nobody knows has no answer, and neither it nor a counter that nobody knows is an error: as stock has it.
+    let Some(node) = nodes.iter().find(|node| node.name == name) else { return Ok(String::new()) };
+    let Some(counter) = args.get(1) else {
+        let node = Node { name: node.name, ran: node.ran, settles: node.settles };
+        return show(&[node], &[]);
+    };
+    let count = counters(node).iter().find(|(name, _)| name == counter).map(|(_, count)| count.to_string());
+    Ok(count.unwrap_or_else(|| format!("Invalid stat type : {counter}")))
 }

@@ -88,10 +88,17 @@ impl ControllerDaemon {
             }
             "debug/status" => out.push_str(if self.paused { "paused" } else { "running" }),
             "debug/delay-nb-cfg-report" => {
-                let seconds = args[0].parse().map_err(|_| format!("\"{}\" is not a number", args[0]))?;
-                self.nb_cfg_delay = Duration::from_secs(seconds);
+                let seconds = args[0].parse::<u32>().map_err(|_| "unsigned integer required".to_owned())?;
+                self.nb_cfg_delay = Duration::from_secs(seconds.into());
+                out = match seconds {
+                    0 => "no delay for nb_cfg report.".to_owned(),
+                    _ => format!("delay nb_cfg report for {seconds} seconds."),
+                };
             }
-            _ => return self.dump(name).ok_or_else(|| format!("\"{name}\" is not served")),
+            _ => {
+                let answer = super::dump::dump(self.compiler.db(), name);
+                return answer.ok_or_else(|| format!("\"{name}\" is not served"));
+            }
         }
         Ok(out)
     }
@@ -101,75 +108,6 @@ impl ControllerDaemon {
         for (name, zone) in zones {
             let _ = writeln!(out, "{name} {zone}");
         }
-    }
-
-    fn dump(&self, name: &str) -> Option<String> {
-        let db = self.compiler.db();
-        let mut lines: Vec<String> = Vec::new();
-        let title = match name {
-            "debug/dump-local-bindings" => {
-                for port in db.ports.iter().map(|(_, port)| port) {
-                    if let Some(ofport) = port.ofport() {
-                        lines.push(format!("name: [{}], OVS interface ofport: [{ofport}]", port.name));
-                    }
-                }
-                "Local bindings:\n"
-            }
-            "debug/dump-local-datapaths" => {
-                for (row, datapath) in db.local_datapaths.iter() {
-                    let kind = match datapath.kind {
-                        kiln_abi::stages::Datapath::Switch => "switch",
-                        kiln_abi::stages::Datapath::Router => "router",
-                    };
-                    lines.push(format!("Datapath: {}, type: {kind}, uuid: {row}", datapath.name));
-                }
-                "Local datapaths:\n"
-            }
-            "debug/dump-related-ports" => {
-                lines.extend(db.ports.iter().map(|(_, port)| port.name.to_string()));
-                ""
-            }
-            "debug/dump-peer-ports" => {
-                for port in db.ports.iter().map(|(_, port)| port) {
-                    if let crate::Delivery::Patch { peer } = port.delivery
-                        && let Some(peer) = db.ports.peek(&peer)
-                    {
-                        lines.push(format!("Local port: {}, peer port: {}", port.name, peer.name));
-                    }
-                }
-                ""
-            }
-            "debug/dump-mac-bindings" => {
-                for binding in db.sb.mac_binding.iter().map(|(_, binding)| binding) {
-                    lines.push(format!(
-                        "Local MAC bindings: port {}, IP {}, MAC {}",
-                        binding.logical_port, binding.ip, binding.mac
-                    ));
-                }
-                ""
-            }
-            "debug/dump-local-template-vars" => {
-                let name = db.settings.peek(&()).map(|settings| settings.chassis.clone());
-                for row in name.iter().flat_map(|name| db.templates_of.peek(name)) {
-                    let variables = db.sb.chassis_template_var.peek(row);
-                    lines.extend(
-                        variables
-                            .iter()
-                            .flat_map(|row| row.variables.iter())
-                            .map(|(name, value)| format!("name: '{name}' value: '{value}'")),
-                    );
-                }
-                "Local template vars:\n"
-            }
-            _ => return None,
-        };
-        lines.sort();
-        let mut out = String::from(title);
-        for line in lines {
-            out.push_str(&line);
-            out.push('\n');
-        }
-        Some(out)
     }
 }
 
