@@ -1,6 +1,7 @@
 //! Kiln's daemons and stock ones in every mix that an operator goes through, on real switches in network namespaces: hosts on
 //! two chassis over Geneve, IPv4 and IPv6, neighbours that have to be asked for, routes, TCP and traceroute.
 
+use kiln_testkit::figures::Figures;
 use std::process::Command;
 
 /// Runs the probes of `file` with these parts, and shows what came of them if one did not hold.
@@ -16,7 +17,28 @@ fn holds(file: &str, name: &str, parts: &[&str]) -> String {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("{text}");
     assert!(output.status.success(), "{file} with {parts:?}:\n{text}");
+    count(name, &text);
     text
+}
+
+/// Counts the probes that held for every stock program that the packets had to do with: the sandbox says who they are.
+fn count(name: &str, text: &str) {
+    let probes = text.lines().filter(|line| line.ends_with(" ok") || line.contains(" ok (")).count();
+    let mut figures = Figures::new(env!("CARGO_TARGET_TMPDIR"), &format!("deployment-{name}"));
+    let steps: Vec<&str> = text.lines().filter(|line| line.contains(" s  ")).collect();
+    for program in ["ovn-northd", "ovn-controller", "ovs-vswitchd", "ovsdb-server"] {
+        let mut versions: Vec<&str> = steps
+            .iter()
+            .filter_map(|line| line.split("· ").find(|part| part.contains(program)))
+            .filter_map(|part| part.find(program).map(|at| part[at..].trim()))
+            .filter(|version| !version.contains("(Kiln)"))
+            .collect();
+        versions.sort_unstable();
+        versions.dedup();
+        for version in versions {
+            figures.peer(program, version).packets += probes;
+        }
+    }
 }
 
 #[test]

@@ -174,15 +174,28 @@ impl Sandbox {
         progress.say("network", &format!("{}: {} rows", network.name, plan.changes.len()));
         for (name, plan) in &network.sandbox.hosts {
             crate::wait::check_interrupt()?;
-            let mut host = host::build(&self.state, &settings, &self.underlay, &self.chassis, name, plan)?;
-            if let Addressing::Static(addresses) = &plan.addressing {
-                host.configure(plan, addresses.clone())?;
-            }
-            self.hosts.insert(name.clone(), host);
+            self.build_host(name, plan)?;
         }
         progress.say("hosts", &network.sandbox.hosts.keys().cloned().collect::<Vec<_>>().join(" "));
         self.converge()?;
         progress.say("ready", "every port is up, every flow installed");
+        Ok(())
+    }
+
+    fn build_host(&mut self, name: &str, plan: &kiln_topology::Host) -> Result<(), Error> {
+        let mut host = host::build(&self.state, &self.settings, &self.underlay, &self.chassis, name, plan)?;
+        if let Addressing::Static(addresses) = &plan.addressing {
+            host.configure(plan, addresses.clone())?;
+        }
+        self.hosts.insert(name.to_owned(), host);
+        Ok(())
+    }
+
+    /// Adds a host. Its port stands in the northbound database, or will, whoever writes it there;
+    /// [`converge`](Self::converge) then waits for it as well.
+    pub fn add_host(&mut self, name: &str, plan: &kiln_topology::Host) -> Result<(), Error> {
+        self.build_host(name, plan)?;
+        self.network.sandbox.hosts.insert(name.to_owned(), plan.clone());
         Ok(())
     }
 
@@ -297,7 +310,12 @@ impl Sandbox {
 
     /// Runs every probe of the file.
     pub fn probe(&self) -> Result<Vec<Row>, Error> {
-        probe::run(&self.network.sandbox.probes, &self.hosts)
+        self.run(&self.network.sandbox.probes)
+    }
+
+    /// Runs probes between hosts that stand.
+    pub fn run(&self, probes: &[kiln_topology::Probe]) -> Result<Vec<Row>, Error> {
+        probe::run(probes, &self.hosts)
     }
 
     /// Leaves the sandbox standing when this is dropped.

@@ -1,0 +1,93 @@
+//! The same northbound databases under stock's northd and under Kiln's: what stands in the southbound databases is the same.
+
+use kiln_testkit::accepted::{Part, compare, faults};
+use kiln_testkit::figures::Figures;
+use kiln_testkit::{Component, Database, Lab, Server, southbound};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How long two northds may take to come to the same.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a northd writes into the northbound database's ports, beside what names them.
+const PORT_COLUMNS: &[&str] = &["name", "dynamic_addresses", "up", "tag", "options"];
+
+/// What a northd would choose by chance.
+const CHOSEN: &str = "
+    set NB_Global . options:mac_prefix=0a:0b:0c
+    set NB_Global . options:svc_monitor_mac=0a:0b:0c:00:00:01
+    set NB_Global . options:svc_monitor_mac_dst=0a:0b:0c:00:00:02
+";
+
+/// Writes a network with stock's `ovn-nbctl`, runs both northds on copies of it, and compares what they wrote.
+#[track_caller]
+fn same(test: &str, network: &str) {
+    let mut lab = Lab::new(env!("CARGO_BIN_EXE_kiln"));
+    let written = lab.serve("nb-stock", Database::Northbound);
+    lab.ctl_lines("ovn-nbctl", &written, CHOSEN);
+    lab.ctl_lines("ovn-nbctl", &written, network);
+    let copied = lab.serve_copy("nb-kiln", &written);
+    let mut sides = Vec::new();
+    for (name, whose, north) in [("stock", Component::Stock, written), ("kiln", Component::Kiln, copied)] {
+        let south = lab.serve(&format!("sb-{name}"), Database::Southbound);
+        lab.northd(&format!("northd-{name}"), whose, &north, &south);
+        lab.ctl("ovn-nbctl", &north, "--wait=sb sync");
+        sides.push((north, south));
+    }
+    // What a northd writes into the northbound database comes back to it, and leads to more.
+    let start = Instant::now();
+    let (stock, kiln) = loop {
+        let mut seen = sides.iter().map(|(north, south)| see(&lab, north, south));
+        let (stock, kiln) = (seen.next().unwrap_or_default(), seen.next().unwrap_or_default());
+        let same =
+            parts(&stock, &kiln).iter().all(|(part, stock, kiln)| faults(*part, stock, kiln).is_empty());
+        if same || start.elapsed() > PATIENCE {
+            break (stock, kiln);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let mut figures = Figures::new(env!("CARGO_TARGET_TMPDIR"), test);
+    let counts = parts(&stock, &kiln).map(|(part, stock, kiln)| compare(part, test, stock, kiln));
+    let line = figures.peer("ovn-northd", &lab.version(Component::Stock, "ovn-northd"));
+    line.flows += counts[0];
+    line.rows += counts[1] + counts[2];
+}
+
+#[derive(Default)]
+struct Seen {
+    south: southbound::Southbound,
+    ports: BTreeSet<String>,
+}
+
+fn see(lab: &Lab, north: &Server, south: &Server) -> Seen {
+    let ports = southbound::lines(lab, north, Database::Northbound, "Logical_Switch_Port", PORT_COLUMNS);
+    Seen { south: southbound::read(lab, south), ports }
+}
+
+fn parts<'s>(stock: &'s Seen, kiln: &'s Seen) -> [(Part, &'s BTreeSet<String>, &'s BTreeSet<String>); 3] {
+    [
+        (Part::LogicalFlow, &stock.south.flows, &kiln.south.flows),
+        (Part::Row, &stock.south.rows, &kiln.south.rows),
+        (Part::Row, &stock.ports, &kiln.ports),
+    ]
+}
+
+#[test]
+fn two_routers() {
+    same("northd_two_routers", include_str!("networks/two-routers.nbctl"));
+}
+
+#[test]
+fn ports_and_options() {
+    same("northd_ports_and_options", include_str!("networks/ports-and-options.nbctl"));
+}
+
+#[test]
+fn routes_and_policies() {
+    same("northd_routes_and_policies", include_str!("networks/routes-and-policies.nbctl"));
+}
+
+#[test]
+fn groups_and_tables() {
+    same("northd_groups_and_tables", include_str!("networks/groups-and-tables.nbctl"));
+}
