@@ -54,7 +54,7 @@ fn each_action() {
         [
             "10 ip4.src == 10.0.0.11 -> drop;".to_owned(),
             "11 tcp -> pkt.mark = 9; reg8[0..15] = 0; next;".to_owned(),
-            format!("12 udp -> reg8[0..15] = 0; reg0 = 10.0.1.5; {}", via_b()),
+            format!("12 udp -> reg0 = 10.0.1.5; {}", via_b().replace("reg9[9]", "reg8[0..15] = 0; reg9[9]")),
         ]
     );
 }
