@@ -70,6 +70,8 @@ pub fn fuzz_text(bytes: &[u8]) {
 
 /// The most bytes that a fuzzed session puts together from parts.
 const MULTIPART_MAX: usize = 4096;
+/// The most bytes that may wait to be sent by one.
+const BACKLOG_MAX: usize = 1024;
 
 /// Feeds a session, in pieces of which the first byte says the size; the second says which end it is and whether it has
 /// asked for something. What happens does not depend on the pieces.
@@ -84,6 +86,7 @@ fn events_of<'a>(kind: u8, chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<Event
     let versions = vec![Version::V1_5, Version::V1_3, Version::V1_0];
     let mut config = if kind & 1 == 0 { Config::controller() } else { Config::switch(versions) };
     config.max_multipart_bytes = MULTIPART_MAX;
+    config.max_backlog_bytes = BACKLOG_MAX;
     config.probe_interval = Some(Duration::from_secs(1));
     let mut session = Session::new(config);
     session.handle_connected(Instant::ZERO);

@@ -296,5 +296,30 @@ fn packets_that_are_not_answered() {
     // packet too big is told to senders to groups as well (RFC 4443, 2.4(e.3))
     v6[38] = 0xff;
     v6[0] = 0x33;
-    assert!(kiln_packet::IcmpError::about(&Packet::parse(&v6), 2, 0, 1280).is_ok());
+    let to_group = Packet::parse(&v6);
+    assert!(kiln_packet::IcmpError::about(&to_group, 2, 0, 1280).is_ok());
+    // and so is what is wrong with an option that asks for it; no other parameter problem is
+    assert!(kiln_packet::IcmpError::about(&to_group, 4, 2, 0).is_ok());
+    assert_eq!(kiln_packet::IcmpError::about(&to_group, 4, 1, 0), Err(IpGroup));
+}
+
+/// Type, code and the word with the MTU of the next link: 16 bits of it for IPv4 (RFC 1191, section 4), 32 for IPv6.
+#[test]
+fn the_next_links_mtu_is_told() {
+    let rows: [(bool, u16, [u8; 2], u32); 5] = [
+        (false, 1400, [3, 4], 1400),
+        (false, 65_535, [3, 4], 65_535),
+        (false, 40, [3, 4], 68),
+        (true, 1400, [2, 0], 1400),
+        (true, 576, [2, 0], 1280),
+    ];
+    for (v6, mtu, kind_and_code, told) in rows {
+        let frame = segment(v6, 2, 1, 2, 0, &[0; 1500]);
+        let error = IcmpError::too_big(&Packet::parse(&frame), mtu).unwrap().back().to_vec();
+        assert_checksums(&error);
+        let packet = Packet::parse(&error);
+        let message = packet.transport().unwrap();
+        assert_eq!(message[..2], kind_and_code);
+        assert_eq!(message[4..8], told.to_be_bytes());
+    }
 }

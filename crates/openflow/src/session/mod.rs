@@ -49,6 +49,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The most bytes of lists that are being put together.
     pub max_multipart_bytes: usize,
+    /// The most bytes that may wait to be sent when the peer asks for something that is answered here.
+    pub max_backlog_bytes: usize,
     /// The most bytes of sent messages that are kept in case an error names one of them.
     pub max_sent_log_bytes: usize,
 }
@@ -62,6 +64,7 @@ impl Config {
             probe_interval: None,
             handshake_timeout: Duration::from_secs(30),
             max_multipart_bytes: 256 << 20,
+            max_backlog_bytes: 64 << 20,
             max_sent_log_bytes: 16 << 20,
         }
     }
@@ -115,6 +118,12 @@ pub enum DropReason {
     /// No answer to an echo request.
     #[error("no answer to an inactivity probe")]
     Inactive,
+    /// The peer asks and does not read the answers.
+    #[error("more than {limit} bytes wait to be sent to a peer that asks for more")]
+    Stalled {
+        /// The most bytes that may wait.
+        limit: usize,
+    },
     /// A list longer than what is kept.
     #[error("multipart reply of more than {limit} bytes")]
     MultipartOverflow {
@@ -142,6 +151,8 @@ pub struct Counters {
     pub handshake_timeout: u64,
     /// [`DropReason::Inactive`].
     pub inactive: u64,
+    /// [`DropReason::Stalled`].
+    pub stalled: u64,
     /// [`DropReason::MultipartOverflow`].
     pub multipart_overflow: u64,
     /// Messages of a version that was not negotiated, answered with an error.
@@ -161,6 +172,7 @@ impl Counters {
         visit("drop_no_common_version", self.no_common_version);
         visit("drop_handshake_timeout", self.handshake_timeout);
         visit("drop_inactive", self.inactive);
+        visit("drop_stalled", self.stalled);
         visit("drop_multipart_overflow", self.multipart_overflow);
         visit("wrong_version", self.wrong_version);
         visit("bytes_after_drop", self.bytes_after_drop);
@@ -176,6 +188,7 @@ impl Counters {
             }
             DropReason::HandshakeTimeout => &mut self.handshake_timeout,
             DropReason::Inactive => &mut self.inactive,
+            DropReason::Stalled { .. } => &mut self.stalled,
             DropReason::MultipartOverflow { .. } => &mut self.multipart_overflow,
         };
         *counter += 1;
@@ -435,6 +448,15 @@ impl Session {
         if message.encode(version, xid, &mut self.tx).is_ok() {
             self.counters.sent += 1;
         }
+    }
+
+    /// Answers what the peer sent, unless it does not read.
+    fn answer(&mut self, version: Version, xid: Xid, message: &Message) {
+        let limit = self.config.max_backlog_bytes;
+        if self.tx.len() > limit {
+            return self.drop_connection(DropReason::Stalled { limit });
+        }
+        self.put(version, xid, message);
     }
 
     fn drop_connection(&mut self, reason: DropReason) {

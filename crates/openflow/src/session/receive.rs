@@ -114,20 +114,20 @@ impl Session {
             // Hello, error and echo are understood in any version.
             Ok((_, Message::Hello(_))) => return,
             Ok((_, Message::EchoRequest(data))) => {
-                return self.put(header.version, header.xid, &Message::EchoReply(data));
+                return self.answer(header.version, header.xid, &Message::EchoReply(data));
             }
             Ok((_, Message::Error(error))) => return self.handle_error(header.xid, error),
             Ok((_, Message::EchoReply(data))) => Message::EchoReply(data),
             _ if header.version != version => {
                 self.counters.wrong_version += 1;
                 let error = ErrorMessage::for_request(ErrorCode::REQUEST_BAD_VERSION, bytes);
-                return self.put(version, header.xid, &Message::Error(error));
+                return self.answer(version, header.xid, &Message::Error(error));
             }
             Ok((_, message)) => message,
             Err(error) if self.config.role == Role::Switch => {
                 self.counters.malformed += 1;
                 let error = ErrorMessage::for_request(error.code, bytes);
-                return self.put(version, header.xid, &Message::Error(error));
+                return self.answer(version, header.xid, &Message::Error(error));
             }
             Err(error) => return self.drop_connection(DropReason::Malformed { typ: header.typ, error }),
         };

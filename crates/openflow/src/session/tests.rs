@@ -349,3 +349,21 @@ fn what_does_not_fit_is_not_sent() {
     let xid = session.send(&Message::BarrierRequest).unwrap();
     assert_eq!(sent(&mut session), [(xid, Message::BarrierRequest)]);
 }
+
+#[test]
+fn a_peer_that_asks_and_does_not_read_is_dropped() {
+    let mut session = connected(Config { max_backlog_bytes: 1000, ..Config::controller() });
+    let echo = bytes_of(&Message::EchoRequest([0; 92].into()), 9);
+    for n in 0..11 {
+        assert_eq!(session.transmit_backlog(), 100 * n);
+        session.handle_bytes(T0, &echo);
+    }
+    sent(&mut session);
+    for _ in 0..11 {
+        session.handle_bytes(T0, &echo);
+    }
+    assert_eq!(events(&mut session), [], "it has read");
+    session.handle_bytes(T0, &echo);
+    assert_eq!(drop_of(&mut session), DropReason::Stalled { limit: 1000 });
+    assert_eq!((session.counters().stalled, session.transmit_backlog()), (1, 1100));
+}
