@@ -85,8 +85,8 @@ fn endpoints<'c>(
 ) -> Vec<(EncapKind, Uuid, sb::view::Encap<'c>)> {
     let Some(chassis) = ctx.row(&ctx.sb.chassis, chassis) else { return Vec::new() };
     let endpoint = |row: &Uuid| {
-        let encap = ctx.row(&ctx.sb.encap, row)?;
-        Some((EncapKind::from_name(encap.r#type())?, *row, encap))
+        let (kind, encap) = usable(ctx, row)?;
+        Some((kind, *row, encap))
     };
     let mut found: Vec<_> = chassis.encaps().all().iter().filter_map(endpoint).collect();
     let known = |kind: &EncapKind| settings.encap_types.contains(kind);
@@ -161,6 +161,26 @@ fn id_of(ids: kiln_incr::MapView<'_, Text, Text>) -> Option<Text> {
 /// The name of the chassis that a tunnel port leads to.
 pub(crate) fn chassis_of(ids: kiln_incr::MapView<'_, Text, Text>) -> Option<Text> {
     split(ids.get(CHASSIS_ID)?).map(|(name, ..)| name.into())
+}
+
+/// A row of Encap and its protocol, if both it and the address can be understood.
+fn usable<'c>(ctx: &'c Ctx<'_>, row: &Uuid) -> Option<(EncapKind, sb::view::Encap<'c>)> {
+    let encap = ctx.row(&ctx.sb.encap, row)?;
+    let Some(kind) = EncapKind::from_name(encap.r#type()) else {
+        let found = encap.r#type();
+        ctx.report(format!(
+            "Encap {row}: column type: expected geneve or vxlan, found \"{found}\"; it is skipped"
+        ));
+        return None;
+    };
+    if encap.ip().parse::<std::net::IpAddr>().is_err() {
+        let found = encap.ip();
+        ctx.report(format!(
+            "Encap {row}: column ip: expected an IP address, found \"{found}\"; it is skipped"
+        ));
+        return None;
+    }
+    Some((kind, encap))
 }
 
 /// Our tunnel ports in the integration bridge by their `ovn-chassis-id`.

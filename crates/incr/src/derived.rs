@@ -149,6 +149,10 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
         }
         group.values.remove(at);
         group.counts.remove(at);
+        if group.values.capacity() > 4 * group.values.len() + 64 {
+            group.values.shrink_to_fit();
+            group.counts.shrink_to_fit();
+        }
         let cell = Cell::row(self.id, key);
         self.changes.cells.extend([cell, cell.element(value)]);
         if group.values.is_empty() {

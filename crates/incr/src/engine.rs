@@ -129,9 +129,13 @@ impl<D: Database> Engine<D> {
         }
     }
 
-    /// Bad input that rules have met since the last call and had not reported before.
+    /// Bad input that rules have met since the last call and had not reported before. What several runs say in the same
+    /// words is said once.
     pub fn take_reports(&mut self) -> Vec<Report> {
-        std::mem::take(&mut self.shared.reports)
+        let mut reports = std::mem::take(&mut self.shared.reports);
+        let mut said = kiln_types::HashSet::default();
+        reports.retain(|report| said.insert(report.text.clone()));
+        reports
     }
 
     /// Starts or stops recording which runs ran.

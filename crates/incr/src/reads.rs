@@ -178,9 +178,15 @@ impl Readers {
         if self.cells.capacity() > 4 * self.cells.len() + 1024 {
             self.cells.shrink_to_fit();
         }
-        if self.cells.is_empty() {
-            self.lists = Vec::new();
-            self.free_lists = Vec::new();
+        let is_free = |list: &List| matches!(list, List::Few(runs) if runs.is_empty());
+        if self.free_lists.len() > self.lists.len() / 2 + 1024 && self.lists.last().is_some_and(is_free) {
+            let len = self.lists.iter().rposition(|list| !is_free(list)).map_or(0, |last| last + 1);
+            self.lists.truncate(len);
+            self.lists.shrink_to_fit();
+            self.free_lists.retain(|index| (*index as usize) < len);
+            // The lowest first, so that the end comes free again.
+            self.free_lists.sort_unstable_by_key(|index| std::cmp::Reverse(*index));
+            self.free_lists.shrink_to_fit();
         }
     }
 

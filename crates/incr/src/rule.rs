@@ -6,6 +6,7 @@ use crate::{AnySource, Cell, Derived, Key, Relation, Row, Source, Table, Target}
 use kiln_types::HashMap;
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::hash::Hash;
 use std::ops::Deref;
 
@@ -143,6 +144,19 @@ impl<D: Send + Sync, S: Source, T: Target> Rule<D, S, T> {
         }
     }
 
+    /// Gives back the memory of runs that are gone, as far as they are the last ones.
+    fn shrink(&mut self) {
+        let len = self.runs.iter().rposition(|run| run.key.is_some()).map_or(0, |last| last + 1);
+        self.runs.truncate(len);
+        self.runs.shrink_to_fit();
+        for slots in [&mut self.free, &mut self.dirty] {
+            slots.retain(|slot| (*slot as usize) < len);
+            slots.shrink_to_fit();
+        }
+        // The lowest first, so that the end comes free again.
+        self.free.sort_unstable_by_key(|slot| Reverse(*slot));
+    }
+
     fn compute(&self, db: &D, slot: u32, ctx: &mut Ctx<'_, D>) -> Done<T::Item> {
         debug_assert!(std::ptr::eq(ctx.db, db));
         let key = self.runs[slot as usize].key.as_ref().expect("a dirty run has a key");
@@ -221,8 +235,10 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
         if self.slots.capacity() > 4 * self.slots.len() + 1024 {
             self.slots.shrink_to_fit();
         }
-        if self.slots.is_empty() && !self.runs.is_empty() {
-            (self.runs, self.free, self.dirty) = Default::default();
+        if self.free.len() > self.runs.len() / 2 + 1024
+            && self.runs.last().is_some_and(|run| run.key.is_none())
+        {
+            self.shrink();
         }
     }
 

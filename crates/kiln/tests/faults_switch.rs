@@ -72,6 +72,7 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
     assert!(!groups.is_empty() && !meters.is_empty());
     chassis = all.chassis;
 
+    let spent = chassis.controller.cpu_ms();
     relay.forget();
     chassis.switch.kill();
     chassis.switch.spawn();
@@ -80,6 +81,11 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
     println!("the switch serves OpenFlow {:?} after it started", start.elapsed());
     let serves = Instant::now();
     until("the flows to be back", LONG, || (flows(&all.folder).len() == standing.len()).then_some(()));
+    println!(
+        "processor time: {} ms of the controller, {} ms of the switch",
+        chassis.controller.cpu_ms() - spent,
+        chassis.switch.cpu_ms()
+    );
     assert_eq!(flows(&all.folder), standing);
     assert_eq!(dump(&all.folder, "dump-groups"), groups);
     assert_eq!(dump(&all.folder, "dump-meters"), meters);

@@ -436,6 +436,11 @@ impl TextCache {
         TextCache { slots: Box::default() }
     }
 
+    /// Forgets all strings, so that they do not outlive their rows.
+    pub fn clear(&mut self) {
+        self.slots.fill(None);
+    }
+
     /// The cached string equal to `text`, or a new one.
     #[inline]
     pub fn share(&mut self, text: &str) -> Text {

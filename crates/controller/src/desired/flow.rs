@@ -191,6 +191,8 @@ pub struct DesiredFlows {
     foreign: Arc<Actions>,
     wanted: usize,
     contested: usize,
+    /// How many flows there were after the last [`DesiredFlows::forget_unsent`], or fewer since.
+    unsent_floor: usize,
     /// What was left out since the installer last asked.
     oversized: Vec<String>,
 }
@@ -398,6 +400,29 @@ impl DesiredFlows {
             self.bury(slot);
         }
         changes
+    }
+
+    /// Forgets flows that came and went while there was no switch to send them to, if they are most of what is kept.
+    /// Nothing that was sent may be open.
+    pub(crate) fn forget_unsent(&mut self) {
+        let kept = self.index.len();
+        self.unsent_floor = self.unsent_floor.min(kept);
+        if kept <= 2 * self.wanted.max(self.unsent_floor) + 4096 {
+            return;
+        }
+        for slot in std::mem::take(&mut self.touched) {
+            let entry = &mut self.entries[slot as usize];
+            if entry.stands.is_some() || !matches!(entry.wanted, Wanted::Nothing) {
+                self.touched.push(slot);
+                continue;
+            }
+            entry.touched = false;
+            self.contested -= usize::from(std::mem::take(&mut entry.contested));
+            self.bury(slot);
+        }
+        self.touched.shrink_to_fit();
+        self.unsent_floor = self.index.len();
+        self.quiet();
     }
 
     /// Forgets a flow that nobody wants and that does not stand.

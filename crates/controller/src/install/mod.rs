@@ -476,6 +476,9 @@ impl Installer {
         if matches!(self.state, State::Resting(until) if now >= until) {
             self.start_reading(desired);
         }
+        if self.state == State::Disconnected {
+            desired.flows.forget_unsent();
+        }
         self.start_batch(desired);
         self.transmit(now, session, desired);
     }

@@ -8,6 +8,7 @@ use kiln_ovsdb::column::{Encode, Pairs};
 use kiln_ovsdb::txn::Txn;
 use kiln_types::{HashMap, HashSet, Uuid};
 use roaring::RoaringBitmap;
+use std::cmp::Reverse;
 
 /// What an inserted row's text has beside match and actions, at most in most cases.
 const ROW_OVERHEAD_BYTES: usize = 400;
@@ -299,6 +300,28 @@ impl FlowTable {
         self.groups.committed();
         if self.contents.is_empty() {
             self.contents = HashMap::default();
+        }
+        self.shrink();
+    }
+
+    /// Gives back the memory of flows that are gone, as far as they are the last ones.
+    fn shrink(&mut self) {
+        let is_free =
+            |entry: &Entry| entry.wanted == Wanted::Nowhere && entry.stands.is_none() && !entry.touched;
+        if self.free.len() > self.entries.len() / 2 + 1024 && self.entries.last().is_some_and(is_free) {
+            let len = self.entries.iter().rposition(|entry| !is_free(entry)).map_or(0, |last| last + 1);
+            self.entries.truncate(len);
+            self.entries.shrink_to_fit();
+            self.free.retain(|slot| (*slot as usize) < len);
+            // The lowest first, so that the end comes free again.
+            self.free.sort_unstable_by_key(|slot| Reverse(*slot));
+            self.free.shrink_to_fit();
+        }
+        if self.by_uuid.capacity() > 4 * self.by_uuid.len() + 1024 {
+            self.by_uuid.shrink_to_fit();
+        }
+        if self.touched.capacity() > 4 * self.touched.len() + 1024 {
+            self.touched.shrink_to_fit();
         }
     }
 

@@ -70,6 +70,8 @@ pub struct Session {
     pub(super) stage: Stage,
     framer: Framer,
     pub(super) texts: TextCache,
+    /// Bytes received since the cache of strings was empty.
+    cached_bytes: usize,
     outbox: VecDeque<Outgoing>,
     /// Of the outbox, what answers the server's requests.
     reply_bytes: usize,
@@ -99,6 +101,9 @@ impl Session {
     pub(super) const SERVER: &'static str = "\"server\"";
     /// Parameters of a request from this length on are sent as a piece of their own.
     const WORTH_MOVING_BYTES: usize = 64 << 10;
+    /// After so many bytes the cache of strings is emptied once nothing more waits: what is left in it are strings of a
+    /// time when memory was full of rows that may be gone, and each keeps a page.
+    const CACHED_BYTES: usize = 1 << 20;
     /// Answers to the server's own requests that may wait to be sent.
     const MAX_REPLY_BYTES: usize = 1 << 20;
 
@@ -108,6 +113,7 @@ impl Session {
             stage: Stage::Disconnected,
             framer: Framer::new(config.max_message_bytes),
             texts: TextCache::default(),
+            cached_bytes: 0,
             outbox: VecDeque::new(),
             reply_bytes: 0,
             events: VecDeque::new(),
@@ -168,6 +174,11 @@ impl Session {
         };
         self.stats.rows_skipped += std::mem::take(&mut self.skipped.count);
         self.events.extend(self.skipped.reports.drain(..).map(Event::RowSkipped));
+        self.cached_bytes += bytes.len();
+        if framer.buffered() == 0 && self.cached_bytes >= Self::CACHED_BYTES {
+            self.texts.clear();
+            self.cached_bytes = 0;
+        }
         match result {
             Ok(()) => self.framer = framer,
             Err(reason) => self.close(reason),
