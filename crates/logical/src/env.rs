@@ -39,10 +39,7 @@ impl AddressSet {
     pub fn new(constants: Vec<Constant>) -> AddressSet {
         let mut widths = constants.iter().map(|c| c.format.width());
         let width = widths.next().flatten().filter(|w| widths.all(|other| other == Some(*w)));
-        let cubes = constants.iter().map(|c| {
-            let mask = c.mask.unwrap_or_else(|| crate::field::ones(c.format.width().unwrap_or(128)));
-            Cube { value: c.value & mask, mask }
-        });
+        let cubes = constants.iter().map(cube_of);
         let significant = constants.iter().map(Constant::width).max().unwrap_or(0);
         AddressSet { members: cubes.collect(), width, constants: constants.into(), significant }
     }
@@ -57,6 +54,26 @@ impl AddressSet {
         self.constants.is_empty()
     }
 
+    /// The members, as written.
+    pub fn iter(&self) -> impl Iterator<Item = &Constant> {
+        self.constants.iter()
+    }
+
+    /// Two members of which none holds the other, if there are two.
+    pub fn two_apart(&self) -> Option<[Constant; 2]> {
+        let [first, second, ..] = self.members.as_slice() else { return None };
+        let constant = |cube: &Cube| {
+            let found = self.constants.iter().find(|c| cube_of(c) == *cube);
+            found.copied()
+        };
+        Some([constant(first)?, constant(second)?])
+    }
+
+    /// Whether some member and `member` have a value in common.
+    pub fn overlaps(&self, member: &Constant) -> bool {
+        self.members.overlaps(cube_of(member))
+    }
+
     pub(crate) fn constants(&self) -> &[Constant] {
         &self.constants
     }
@@ -69,6 +86,12 @@ impl AddressSet {
     pub(crate) fn cubes_of_width(&self, width: u8) -> Option<CubeSet> {
         (self.width == Some(width)).then(|| self.members.clone())
     }
+}
+
+/// A bare constant stands for as many bits as its notation has.
+fn cube_of(constant: &Constant) -> Cube {
+    let mask = constant.mask.unwrap_or_else(|| crate::field::ones(constant.format.width().unwrap_or(128)));
+    Cube { value: constant.value & mask, mask }
 }
 
 fn parse_constant(text: &str) -> Result<Constant, Error> {

@@ -10,6 +10,7 @@ pub mod fields;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod matches;
+pub mod members;
 mod prerequisite;
 
 pub use actions::lower_actions;
@@ -17,3 +18,4 @@ pub use context::{Context, Meter, Resources, SelectGroup, Tables};
 pub use env::Names;
 pub use error::ActionError;
 pub use matches::{LowerError, Lowered, Part, lower_match};
+pub use members::PerMember;
