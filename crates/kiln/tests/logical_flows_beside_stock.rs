@@ -388,7 +388,7 @@ fn networks() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).expect("networks").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
-    assert!(files.len() >= 12);
+    assert!(files.len() > 12);
     files
 }
 
@@ -399,5 +399,7 @@ fn flows_of_a_stock_northd() {
 
 #[test]
 fn flows_of_an_old_stock_northd() {
-    networks().iter().for_each(|file| beside_stock(file, Release::Old));
+    // Mirrors to ports and DHCP relays are younger; before them this northd stands still.
+    let known = |file: &&PathBuf| !file.ends_with("mirrors_and_relays.txt");
+    networks().iter().filter(known).for_each(|file| beside_stock(file, Release::Old));
 }
