@@ -126,6 +126,8 @@ fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delive
             binding::peer(ctx, row).map_or(Delivery::Nowhere, |peer| Delivery::Patch { peer })
         }
         PortKind::Localnet | PortKind::Localport => here.unwrap_or(Delivery::Nowhere),
+        // Without a tag its packets could not be told from its parent's.
+        PortKind::Vif if residence.parent.is_some() && port.tag().is_none() => Delivery::Nowhere,
         PortKind::Vif if residence.claims => here.unwrap_or(Delivery::Nowhere),
         PortKind::Chassisredirect => gateway(ctx, row, residence),
         _ => match port.chassis() {

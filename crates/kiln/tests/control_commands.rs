@@ -37,7 +37,7 @@ impl Both {
     /// Both answer the same, whatever the order of lines.
     #[track_caller]
     fn same(&mut self, who: Who, line: &str) -> String {
-        self.alike(who, line, |text| sorted(text))
+        self.alike(who, line, sorted)
     }
 
     /// Both answer the same once `form` has taken away what cannot be.
@@ -136,7 +136,7 @@ fn common(both: &mut Both, who: Who, module: &str) {
 
     both.same(who, "coverage/read-counter");
     both.same(who, "coverage/read-counter no-such-counter");
-    both.alike(who, "coverage/read-counter unixctl_received", |text| without_numbers(text));
+    both.alike(who, "coverage/read-counter unixctl_received", without_numbers);
     for on in &both.pair {
         let read =
             || on.lab.ask(who(on), "coverage/read-counter unixctl_received").trim().parse::<u64>().ok();

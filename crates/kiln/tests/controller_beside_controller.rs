@@ -3,9 +3,8 @@
 
 use kiln_testkit::accepted::{Part, compare, faults};
 use kiln_testkit::figures::Figures;
-use kiln_testkit::{Chassis, Component, Database, Lab, Server, openflow, southbound};
+use kiln_testkit::{Chassis, Component, Database, Lab, Server, openflow, settled, southbound};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 /// The chassis' name in the databases.
 const SYSTEM: &str = "hv1";
@@ -29,15 +28,11 @@ const LOCAL: &[(&str, &[&str])] = &[
 ];
 
 /// Everything that is compared.
-#[derive(Default)]
 struct Seen {
     tables: openflow::Tables,
     south: southbound::Southbound,
     local: BTreeSet<String>,
 }
-
-/// How long two chassis may take to become the same.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Network<'a> {
     /// Commands of `ovn-nbctl`.
@@ -94,18 +89,12 @@ fn same(test: &str, northd: Component, network: &Network<'_>) {
         lab.acknowledge(&south, SYSTEM, 1);
         pairs.push((chassis, south));
     }
-    let start = Instant::now();
-    let (stock, kiln) = loop {
-        let mut seen = pairs.iter().map(|(chassis, south)| see(&lab, chassis, south));
-        let (stock, kiln) = (seen.next().unwrap_or_default(), seen.next().unwrap_or_default());
-        let same =
-            parts(&stock, &kiln).iter().all(|(part, stock, kiln)| faults(*part, stock, kiln).is_empty());
-        // Claims, tunnels and patch ports appear one after the other, in whatever order.
-        if same || start.elapsed() > PATIENCE {
-            break (stock, kiln);
-        }
-        std::thread::sleep(Duration::from_millis(100));
+    // Claims, tunnels and patch ports appear one after the other, in whatever order.
+    let look = || [0, 1].map(|side: usize| see(&lab, &pairs[side].0, &pairs[side].1));
+    let same = |stock: &Seen, kiln: &Seen| {
+        parts(stock, kiln).iter().all(|(part, stock, kiln)| faults(*part, stock, kiln).is_empty())
     };
+    let [stock, kiln] = settled(look, same);
     let mut figures = Figures::new(env!("CARGO_TARGET_TMPDIR"), test);
     let counts = parts(&stock, &kiln).map(|(part, stock, kiln)| compare(part, test, stock, kiln));
     let more = kiln.tables.flows.len().saturating_sub(stock.tables.flows.len());

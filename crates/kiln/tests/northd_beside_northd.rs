@@ -2,12 +2,8 @@
 
 use kiln_testkit::accepted::{Part, compare, faults};
 use kiln_testkit::figures::Figures;
-use kiln_testkit::{Component, Database, Lab, Server, southbound};
+use kiln_testkit::{Component, Database, Lab, Server, settled, southbound};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-/// How long two northds may take to come to the same.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a northd writes into the northbound database's ports, beside what names them.
 const PORT_COLUMNS: &[&str] = &["name", "dynamic_addresses", "up", "tag", "options"];
@@ -35,17 +31,11 @@ fn same(test: &str, network: &str) {
         sides.push((north, south));
     }
     // What a northd writes into the northbound database comes back to it, and leads to more.
-    let start = Instant::now();
-    let (stock, kiln) = loop {
-        let mut seen = sides.iter().map(|(north, south)| see(&lab, north, south));
-        let (stock, kiln) = (seen.next().unwrap_or_default(), seen.next().unwrap_or_default());
-        let same =
-            parts(&stock, &kiln).iter().all(|(part, stock, kiln)| faults(*part, stock, kiln).is_empty());
-        if same || start.elapsed() > PATIENCE {
-            break (stock, kiln);
-        }
-        std::thread::sleep(Duration::from_millis(100));
+    let look = || [0, 1].map(|side: usize| see(&lab, &sides[side].0, &sides[side].1));
+    let same = |stock: &Seen, kiln: &Seen| {
+        parts(stock, kiln).iter().all(|(part, stock, kiln)| faults(*part, stock, kiln).is_empty())
     };
+    let [stock, kiln] = settled(look, same);
     let mut figures = Figures::new(env!("CARGO_TARGET_TMPDIR"), test);
     let counts = parts(&stock, &kiln).map(|(part, stock, kiln)| compare(part, test, stock, kiln));
     let line = figures.peer("ovn-northd", &lab.version(Component::Stock, "ovn-northd"));
@@ -53,7 +43,6 @@ fn same(test: &str, network: &str) {
     line.rows += counts[1] + counts[2];
 }
 
-#[derive(Default)]
 struct Seen {
     south: southbound::Southbound,
     ports: BTreeSet<String>,

@@ -5,7 +5,6 @@ mod deployed;
 use deployed::{Deployment, sorted, wait_up};
 use kiln_testkit::figures::Figures;
 use kiln_testkit::{Component, southbound};
-use std::process::Command;
 
 const NETWORK: &str = include_str!("networks/two-routers.nbctl");
 const HERE: &[&str] = &["p1", "q1", "loc"];
@@ -53,6 +52,7 @@ fn control_tools_answer_the_same() {
     flows_are_listed(&kiln, &mut figures);
     for on in [&stock, &kiln] {
         assert_eq!(on.lab.ctl("ovn-nbctl", &on.north, "--wait=sb --print-wait-time sync").lines().count(), 3);
+        assert_eq!(on.lab.ask(&on.northd, "status"), "Status: active\n");
         // A port that is unplugged goes down, and one that is plugged again comes back.
         on.lab.ctl("ovs-vsctl", &on.chassis.server, "del-port q1");
         wait_up(&on.lab, &on.north, "q1", "down");
@@ -228,19 +228,13 @@ fn packets_are_traced_to_the_same_ports() {
     }
 }
 
-/// Where `scripts/peers.sh ovsdbapp` installs it.
-fn python() -> Command {
-    let stock = std::env::var("KILN_PEERS").unwrap_or_else(|_| "/opt/kiln-peers/sid".into());
-    let folder =
-        std::path::Path::new(&stock).parent().expect("the folder of peers is in a folder").to_owned();
-    Command::new(folder.join("ovsdbapp/bin/python"))
-}
-
 #[test]
 fn ovsdbapp_sees_the_same() {
     let answers = Deployment::both("", &[], &[]).map(|on| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ovsdbapp_client.py");
-        let output = python()
+        let output = on
+            .lab
+            .ovsdbapp()
             .args([script, &on.north.remote, &on.south.remote, &on.chassis.server.remote])
             .output()
             .expect("scripts/peers.sh has installed ovsdbapp");

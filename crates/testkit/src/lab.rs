@@ -35,6 +35,21 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// How long two sides may take to become the same.
+const SETTLING: Duration = Duration::from_secs(20);
+
+/// Looks at two sides until they are the same, but not for ever; what was seen last.
+pub fn settled<S>(mut look: impl FnMut() -> [S; 2], same: impl Fn(&S, &S) -> bool) -> [S; 2] {
+    let start = Instant::now();
+    loop {
+        let [one, other] = look();
+        if same(&one, &other) || start.elapsed() > SETTLING {
+            return [one, other];
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Runs a command that must succeed and returns what it printed.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> String {
@@ -80,6 +95,12 @@ impl Lab {
     #[track_caller]
     pub fn stock(&self, name: &str, line: &str) -> String {
         run(self.program(Component::Stock, name).args(crate::words(line)))
+    }
+
+    /// The Python in which `scripts/peers.sh` has installed ovsdbapp: beside the folder of the stock release.
+    pub fn ovsdbapp(&self) -> Command {
+        let beside = self.peers.stock.parent().unwrap_or(Path::new("/"));
+        Command::new(beside.join("ovsdbapp/bin/python"))
     }
 
     /// A file below the lab.

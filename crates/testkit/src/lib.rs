@@ -25,5 +25,5 @@ pub use chassis::Chassis;
 pub use control::Daemon;
 pub use database::{Database, Row, Server};
 pub use kiln_sandbox::Component;
-pub use lab::{Lab, Whose, wait_for};
+pub use lab::{Lab, Whose, settled, wait_for};
 pub use words::words;

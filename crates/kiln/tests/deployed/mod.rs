@@ -29,7 +29,9 @@ impl Deployment {
         let chassis = lab.chassis("c", whose, SYSTEM, &south, lines);
         lab.ctl_lines("ovn-nbctl", &north, network);
         lab.ctl("ovn-nbctl", &north, "--wait=sb sync");
-        here.iter().for_each(|port| lab.plug(&chassis, port));
+        for port in here {
+            lab.plug(&chassis, port);
+        }
         for port in here {
             // A localport is on every chassis, and so never up.
             if lab.ctl("ovn-nbctl", &north, &format!("lsp-get-type {port}")).trim().is_empty() {
@@ -39,7 +41,9 @@ impl Deployment {
         if !there.is_empty() {
             lab.ctl_lines("ovn-sbctl", &south, OTHER);
         }
-        there.iter().for_each(|port| drop(lab.ctl("ovn-sbctl", &south, &format!("lsp-bind {port} hv2"))));
+        for port in there {
+            lab.ctl("ovn-sbctl", &south, &format!("lsp-bind {port} hv2"));
+        }
         // The other chassis answers nothing, and counts as soon as it stands there.
         lab.ctl("ovn-nbctl", &north, "--wait=sb sync");
         lab.acknowledge_all(&north, &south, SYSTEM);
