@@ -1,8 +1,8 @@
 //! Entry point of the fuzz target: whatever the pipeline hands up, bounds hold, and all that came is accounted for.
 
 use crate::{
-    Config, DropReason, Event, Load, MAX_NEXT_HOPS, MAX_OUTPUT, MAX_PACKETS_PER_NEXT_HOP, MAX_PENDING,
-    MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
+    Class, Config, DropReason, Event, Load, MAX_FAILURES, MAX_NEXT_HOPS, MAX_OUTPUT,
+    MAX_PACKETS_PER_NEXT_HOP, MAX_PENDING, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
 };
 use kiln_openflow::msg::{Message, PacketIn, Xid};
 use kiln_openflow::{Field, Match, Version};
@@ -110,7 +110,11 @@ impl Run<'_> {
         assert!(load.waiting_packets <= MAX_NEXT_HOPS * MAX_PACKETS_PER_NEXT_HOP);
         assert!(load.waiting_bytes <= MAX_WAITING_BYTES);
         assert!(load.pending_bindings <= MAX_PENDING && load.pending_fdb <= MAX_PENDING);
-        assert!(load.output <= MAX_OUTPUT);
+        assert!(load.output <= MAX_OUTPUT && load.failures <= MAX_FAILURES);
+        let counters = self.responder.counters();
+        let sent = counters.total(Event::Answered) + counters.total(Event::Resumed);
+        let paid: u64 = Class::ALL.iter().map(|class| self.responder.budgets().counts(*class).paid).sum();
+        assert!(sent <= paid, "{sent} packets were sent, and {paid} paid for");
     }
 
     /// In the end nothing is left, and every packet that waited was sent on or dropped for a reason that is counted.

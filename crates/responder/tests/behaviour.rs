@@ -572,6 +572,14 @@ fn check_bounds(responder: &Responder) {
     assert!(load.output <= MAX_OUTPUT);
 }
 
+/// Every packet that went down was paid for: answers as what they are, requests as queries, and those that were set aside when
+/// they came.
+fn check_paid(responder: &Responder) {
+    let paid: u64 = Class::ALL.iter().map(|class| responder.budgets().counts(*class).paid).sum();
+    let counters = responder.counters();
+    assert!(counters.total(Event::Answered) + counters.total(Event::Resumed) <= paid);
+}
+
 /// Every packet that came up is accounted for, and so is every packet that was set aside.
 fn check_accounts(responder: &Responder) {
     let counters = responder.counters();
@@ -593,14 +601,15 @@ proptest! {
 
     #[test]
     fn bounded_ordered_and_accounted_for(
-        inputs in proptest::collection::vec(input(), 0..3000), takes in any::<bool>(),
+        inputs in proptest::collection::vec(input(), 0..3000), takes in any::<bool>(), limited in any::<bool>(),
     ) {
         let samples: Vec<Vec<u8>> = common::cases(include_str!("stock_wire.txt"))
             .into_iter()
             .flat_map(|case| case.messages)
             .filter_map(|(up, message)| up.then_some(message))
             .collect();
-        let mut responder = responder();
+        let limits = if limited { Limits::default() } else { Limits::NONE };
+        let mut responder = Responder::new(Config { limits, ..Config::default() }, Rng::with_seed(7));
         let mut now = Instant::from_secs(1);
         for (serial, input) in inputs.into_iter().enumerate() {
             match input {
@@ -640,6 +649,7 @@ proptest! {
                 drain(&mut responder);
             }
             check_bounds(&responder);
+            check_paid(&responder);
         }
         if responder.counters().total(Event::Dropped(DropReason::OutputFull)) == 0 {
             check_accounts(&responder);
