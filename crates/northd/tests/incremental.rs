@@ -411,7 +411,7 @@ fn insert(
 fn southbound_edit(world: &mut World, rng: &mut Rng) {
     let (chassis, ports) = (world.rows(SB, "Chassis"), world.rows(SB, "Port_Binding"));
     let row = |uuid: Uuid| format!(r#"[["_uuid","==",["uuid","{uuid}"]]]"#);
-    let operations = match rng.u8(..8) {
+    let operations = match rng.u8(..13) {
         0 => r#"{"op":"insert","table":"Encap","uuid-name":"e","row":{"type":"geneve","ip":"192.0.2.1","chassis_name":"hv1"}},
                 {"op":"insert","table":"Chassis","uuid-name":"c","row":{"name":"hv1","hostname":"host","encaps":["named-uuid","e"]}},
                 {"op":"insert","table":"Chassis_Private","row":{"name":"hv1","chassis":["named-uuid","c"]}}"#
@@ -444,9 +444,24 @@ fn southbound_edit(world: &mut World, rng: &mut Rng) {
             let Some(flow) = pick(&flows, rng) else { return };
             format!(r#"{{"op":"delete","table":"Logical_Flow","where":{}}}"#, row(flow))
         }
-        _ => {
+        7 => {
             let Some(port) = pick(&ports, rng) else { return };
             format!(r#"{{"op":"update","table":"Port_Binding","where":{},"row":{{"tag":9}}}}"#, row(port))
+        }
+        8 => r#"{"op":"insert","table":"Encap","uuid-name":"e","row":{"type":"vxlan","ip":"192.0.2.2","chassis_name":"hv2"}},
+                {"op":"insert","table":"Chassis","uuid-name":"c","row":{"name":"hv2","encaps":["named-uuid","e"]}}"#
+            .to_owned(),
+        9 => format!(
+            r#"{{"op":"insert","table":"Address_Set","row":{{"name":"{}","addresses":"10.0.0.99"}}}}"#,
+            one(rng, &["s0", "g0_ip4", "rogue"])
+        ),
+        10 => r#"{"op":"mutate","table":"Address_Set","where":[],"mutations":[["addresses","insert","10.0.0.98"]]}"#
+            .to_owned(),
+        11 => r#"{"op":"mutate","table":"Port_Group","where":[],"mutations":[["ports","insert","rogue"]]}"#.to_owned(),
+        _ => {
+            let table = one(rng, &["Address_Set", "Port_Group", "IP_Multicast", "Multicast_Group"]);
+            let Some(gone) = pick(&world.rows(SB, table), rng) else { return };
+            format!(r#"{{"op":"delete","table":"{table}","where":{}}}"#, row(gone))
         }
     };
     world.edit(SB, &operations);

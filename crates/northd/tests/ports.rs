@@ -85,6 +85,26 @@ fn who_answers_for_an_address() {
 }
 
 #[test]
+fn ports_that_are_down_are_answered_for_unless_that_is_forbidden() {
+    let mut world = network("");
+    add_port(&mut world, &format!(r#""name":"p","addresses":"{MAC} 10.0.0.9""#));
+    let answers = |world: &World| flows_with(world, "ls_in_arp_rsp", "arp.tpa == 10.0.0.9").len();
+    assert_eq!(answers(&world), 2);
+    world.must(
+        r#"{"op":"mutate","table":"NB_Global","where":[],"mutations":[["options","insert",["map",[["ignore_lsp_down","false"]]]]]}"#,
+    );
+    assert_eq!(answers(&world), 0);
+    world.edit(
+        SB,
+        r#"{"op":"insert","table":"Encap","uuid-name":"e","row":{"type":"geneve","ip":"192.0.2.1","chassis_name":"hv1"}},
+           {"op":"insert","table":"Chassis","uuid-name":"c","row":{"name":"hv1","encaps":["named-uuid","e"]}},
+           {"op":"update","table":"Port_Binding","where":[["logical_port","==","p"]],"row":{"chassis":["named-uuid","c"],"up":true}}"#,
+    );
+    world.run();
+    assert_eq!(answers(&world), 2);
+}
+
+#[test]
 fn floods_leave_out_who_does_not_want_them() {
     let mut world = network("");
     add_port(&mut world, r#""name":"p","addresses":"unknown""#);

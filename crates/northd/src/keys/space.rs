@@ -201,6 +201,14 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_that_is_taken_back_makes_way_for_the_next() {
+        let mut space = Space::default();
+        check(&mut space, &[], &[wishing('a', 3)], &[('a', Some(3))]);
+        check(&mut space, &[], &[wishing('b', 3)], &[('b', Some(1))]);
+        check(&mut space, &[], &[plain('a')], &[('a', Some(2)), ('b', Some(3))]);
+    }
+
+    #[test]
     fn a_wish_comes_before_what_somebody_merely_has() {
         let mut space = Space::default();
         check(&mut space, &[], &[plain('a')], &[('a', Some(1))]);

@@ -41,11 +41,11 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     }
     if row.kind == PortKind::Router {
         flows.add(stage, 70, format_args!("inport == \"{name}\""), "reg0[18] = 1; next;");
-        if let Some(address) = row.addresses.first() {
+        if let Some(peer) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) {
             flows.add(
                 stage,
                 120,
-                format_args!("{TUNNEL_MTU_ERROR} && eth.dst == {}", address.mac),
+                format_args!("{TUNNEL_MTU_ERROR} && eth.dst == {}", peer.mac),
                 format_args!(
                     "outport <-> inport; next(pipeline=ingress,table={});",
                     Stage::LS_IN_L2_LKUP.number

@@ -31,7 +31,8 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         return;
     }
     let up = || ctx.row(&ctx.nb.logical_switch_port, port).and_then(|lsp| lsp.up()) == Some(true);
-    if row.kind == PortKind::Vif && !crate::global::settings(ctx).ignore_lsp_down && !up() {
+    let binds = matches!(row.kind, PortKind::Vif | PortKind::Remote);
+    if binds && !crate::global::settings(ctx).ignore_lsp_down && !up() {
         return;
     }
     let advertise = if row.kind == PortKind::Router { "nd_na_router" } else { "nd_na" };
