@@ -398,7 +398,11 @@ impl ControllerDaemon {
         if self.complete && registered && self.conditions_hold() {
             self.compiler.complete();
             self.installer.complete();
-            self.pending_cfg.insert(generation, self.compiler.nb_cfg());
+            let nb_cfg = self.compiler.nb_cfg();
+            // The first generation that follows from it will do; while there is no switch there may be very many.
+            if self.pending_cfg.values().next_back() != Some(&nb_cfg) {
+                self.pending_cfg.insert(generation, nb_cfg);
+            }
             self.installer.acknowledge(generation);
         }
     }

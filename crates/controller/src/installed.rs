@@ -46,13 +46,13 @@ impl Bound {
 /// Grants what was acknowledged.
 pub(crate) fn grant(db: &mut Db) {
     let Db { bound, installed, .. } = db;
-    for port in bound.gone.drain(..) {
+    for port in std::mem::take(&mut bound.gone) {
         if let Some(since) = bound.since.remove(&port) {
             bound.waiting.remove(&(since, port));
         }
         installed.delete(&port);
     }
-    for port in bound.new.drain(..) {
+    for port in std::mem::take(&mut bound.new) {
         bound.since.insert(port, bound.generation);
         bound.waiting.insert((bound.generation, port));
     }

@@ -168,6 +168,11 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         }
         ip
     };
+    if ["ovn-encap-type", "ovn-encap-ip"].iter().any(|key| keys.list(key).next().is_none()) {
+        ctx.report(
+            "Open_vSwitch external_ids: ovn-encap-type and ovn-encap-ip must be set for the chassis to be reached",
+        );
+    }
     let encap_types = keys.list("ovn-encap-type").filter_map(|name| {
         let kind = EncapKind::from_name(name);
         if kind.is_none() {

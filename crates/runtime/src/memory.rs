@@ -35,6 +35,8 @@ impl Usage {
 pub struct Thrift {
     /// When it was last done, and how many bytes had come until then.
     done: (Instant, u64),
+    /// What came before that may still have been at work: it is done once more.
+    again: bool,
 }
 
 /// How often memory is given back at most: looking for it takes time, the more the larger the heap is.
@@ -45,15 +47,16 @@ const GIVE_BACK_BYTES: u64 = 64 << 10;
 impl Thrift {
     /// For a process that starts now.
     pub fn new(now: Instant) -> Self {
-        Thrift { done: (now, 0) }
+        Thrift { done: (now, 0), again: false }
     }
 
     /// Whether memory is to be given back now, when `received` bytes have come in all.
     pub fn check(&mut self, now: Instant, received: u64) -> bool {
         let (at, before) = self.done;
-        let due = now >= at + GIVE_BACK_INTERVAL && received >= before + GIVE_BACK_BYTES;
+        let worked = received >= before + GIVE_BACK_BYTES;
+        let due = now >= at + GIVE_BACK_INTERVAL && (worked || self.again);
         if due {
-            self.done = (now, received);
+            *self = Thrift { done: (now, received), again: worked };
         }
         due
     }
@@ -107,6 +110,8 @@ mod tests {
         let mut thrift = Thrift::new(at(0));
         assert!(!thrift.check(at(5), 1 << 20));
         assert!(thrift.check(at(10), 1 << 20));
+        assert!(!thrift.check(at(15), (1 << 20) + 10));
+        assert!(thrift.check(at(20), (1 << 20) + 20), "once more");
         assert!(!thrift.check(at(60), (1 << 20) + 100), "nothing but probes came");
         assert!(thrift.check(at(65), 2 << 20));
         assert!(!thrift.check(at(70), 3 << 20));

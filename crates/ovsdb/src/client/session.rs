@@ -103,7 +103,7 @@ impl Session {
     const WORTH_MOVING_BYTES: usize = 64 << 10;
     /// After so many bytes the cache of strings is emptied once nothing more waits: what is left in it are strings of a
     /// time when memory was full of rows that may be gone, and each keeps a page.
-    const CACHED_BYTES: usize = 1 << 20;
+    const CACHED_BYTES: usize = 64 << 10;
     /// Answers to the server's own requests that may wait to be sent.
     const MAX_REPLY_BYTES: usize = 1 << 20;
 
