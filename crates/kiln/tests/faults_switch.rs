@@ -72,7 +72,6 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
     assert!(!groups.is_empty() && !meters.is_empty());
     chassis = all.chassis;
 
-    let spent = chassis.controller.cpu_ms();
     relay.forget();
     chassis.switch.kill();
     chassis.switch.spawn();
@@ -81,11 +80,6 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
     println!("the switch serves OpenFlow {:?} after it started", start.elapsed());
     let serves = Instant::now();
     until("the flows to be back", LONG, || (flows(&all.folder).len() == standing.len()).then_some(()));
-    println!(
-        "processor time: {} ms of the controller, {} ms of the switch",
-        chassis.controller.cpu_ms() - spent,
-        chassis.switch.cpu_ms()
-    );
     assert_eq!(flows(&all.folder), standing);
     assert_eq!(dump(&all.folder, "dump-groups"), groups);
     assert_eq!(dump(&all.folder, "dump-meters"), meters);
@@ -103,7 +97,8 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
         standing.len(),
         settled - since
     );
-    assert!(whole < Duration::from_secs(20), "{whole:?}");
+    // The figure is for a machine with nothing else to do; that nothing waits for a clock shows on any.
+    assert!(whole < Duration::from_secs(3), "{whole:?}");
 }
 
 /// What is left of a chassis, in words that do not differ from one run to the next.

@@ -120,7 +120,7 @@ pub trait Engine {
     /// Takes an input. Work that can wait for more inputs belongs into [`Engine::step`].
     fn handle(&mut self, now: Now, input: Input<'_>);
 
-    /// Called after each batch of inputs, and when [`Engine::poll_timeout`] has come.
+    /// Called after each batch of inputs, when [`Engine::poll_timeout`] has come, and when a link that was full has room.
     fn step(&mut self, now: Now);
 
     /// What is wanted; asked until there is nothing.
@@ -218,6 +218,8 @@ struct Loop<'d, E> {
 struct Woken {
     input: bool,
     timer: bool,
+    /// A link has taken what waited: the engine may have held back more.
+    room: bool,
     /// There was more than one turn may take.
     more: bool,
 }
@@ -305,7 +307,7 @@ impl<'d, E: Engine> Loop<'d, E> {
         if woken.timer && !woken.input {
             coverage::LOOP_TIMEOUTS.inc();
         }
-        if woken.input || woken.timer {
+        if woken.input || woken.timer || woken.room {
             self.engine.step(now);
         }
         self.keep_house(now);
@@ -418,7 +420,8 @@ impl<'d, E: Engine> Loop<'d, E> {
         if self.timer.as_mut().poll(cx).is_ready() {
             woken.timer = true;
         }
-        if woken.input || woken.timer || room { Poll::Ready(woken) } else { Poll::Pending }
+        woken.room = room;
+        if woken.input || woken.timer || woken.room { Poll::Ready(woken) } else { Poll::Pending }
     }
 
     fn poll_signals(&mut self, cx: &mut Context<'_>, woken: &mut Woken) -> bool {

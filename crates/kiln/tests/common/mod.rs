@@ -229,13 +229,6 @@ impl Daemon {
         run(program(Whose::Stock, "ovs-appctl").arg("-t").arg(control).args(args)).trim_end().to_owned()
     }
 
-    /// Processor time that it has used, in milliseconds (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).
-    pub fn cpu_ms(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
-        let (_, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
-        rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number") * 10).sum()
-    }
-
     /// Its resident memory, in kilobytes.
     pub fn resident_kb(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
