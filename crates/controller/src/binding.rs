@@ -125,12 +125,14 @@ fn may_bind(ctx: &Ctx<'_>, row: &Uuid) -> bool {
 
 /// Whether packets can come in by the port, or go out by it, on this chassis.
 pub(crate) fn is_related(ctx: &Ctx<'_>, row: &Uuid) -> bool {
-    ctx.value(&ctx.residence, row).is_some_and(|residence| match residence.kind {
-        PortKind::Vif | PortKind::Remote => residence.claims,
+    let Some(residence) = ctx.value(&ctx.residence, row) else { return false };
+    match residence.kind {
+        PortKind::Patch | PortKind::Localnet | PortKind::Vtep => true,
         // One that is on every chassis, but for those where nothing is plugged in.
         PortKind::Localport => residence.ofport.is_some(),
-        _ => true,
-    })
+        PortKind::Chassisredirect => residence.claims || crate::gateway::is_candidate(ctx, row),
+        _ => residence.claims,
+    }
 }
 
 /// Where the search for local datapaths starts, and where it goes on.
@@ -230,7 +232,9 @@ pub(crate) fn claim_columns(db: &crate::Db, row: Uuid) -> Option<sb::PortBinding
         .and_then(|interface| db.vs.interface.peek(&interface))
         .and_then(|interface| interface.external_ids.get("encap-ip"));
     let settings = db.settings.peek(&())?;
-    claimed.encap = endpoint(settings, ip).filter(|_| interface.is_some()).and_then(|endpoint| db.encap_at.peek(&endpoint).first().copied());
+    claimed.encap = endpoint(settings, ip)
+        .filter(|_| interface.is_some())
+        .and_then(|endpoint| db.encap_at.peek(&endpoint).first().copied());
     Some(claimed)
 }
 

@@ -166,6 +166,17 @@ impl Compiler {
         outstanding::local(&self.engine.db, wall_ms, only_bridge, txn);
     }
 
+    /// Writes when the daemon started into the integration bridge's `external_ids:ovn-startup-ts`.
+    pub fn write_started(&self, wall_ms: i64, txn: &mut Txn) {
+        if let Some(bridge) = self.engine.db.integration.peek(&()) {
+            let (key, time) = ("ovn-startup-ts", wall_ms.to_string());
+            txn.mutate("Bridge")
+                .row(*bridge)
+                .delete("external_ids", &[key])
+                .put("external_ids", &kiln_ovsdb::column::Pairs(&[(key, time.as_str())]));
+        }
+    }
+
     /// How far the switch was last said to be.
     pub fn progress(&self) -> Option<&Progress> {
         self.engine.db.progress.peek(&())
@@ -174,6 +185,13 @@ impl Compiler {
     /// Neighbours that became known since the last call.
     pub fn take_known(&mut self) -> Vec<(kiln_responder::NextHop, kiln_types::EthAddr)> {
         self.engine.db.known.take()
+    }
+
+    /// Keys of ports that went since the last call.
+    pub fn take_gone(
+        &mut self,
+    ) -> std::collections::BTreeSet<(kiln_types::DatapathKey, kiln_types::PortKey)> {
+        self.engine.db.gone.take()
     }
 
     /// Runs every rule again at the next settle.

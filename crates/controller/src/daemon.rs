@@ -8,6 +8,7 @@ mod commands;
 mod counters;
 mod dump;
 mod exit;
+mod inject;
 mod switch;
 
 pub use commands::{COMMANDS, CommandSpec};
@@ -15,7 +16,7 @@ pub use commands::{COMMANDS, CommandSpec};
 use crate::chassis::Progress;
 use crate::install::{self, Installer};
 use crate::tables::Facts;
-use crate::{Compiler, features, learned, monitored};
+use crate::{Compiler, features, learned, monitored, settings};
 use exit::Exit;
 use kiln_openflow::msg::Message;
 use kiln_openflow::{ErrorCode, session};
@@ -25,7 +26,7 @@ use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
 use kiln_responder::Responder;
 use kiln_types::{Instant, Rng, Uuid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use switch::SwitchLink;
 use tracing::{debug, info, warn};
@@ -106,6 +107,13 @@ pub struct ControllerDaemon {
     /// Ports that were claimed lately, by the end of the pause.
     claims: BTreeMap<Instant, Vec<Uuid>>,
     nb_cfg_delay: Duration,
+    /// Settings without use that the log has told of.
+    told: BTreeSet<&'static str>,
+    /// When the daemon started, in milliseconds since 1970, until the bridge says so.
+    started_ms: Option<i64>,
+    started: bool,
+    /// The most flows that `lflow-cache/show-stats` has told of.
+    lflow_watermark: usize,
     report_at: Option<(Instant, i64)>,
 }
 
@@ -156,6 +164,10 @@ impl ControllerDaemon {
             pending_cfg: BTreeMap::new(),
             claims: BTreeMap::new(),
             nb_cfg_delay: Duration::ZERO,
+            told: BTreeSet::new(),
+            started_ms: None,
+            started: false,
+            lflow_watermark: 0,
             report_at: None,
         }
     }
@@ -273,6 +285,9 @@ impl ControllerDaemon {
     /// Takes note of what happened, compiles, and sends what the switch and the databases lack. `wall_ms` is the time in
     /// milliseconds since 1970.
     pub fn advance(&mut self, now: Instant, wall_ms: i64) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.started_ms = Some(wall_ms);
+        }
         while let Some(event) = self.local.poll_event(now) {
             self.note(now, Side::Local, event);
         }
@@ -287,7 +302,7 @@ impl ControllerDaemon {
             }
             self.serve_packets(now, wall_ms);
             self.installer.drive(now, &mut self.flows.session, self.compiler.desired_mut());
-            self.note_installer(wall_ms);
+            self.note_installer(now, wall_ms);
             if !self.stale || self.paused {
                 break;
             }
@@ -327,11 +342,9 @@ impl ControllerDaemon {
     /// Whether northd is of another version, and the operator wants to wait until it no longer is.
     fn stands_still(&self) -> bool {
         let db = self.compiler.db();
-        let wants_match = db.settings.peek(&()).is_some_and(|settings| settings.match_northd_version);
-        let northd = db.sb_global.peek(&()).first().and_then(|row| db.sb.sb_global.peek(row));
-        let key = kiln_abi::options::sb_global::NORTHD_INTERNAL_VERSION;
-        let version = northd.and_then(|row| row.options.get(key));
-        wants_match && version.is_some_and(|version| !version.contains(PIPELINE_VERSION))
+        let Some((_, northd)) = db.sb.sb_global.iter().next() else { return false };
+        let version = northd.options.get(kiln_abi::options::sb_global::NORTHD_INTERNAL_VERSION);
+        settings::wants_northd_match(db) && version.is_none_or(|version| !version.contains(PIPELINE_VERSION))
     }
 
     fn settle(&mut self) -> u64 {
@@ -348,6 +361,11 @@ impl ControllerDaemon {
     /// Connects to wherever the settings say.
     fn follow_settings(&mut self, now: Instant) {
         let Some(settings) = self.compiler.db().settings.peek(&()).cloned() else { return };
+        for key in &settings.without_use {
+            if self.told.insert(key) {
+                info!(target: "main", "Open_vSwitch external_ids:{key} is accepted and changes nothing");
+            }
+        }
         let bridge = match &settings.bridge_remote {
             Some(text) => text.to_string(),
             None => format!("unix:{}/{}.mgmt", self.switch_run_dir, settings.bridge),
@@ -431,6 +449,10 @@ impl ControllerDaemon {
             let mut txn = self.local.session().txn();
             self.compiler.local(wall_ms, !self.complete, &mut txn);
             if !txn.is_empty() {
+                // Of itself it is not worth a transaction: a daemon that starts again changes nothing.
+                if let Some(started_ms) = self.started_ms.take_if(|_| self.complete) {
+                    self.compiler.write_started(started_ms, &mut txn);
+                }
                 self.local_txn.sent(self.local.session_mut().transact(txn));
             }
         }
@@ -483,7 +505,7 @@ impl ControllerDaemon {
         while let Some(event) = self.flows.poll_event(now) {
             self.installer.handle(now, event, self.compiler.desired_mut());
         }
-        self.note_installer(wall_ms);
+        self.note_installer(now, wall_ms);
         while let Some(event) = self.features.poll_event(now) {
             if let Some(found) = self.probe.handle(&event, &mut self.features.session) {
                 let mut facts = self.compiler.facts().clone();
@@ -500,7 +522,7 @@ impl ControllerDaemon {
         }
     }
 
-    fn note_installer(&mut self, wall_ms: i64) {
+    fn note_installer(&mut self, now: Instant, wall_ms: i64) {
         while let Some(event) = self.installer.poll_event() {
             match event {
                 install::Event::GeneveOption(index) => {
@@ -517,7 +539,7 @@ impl ControllerDaemon {
                     self.switch_read = true;
                     self.stale = true;
                 }
-                install::Event::Acknowledged(generation) => self.acknowledged(generation, wall_ms),
+                install::Event::Acknowledged(generation) => self.acknowledged(now, generation, wall_ms),
                 install::Event::Refused { what, why } => {
                     warn!(target: "ofctrl", rl = REPORTS_PER_MINUTE, "left out: {what}: {why}");
                 }
@@ -529,7 +551,7 @@ impl ControllerDaemon {
         }
     }
 
-    fn acknowledged(&mut self, generation: u64, wall_ms: i64) {
+    fn acknowledged(&mut self, now: Instant, generation: u64, wall_ms: i64) {
         self.stale |= self.compiler.acknowledge(generation);
         let later = self.pending_cfg.split_off(&(generation + 1));
         let reached = std::mem::replace(&mut self.pending_cfg, later).into_values().next_back();
@@ -540,7 +562,7 @@ impl ControllerDaemon {
                 self.compiler.set_progress(Progress { nb_cfg, wall_ms });
                 self.stale = true;
             } else {
-                let at = self.report_at.map_or(Instant::ZERO, |(at, _)| at);
+                let at = self.report_at.map_or(now + self.nb_cfg_delay, |(at, _)| at);
                 self.report_at = Some((at, nb_cfg));
             }
         }
@@ -563,6 +585,10 @@ impl ControllerDaemon {
     }
 
     fn serve_packets(&mut self, now: Instant, wall_ms: i64) {
+        let gone = self.compiler.take_gone();
+        if !gone.is_empty() {
+            self.responder.forget(|datapath, port| gone.contains(&(datapath, port)));
+        }
         for (next_hop, mac) in self.compiler.take_known() {
             self.responder.binding_known(&next_hop, mac);
         }

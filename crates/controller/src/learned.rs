@@ -7,6 +7,7 @@ use kiln_ovsdb::Text;
 use kiln_ovsdb::txn::Txn;
 use kiln_responder::{NextHop, Write};
 use kiln_types::{DatapathKey, EthAddr, PortKey, Uuid};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Neighbours that became known, or changed, since the last time that they were taken.
 #[derive(Debug, Default)]
@@ -29,6 +30,49 @@ impl Known {
     pub(crate) fn take(&mut self) -> Vec<(NextHop, EthAddr)> {
         std::mem::take(&mut self.news)
     }
+}
+
+/// Ports of local datapaths by their keys, and which of them went since the last time that this was asked.
+#[derive(Debug, Default)]
+pub struct Gone {
+    here: BTreeMap<(DatapathKey, PortKey), u32>,
+    gone: BTreeSet<(DatapathKey, PortKey)>,
+}
+
+impl Target for Gone {
+    type Item = (DatapathKey, PortKey);
+    type Id = (DatapathKey, PortKey);
+
+    fn replace(&mut self, old: &[Self::Id], new: Vec<Self::Item>) -> Box<[Self::Id]> {
+        for keys in &new {
+            *self.here.entry(*keys).or_insert(0) += 1;
+        }
+        for keys in old {
+            if let Some(count) = self.here.get_mut(keys) {
+                *count -= 1;
+                if *count == 0 {
+                    self.here.remove(keys);
+                    self.gone.insert(*keys);
+                }
+            }
+        }
+        new.into()
+    }
+}
+
+impl Gone {
+    /// The ports that went and did not come back.
+    pub(crate) fn take(&mut self) -> BTreeSet<(DatapathKey, PortKey)> {
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.retain(|keys| !self.here.contains_key(keys));
+        gone
+    }
+}
+
+/// A port of a local datapath.
+pub(crate) fn port_keys(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(DatapathKey, PortKey)>) {
+    let Some(port) = ctx.value(&ctx.ports, row) else { return };
+    out.push((DatapathKey(port.datapath_key), PortKey(port.key)));
 }
 
 /// The neighbour that a row of MAC_Binding tells of.

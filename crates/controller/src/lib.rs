@@ -13,6 +13,7 @@ mod bridge;
 mod chassis;
 mod compiler;
 mod conditions;
+mod conjunction;
 mod ct_zone;
 pub mod daemon;
 pub mod desired;

@@ -4,6 +4,7 @@
 //! rows that name a changed thing are lowered again.
 
 use crate::binding;
+use crate::conjunction::{self, Need};
 use crate::desired::{DesiredFlow, GroupSpec, MeterSpec, Named};
 use crate::names::{self, Scope};
 use crate::physical::write::cookie;
@@ -13,7 +14,10 @@ use crate::tables::Ctx;
 use kiln_abi::options::{lflow_tag, sb_global as option};
 use kiln_abi::stages::Pipeline;
 use kiln_logical::{Expr, action, expand_templates, expr};
-use kiln_lower::{Context, Part, Resources, Tables, lower_actions, matches::lower_expr};
+use kiln_lower::{
+    Context, Part, Resources, Tables, lower_actions,
+    matches::{Lowered, lower_expr},
+};
 use kiln_openflow::{Action, Actions, Field, FieldValue};
 use kiln_schema_ovn::sb;
 use kiln_types::{DatapathKey, Uuid};
@@ -79,7 +83,7 @@ pub(crate) fn lower(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<DesiredFlow>) {
         Ok(lowered) => lowered,
         Err(problem) => return report(ctx, site.0, "actions", flow.actions(), &problem),
     };
-    match flows(&flow, site, datapath, &world, actions, prerequisite) {
+    match flows(&flow, site, datapath, &world, &actions, prerequisite) {
         Ok(flows) => out.extend(flows),
         Err(problem) => report(ctx, site.0, "match", flow.r#match(), &problem),
     }
@@ -149,21 +153,46 @@ fn lowered_actions(
     Ok((actions, parsed.prerequisite()))
 }
 
+/// How many conjunctions a row's match comes to on a datapath.
+pub(crate) fn conjunctions(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<Need>) {
+    let Some(flow) = ctx.row(&ctx.sb.logical_flow, &site.0) else { return };
+    if !conjunction::is_likely(flow.r#match()) || concerns_another_chassis(ctx, &flow) {
+        return;
+    }
+    let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return };
+    let world = World::new(scope(ctx, &flow, site, datapath), Mode::LookUp);
+    // What is wrong is reported when the flow is made.
+    let Ok((_, prerequisite)) = lowered_actions(ctx, &flow, site, datapath, &world) else { return };
+    let lowered = lowered_match(&flow, datapath, &world.scope, prerequisite, 1);
+    out.extend(lowered.ok().filter(|l| l.conjunctions > 0).map(|l| (*site, l.conjunctions)));
+}
+
+fn lowered_match(
+    flow: &sb::view::LogicalFlow<'_>,
+    datapath: &LocalDatapath,
+    scope: &Scope<'_, '_>,
+    prerequisite: Expr<'static>,
+    first_conjunction: u32,
+) -> Result<Lowered, String> {
+    let text = expand_templates(flow.r#match(), scope);
+    let parsed = expr::parse(&text, scope).map_err(|error| error.to_string())?;
+    let expr = Expr::all([parsed, prerequisite]).annotate();
+    let context = [FieldValue::exact(Field::METADATA, datapath.key.into())];
+    lower_expr(expr, scope, &context, first_conjunction).map_err(|error| error.to_string())
+}
+
 fn flows(
     flow: &sb::view::LogicalFlow<'_>,
     site: &Site,
     datapath: &LocalDatapath,
     world: &World<'_, '_>,
-    actions: Actions,
+    actions: &Actions,
     prerequisite: Expr<'static>,
 ) -> Result<Vec<DesiredFlow>, String> {
-    let scope: &Scope<'_, '_> = &world.scope;
-    let text = expand_templates(flow.r#match(), scope);
-    let parsed = expr::parse(&text, scope).map_err(|error| error.to_string())?;
-    let expr = Expr::all([parsed, prerequisite]).annotate();
-    let context = [FieldValue::exact(Field::METADATA, datapath.key.into())];
-    let lowered =
-        lower_expr(expr, scope, &context, first_conjunction(site)).map_err(|error| error.to_string())?;
+    let ctx = world.scope.ctx;
+    let first = ctx.value(&ctx.conjunction_ids, site).copied();
+    let first = first.unwrap_or_else(|| conjunction::unforeseen(site));
+    let lowered = lowered_match(flow, datapath, &world.scope, prerequisite, first)?;
     let openflow_table = kiln_abi::tables::of_stage(pipeline(flow), table(flow).unwrap_or(0));
     let flow_of = |(flow_match, part)| {
         // A flow that is part of a conjunction serves several rows: it has no cookie.
@@ -177,13 +206,4 @@ fn flows(
         DesiredFlow { table: openflow_table, priority, flow_match, actions, cookie }
     };
     Ok(lowered.flows.into_iter().map(flow_of).collect())
-}
-
-/// The number of a row's first conjunction on a datapath. Numbers only have to differ within one datapath, stage and
-/// priority, since all flows of a conjunction match the datapath.
-fn first_conjunction(site: &Site) -> u32 {
-    let bits = site.0.as_u128() ^ site.1.as_u128().rotate_left(61);
-    let folded = (bits >> 64) as u64 ^ bits as u64;
-    let mixed = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 32) as u32).max(1)
 }

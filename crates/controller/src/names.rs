@@ -17,6 +17,13 @@ pub struct Set {
     parsed: Arc<AddressSet>,
 }
 
+impl Set {
+    /// What it holds.
+    pub(crate) fn parsed(&self) -> &Arc<AddressSet> {
+        &self.parsed
+    }
+}
+
 impl PartialEq for Set {
     fn eq(&self, other: &Set) -> bool {
         self.members == other.members

@@ -7,10 +7,12 @@ use crate::tunnel;
 use kiln_logical::env::OptionDef;
 use kiln_logical::{AddressSet, Environment, Field};
 use kiln_lower::{Meter, Names, Resources, SelectGroup};
+use kiln_openflow::Action;
 use kiln_openflow::msg::{Group, Meter as OfMeter, MeterBand};
 use kiln_types::OfPort;
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// What becomes of a wish for a number.
@@ -75,16 +77,46 @@ impl<'c, 'd> World<'c, 'd> {
     }
 }
 
-/// A group's name is what it does, as text.
+/// A group's name is what it does, as text in the form of `group-table-list`.
 fn group_name(spec: &GroupSpec) -> Box<str> {
-    let group = Group {
-        typ: spec.typ,
-        group_id: 0,
-        buckets: spec.buckets.clone(),
-        selection: spec.selection.clone(),
-    };
-    let text = group.to_string();
-    text.strip_prefix("group_id=0,").unwrap_or(&text).into()
+    let mut out = String::from("type=select");
+    if let Some(selection) = &spec.selection {
+        let _ = write!(out, ",selection_method={}", selection.method);
+        if selection.param != 0 {
+            let _ = write!(out, ",selection_method_param={:#x}", selection.param);
+        }
+    }
+    if let Some(selection) = spec.selection.as_ref().filter(|selection| !selection.fields.is_empty()) {
+        let names: Vec<String> = selection.fields.iter().map(|(field, _)| field.to_string()).collect();
+        let _ = write!(out, ",fields({})", names.join(","));
+    }
+    for bucket in &spec.buckets {
+        let _ = write!(out, ",bucket=bucket_id={}", bucket.bucket_id);
+        if let Some(weight) = bucket.weight {
+            let _ = write!(out, ",weight:{weight}");
+        }
+        if let Some(port) = bucket.watch_port {
+            let _ = write!(out, ",watch_port:{}", port.0);
+        }
+        out.push_str(",actions=");
+        for (at, action) in bucket.actions.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            match &action {
+                Action::SetField(v) if is_run(v.mask) && !v.is_exact() => {
+                    let first = v.mask.trailing_zeros();
+                    let last = v.mask.ilog2();
+                    let _ = write!(out, "{comma}load:{}->{}[{first}..{last}]", v.value >> first, v.field);
+                }
+                other => drop(write!(out, "{comma}{other}")),
+            }
+        }
+    }
+    out.into()
+}
+
+/// Whether the ones of a mask stand side by side.
+fn is_run(mask: u128) -> bool {
+    mask != 0 && ((mask >> mask.trailing_zeros()) + 1).is_power_of_two()
 }
 
 fn meter_name(wanted: &Meter<'_>) -> Box<str> {

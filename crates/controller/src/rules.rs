@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    binding, bridge, chassis, ct_zone, gateway, index, installed, learned, logical_flow, names, neighbor, physical,
-    port, reach, settings, tunnel,
+    binding, bridge, chassis, conjunction, ct_zone, gateway, index, installed, learned, logical_flow, names,
+    neighbor, physical, port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
 
@@ -156,6 +156,7 @@ fn physical_flows(e: &mut Engine<Db>) {
 fn neighbors(e: &mut Engine<Db>) {
     e.rule("neighbor/rows", |db| &db.sb.mac_binding, |db| &mut db.neighbor_rows, index::neighbor_rows);
     e.rule("neighbor/stations", |db| &db.sb.fdb, |db| &mut db.station_rows, index::station_rows);
+    e.rule("neighbor/port", |db| &db.ports, |db| &mut db.gone, learned::port_keys);
     e.rule("neighbor/known", |db| &db.sb.mac_binding, |db| &mut db.known, learned::known);
 }
 
@@ -173,6 +174,13 @@ fn logical_flows(e: &mut Engine<Db>) {
     e.allocator("group", |db| &mut db.group_ids, |db| db.desired.groups.grant(&mut db.group_ids));
     e.rule("logical_flow/meters", |db| &db.sites, |db| &mut db.desired.meters, logical_flow::meters);
     e.allocator("meter", |db| &mut db.meter_ids, |db| db.desired.meters.grant(&mut db.meter_ids));
+    e.rule(
+        "logical_flow/conjunctions",
+        |db| &db.sites,
+        |db| &mut db.conjunctions,
+        logical_flow::conjunctions,
+    );
+    e.allocator("conjunction", |db| &mut db.conjunction_ids, conjunction::grant);
     e.rule("logical_flow", |db| &db.sites, |db| &mut db.desired.flows, logical_flow::lower);
 }
 

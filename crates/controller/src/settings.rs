@@ -3,7 +3,7 @@
 
 use crate::outstanding::VsOp;
 use crate::physical::chassis_mac;
-use crate::tables::Ctx;
+use crate::tables::{Ctx, Db};
 use kiln_incr::MapView;
 use kiln_ovsdb::{Set, Text};
 use kiln_types::{EthAddr, Uuid};
@@ -79,16 +79,18 @@ pub struct Settings {
     pub transport_zones: Set<Text>,
     /// Whether this chassis is a gateway between availability zones.
     pub is_interconn: bool,
-    /// Whether to stand still under a northd of another version.
-    pub match_northd_version: bool,
     /// One tunnel port a protocol instead of one a chassis.
     pub flow_based_tunnels: bool,
     /// Conntrack zones that may be given out, both ends included.
     pub ct_zones: (u16, u16),
+    /// Whether the operator wants a cache of logical flows; only `lflow-cache/show-stats` tells the difference.
+    pub lflow_cache: bool,
     /// Whether a plain `exit` removes the chassis from the database.
     pub cleanup_on_exit: bool,
     /// Tells the tunnels of several controllers of one host apart: empty for the first.
     pub index: Text,
+    /// Keys that are set and that change nothing here.
+    pub without_use: Vec<&'static str>,
     /// What Chassis.other_config repeats of these keys, for northd, CMS and operators.
     pub announced: Vec<(&'static str, Text)>,
 }
@@ -105,6 +107,19 @@ const ANNOUNCED: &[(&str, &str)] = &[
     ("ovn-trim-limit-lflow-cache", ""),
     ("ovn-trim-timeout-ms", ""),
     ("ovn-trim-wmark-perc-lflow-cache", ""),
+];
+
+/// Keys that tune what is not there: caches, and packets that are not sent.
+const WITHOUT_USE: &[&str] = &[
+    "arp-nd-max-timeout-sec",
+    "dynamic-routing-port-mapping",
+    "garp-max-timeout-sec",
+    "ovn-limit-lflow-cache",
+    "ovn-memlimit-lflow-cache-kb",
+    "ovn-ofctrl-wait-before-clear",
+    "ovn-trim-limit-lflow-cache",
+    "ovn-trim-timeout-ms",
+    "ovn-trim-wmark-perc-lflow-cache",
 ];
 
 /// Looks keys up, first with the chassis' name.
@@ -222,14 +237,26 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         bridge_mappings: mappings.collect(),
         transport_zones: keys.list("ovn-transport-zones").map(Text::from).collect(),
         is_interconn: keys.flag("ovn-is-interconn", false),
-        match_northd_version: keys.flag("ovn-match-northd-version", false),
         flow_based_tunnels: keys.flag("ovn-enable-flow-based-tunnels", false),
         ct_zones: zone_range(ctx, keys),
+        lflow_cache: keys.flag("ovn-enable-lflow-cache", true),
         cleanup_on_exit: keys.flag("ovn-cleanup-on-exit", true),
+        without_use: WITHOUT_USE.iter().copied().filter(|key| keys.get(key).is_some()).collect(),
         announced: announced(keys),
         index: index(ctx, &chassis),
         chassis,
     }
+}
+
+/// Whether to stand still under a northd of another version (`ovn-match-northd-version`): as the replica says it, since
+/// nothing is settled while standing still.
+pub(crate) fn wants_northd_match(db: &Db) -> bool {
+    let Some((_, root)) = db.vs.open_vswitch.iter().next() else { return false };
+    let chassis = db.facts.peek(&()).and_then(|facts| facts.chassis_name.as_ref());
+    let chassis = chassis.or_else(|| root.external_ids.get("system-id"));
+    let key = "ovn-match-northd-version";
+    let own = chassis.and_then(|chassis| root.external_ids.get(format!("{key}-{chassis}").as_str()));
+    own.or_else(|| root.external_ids.get(key)).is_some_and(|text| &**text == "true")
 }
 
 /// The key of `Open_vSwitch.other_config` that keeps a controller's index begins so, and ends with the chassis' name.

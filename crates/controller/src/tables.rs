@@ -146,6 +146,7 @@ tables! {
         dhcp_options: Relation<Text, (i64, Text)>,
         dhcpv6_options: Relation<Text, (i64, Text)>,
         collector_sets: Relation<i64, Uuid>,
+        conjunction_ids: Derived<crate::logical_flow::Site, u32>,
         group_ids: Derived<Box<str>, u32>,
         meter_ids: Derived<Box<str>, u32>,
     }
@@ -154,6 +155,8 @@ tables! {
         zone_requests: ct_zone::Requests,
         bound: Bound,
         known: Known,
+        gone: crate::learned::Gone,
+        conjunctions: crate::conjunction::Conjunctions,
         desired: Desired,
         sb_ops: Ops<SbOp>,
         vs_ops: Ops<VsOp>,

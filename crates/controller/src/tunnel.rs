@@ -255,7 +255,10 @@ pub(crate) fn shared_tunnels(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Tun
         for (local, here) in settings.encap_ips.iter().enumerate() {
             if here.is_ipv4() == there.is_ipv4() {
                 let (local, ofport, ends) = (local as u16, *ofport, Some((*here, there)));
-                out.push((row.to_owned(), Tunnel { kind, local, preferred, remote, ofport, is_vtep, is_remote, ends }));
+                out.push((
+                    row.to_owned(),
+                    Tunnel { kind, local, preferred, remote, ofport, is_vtep, is_remote, ends },
+                ));
             }
         }
     }

@@ -9,11 +9,15 @@ use kiln_runtime::daemon::{CommonOptions, Program, Started, parse, start};
 use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{Engine, Input, Link, Output, Stop};
 use kiln_runtime::memory::Usage;
+use kiln_runtime::tls::{CaCert, TlsSettings};
 use kiln_runtime::unixctl::{Command, CommandId};
+use kiln_schema_vswitch::Ssl;
 use kiln_types::Instant;
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use tracing::warn;
 
 use crate::stats;
 
@@ -71,8 +75,9 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         hostname: read("/proc/sys/kernel/hostname".as_ref()).unwrap_or_default().into(),
         seed: fastrand::u64(..),
     };
+    let tls = options.common.tls.settings();
     match start(PROGRAM, dirs, options.common) {
-        Ok(Started::Daemon(daemon)) => daemon.run(Shell::new(config)),
+        Ok(Started::Daemon(daemon)) => daemon.run(Shell::new(config, tls)),
         Ok(Started::Done(code)) => ExitCode::from(code),
         Err(error) => fail(&error),
     }
@@ -97,16 +102,40 @@ struct Shell {
     /// The command that is answered once the end has come.
     exiting: Option<CommandId>,
     stopping: bool,
+    /// What the command line says of TLS.
+    options: TlsSettings,
+    /// The row of table SSL in force, which wins over the command line.
+    ssl: Option<Ssl>,
 }
 
 impl Shell {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, options: TlsSettings) -> Self {
         Shell {
             daemon: ControllerDaemon::new(config),
             outputs: VecDeque::new(),
             exiting: None,
             stopping: false,
+            options,
+            ssl: None,
         }
+    }
+
+    /// Follows table SSL of the switch's database.
+    fn follow_ssl(&mut self) {
+        let row = self.daemon.compiler().tls();
+        if self.ssl.as_ref() == row {
+            return;
+        }
+        self.ssl = row.cloned();
+        let mut settings = self.options.clone();
+        if let Some(row) = &self.ssl {
+            settings.private_key = Some(PathBuf::from(&*row.private_key));
+            settings.certificate = Some(PathBuf::from(&*row.certificate));
+            let ca_cert = PathBuf::from(&*row.ca_cert);
+            settings.ca_cert =
+                if row.bootstrap_ca_cert { CaCert::Bootstrap(ca_cert) } else { CaCert::File(ca_cert) };
+        }
+        self.outputs.push_back(Output::SetTls(Box::new(settings)));
     }
 
     fn command(&mut self, now: Instant, id: CommandId, name: &str, args: &[String]) {
@@ -141,7 +170,11 @@ impl Engine for Shell {
         match input {
             Input::Up { link } => self.daemon.handle_connected(now.at, side(link)),
             Input::Bytes { link, bytes } => self.daemon.handle_bytes(now.at, side(link), bytes),
-            Input::Down { link, .. } => self.daemon.handle_disconnected(now.at, side(link)),
+            Input::Down { link, reason } => {
+                let side = side(link);
+                warn!(target: "ovsdb_cs", "{side:?}: {reason}");
+                self.daemon.handle_disconnected(now.at, side);
+            }
             Input::Command { id, name, args } => self.command(now.at, id, name, args),
             Input::Stop(Stop::Signal(_) | Stop::Command) => {
                 self.stopping = true;
@@ -154,6 +187,7 @@ impl Engine for Shell {
     fn step(&mut self, now: Now) {
         self.daemon.handle_timeout(now.at);
         self.daemon.advance(now.at, now.wall_ms);
+        self.follow_ssl();
         if std::mem::take(&mut self.stopping) && !self.daemon.is_finished() {
             self.stopping = true;
         } else if self.daemon.is_finished()

@@ -14,6 +14,7 @@
 
 mod arp;
 pub mod checksum;
+mod compose;
 mod ethernet;
 mod flow_key;
 mod fragment;
@@ -24,6 +25,7 @@ mod ip;
 mod nd;
 mod packet;
 mod router_advert;
+mod sctp_abort;
 mod tcp_reset;
 mod unanswerable;
 
@@ -36,5 +38,6 @@ pub use ip::{IpPair, ip_proto};
 pub use nd::{NaFlags, NeighborAdvert, NeighborSolicit};
 pub use packet::Packet;
 pub use router_advert::{Preference, RA_OPTIONS_MAX, RaOptions, RouterAdvert};
+pub use sctp_abort::SctpAbort;
 pub use tcp_reset::{TcpReset, tcp_flags};
 pub use unanswerable::Unanswerable;

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Why a packet must not be answered.
 ///
-/// The conditions are those of RFC 1122 3.2.2 and 4.2.3.10, RFC 1812 4.3.2.7, RFC 4443 2.4(e) and RFC 9293 3.10.7.1.
+/// The conditions are those of RFC 1122 3.2.2 and 4.2.3.10, RFC 1812 4.3.2.7, RFC 4443 2.4(e), RFC 9293 3.10.7.1 and RFC 9260
+/// 8.4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Unanswerable {
     /// Neither IPv4 nor IPv6, or a datagram whose header does not hold.
@@ -32,8 +33,8 @@ pub enum Unanswerable {
     /// An ICMP error message, or an ICMPv6 redirect.
     #[error("is an ICMP error itself")]
     IcmpError,
-    /// A TCP reset.
-    #[error("is a TCP reset itself")]
+    /// A TCP reset, or what ends an SCTP association.
+    #[error("is a reset itself")]
     Reset,
 }
 

@@ -64,7 +64,7 @@ impl Run<'_> {
                 let writes = self.responder.take_writes(self.now);
                 assert!(writes.len() <= 2 * MAX_PENDING);
             }
-            230..=234 => self.responder.forget(|hop| hop.port.0 & 1 == u16::from(what & 1)),
+            230..=234 => self.responder.forget(|_, port| port.0 & 1 == u16::from(what & 1)),
             235..=239 => self.responder.resume_refused(),
             _ => self.take(),
         }

@@ -56,6 +56,18 @@ impl<K: Copy + Ord + Hash, V> Learned<K, V> {
         })
     }
 
+    /// Drops the entries that `keep` does not hold on to.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&K, &V) -> bool) {
+        let due = &mut self.due;
+        self.values.retain(|key, (at, value)| {
+            let kept = keep(key, value);
+            if !kept {
+                due.remove(&(*at, *key));
+            }
+            kept
+        });
+    }
+
     /// When the next entry is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)

@@ -1,6 +1,6 @@
 //! The responder: what comes up is dispatched by opcode, what goes out waits to be taken.
 
-use crate::answer::{self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, tcp_reset};
+use crate::answer::{self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset};
 use crate::learned::Learned;
 use crate::payment::{self, payer};
 use crate::punt::{self, Punt};
@@ -180,6 +180,10 @@ impl Responder {
                 let packet = tcp_reset::answering(&punt)?.to_vec();
                 self.send(opcode, punt.nested()?, packet);
             }
+            Opcode::SCTP_ABORT => {
+                let packet = sctp_abort::answering(&punt)?.to_vec();
+                self.send(opcode, punt.nested()?, packet);
+            }
             Opcode::REJECT => {
                 let actions = punt.nested()?;
                 let packet = reject::refusal(&punt, &actions)?;
@@ -293,11 +297,16 @@ impl Responder {
         }
     }
 
-    /// Drops the packets that wait for next hops that `gone` names, such as those on ports that went away.
-    pub fn forget(&mut self, gone: impl Fn(&NextHop) -> bool) {
+    /// Drops all that belongs to ports that are gone: packets that wait for next hops there, and what was learned there.
+    /// `gone` names ports by their keys.
+    pub fn forget(&mut self, gone: impl Fn(DatapathKey, PortKey) -> bool) {
         let counters = &mut self.counters;
-        self.unresolved
-            .forget(gone, |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::PortGone)));
+        self.unresolved.forget(
+            |hop| gone(hop.datapath, hop.port),
+            |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::PortGone)),
+        );
+        self.bindings.retain(|hop, _| !gone(hop.datapath, hop.port));
+        self.fdb.retain(|(datapath, _), port| !gone(*datapath, *port));
     }
 
     /// The switch refused to resume a packet, because it had restarted or forgotten it (Nicira error 35).

@@ -314,9 +314,16 @@ fn requests_are_paid_for_when_they_are_sent() {
 fn packets_of_a_port_that_goes_away_are_dropped() {
     let mut responder = responder();
     responder.packet_in(Instant::ZERO, query(v4(1), 1), &unknown);
-    responder.forget(|hop| hop.datapath == DATAPATH && hop.port == OUTPORT);
+    responder.forget(|datapath, port| datapath == DATAPATH && port == OUTPORT);
     assert_eq!(responder.counters().get(Opcode::ARP, Event::Dropped(DropReason::PortGone)), 1);
     assert_eq!(responder.load().waiting_packets, 0);
+    responder.packet_in(Instant::ZERO, heard(v4(1), HOST, true), &unknown);
+    assert_eq!(responder.load().pending_bindings, 1);
+    responder.forget(|datapath, _| datapath == DATAPATH);
+    assert_eq!(
+        (responder.load().pending_bindings, responder.take_writes(Instant::from_secs(9))),
+        (0, vec![])
+    );
 }
 
 #[test]
@@ -487,7 +494,11 @@ fn what_is_dropped_is_counted_by_name() {
         (Opcode::TCP_RESET, packet_in(Opcode::TCP_RESET, tcp(4), &[], &[]), why(Unanswerable::Reset)),
         (Opcode::TCP_RESET, packet_in(Opcode::TCP_RESET, udp(0), &[], &[]), why(Unanswerable::WrongProtocol)),
         (Opcode::REJECT, packet_in(Opcode::REJECT, tcp(4), &[], &[]), why(Unanswerable::Reset)),
-        (Opcode::REJECT, packet_in(Opcode::REJECT, ipv4(132, &[0; 12]), &[], &[]), DropReason::NotServed),
+        (
+            Opcode::REJECT,
+            packet_in(Opcode::REJECT, ipv4(132, &[0; 12]), &[], &[]),
+            why(Unanswerable::Truncated),
+        ),
         (Opcode::REJECT, packet_in(Opcode::REJECT, ipv4(1, &[3; 8]), &[], &[]), why(Unanswerable::IcmpError)),
         (Opcode::ICMP, packet_in(Opcode::ICMP, ipv4(1, &[3; 8]), &[], &[]), why(Unanswerable::IcmpError)),
         (Opcode::ICMP, packet_in(Opcode::ICMP, ns.clone(), &[], &[]), why(Unanswerable::IpGroup)),

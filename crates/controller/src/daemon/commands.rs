@@ -1,6 +1,6 @@
 //! What `ovn-appctl -t ovn-controller` asks (ovn-controller(8), Runtime Management Commands).
 
-use super::ControllerDaemon;
+use super::{ControllerDaemon, dump, inject};
 use kiln_types::Instant;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     command("debug/delay-nb-cfg-report", "SECONDS", 1, 1),
     command("debug/dump-local-bindings", "", 0, 0),
     command("debug/dump-local-datapaths", "", 0, 0),
+    command("debug/dump-lflow-conj-ids", "", 0, 0),
     command("debug/dump-local-template-vars", "", 0, 0),
     command("debug/dump-mac-bindings", "", 0, 0),
     command("debug/dump-peer-ports", "", 0, 0),
@@ -37,8 +38,10 @@ pub const COMMANDS: &[CommandSpec] = &[
     command("debug/resume", "", 0, 0),
     command("debug/status", "", 0, 0),
     command("group-table-list", "", 0, 0),
+    command("flush-lflow-cache", "", 0, 0),
     command("inc-engine/clear-stats", "", 0, 0),
     command("inc-engine/recompute", "", 0, 0),
+    command("inject-pkt", "MICROFLOW", 1, 1),
     command("lflow-cache/flush", "", 0, 0),
     command("lflow-cache/show-stats", "", 0, 0),
     command("meter-table-list", "", 0, 0),
@@ -76,11 +79,16 @@ impl ControllerDaemon {
             }
             "inc-engine/clear-stats" => self.compiler.clear_stats(),
             "sb-cluster-state-reset" => self.southbound.start_over(now),
-            "lflow-cache/flush" => {
+            "lflow-cache/flush" | "flush-lflow-cache" => {
                 self.compiler.recompute();
                 self.stale = true;
+                self.lflow_watermark = 0;
             }
-            "lflow-cache/show-stats" => out.push_str(LFLOW_CACHE),
+            "lflow-cache/show-stats" => self.show_cache(&mut out),
+            "inject-pkt" => {
+                let message = inject::packet_out(self.compiler.db(), &args[0])?;
+                self.packets.session.send(&message).map_err(|error| error.to_string())?;
+            }
             "debug/pause" => self.paused = true,
             "debug/resume" => {
                 self.paused = false;
@@ -95,8 +103,9 @@ impl ControllerDaemon {
                     _ => format!("delay nb_cfg report for {seconds} seconds."),
                 };
             }
+            "debug/dump-lflow-conj-ids" => out.push_str(&dump::conjunctions(self.compiler.db())),
             _ => {
-                let answer = super::dump::dump(self.compiler.db(), name);
+                let answer = dump::dump(self.compiler.db(), name);
                 return answer.ok_or_else(|| format!("\"{name}\" is not served"));
             }
         }
@@ -109,15 +118,19 @@ impl ControllerDaemon {
             let _ = writeln!(out, "{name} {zone}");
         }
     }
-}
 
-/// There is no cache to tell of: each flow is kept as what it was lowered to.
-const LFLOW_CACHE: &str = "\
-Enabled: false
-high-watermark  : 0
-total           : 0
-cache-expr      : 0
-cache-matches   : 0
-trim count      : 0
-Mem usage (KB)  : 0
-";
+    /// Flows that rules keep as what they were lowered to, in the words of stock's cache.
+    fn show_cache(&mut self, out: &mut String) {
+        let db = self.compiler.db();
+        let wanted = db.settings.peek(&()).is_none_or(|settings| settings.lflow_cache);
+        let total = if wanted { db.sites.iter().count() } else { 0 };
+        self.lflow_watermark = self.lflow_watermark.max(total);
+        let _ = write!(
+            out,
+            "Enabled: {wanted}\nhigh-watermark  : {}\ntotal           : {total}\ncache-expr      : 0\n\
+             cache-matches   : {total}\ntrim count      : 0\nMem usage (KB)  : {}\n",
+            self.lflow_watermark,
+            total * std::mem::size_of::<(crate::logical_flow::Site, crate::desired::DesiredFlow)>() / 1024,
+        );
+    }
+}

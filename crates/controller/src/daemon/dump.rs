@@ -70,7 +70,8 @@ fn local_datapaths(db: &Db) -> Vec<String> {
 /// Ports that are here, and those through which local datapaths are reached.
 fn related_ports(db: &Db) -> Vec<String> {
     let related = |port: &&LocalPort| {
-        matches!(port.delivery, Delivery::Here { .. } | Delivery::Patch { .. } | Delivery::Gateway { .. })
+        use Delivery::{Candidates, Gateway, Here, Patch};
+        matches!(port.delivery, Here { .. } | Patch { .. } | Gateway { .. } | Candidates)
     };
     db.ports.iter().map(|(_, port)| port).filter(related).map(|port| port.name.to_string()).collect()
 }
@@ -106,4 +107,16 @@ fn template_vars(db: &Db) -> Vec<String> {
     let rows = rows.filter_map(|row| db.sb.chassis_template_var.peek(row));
     let line = |(name, value): (&_, &_)| format!("name: '{name}' value: '{value}'");
     rows.flat_map(|row| row.variables.iter().map(line)).collect()
+}
+
+/// The numbers of conjunctions, flow by flow.
+pub(super) fn conjunctions(db: &Db) -> String {
+    let mut out = String::from("Conjunction IDs allocations:\n");
+    let mut total = 0;
+    for ((flow, datapath), start, len) in db.conjunctions.iter() {
+        let _ = writeln!(out, "lflow: {flow}, dp: {datapath}, start: {start}, n: {len}");
+        total += len;
+    }
+    let _ = write!(out, "---\nTotal {total} IDs used.\n");
+    out
 }

@@ -137,6 +137,6 @@ mod tests {
         let pairs: Vec<_> =
             parse(text, |pair| bad.borrow_mut().push(pair)).map(|(net, mac)| (net, mac.0[5])).collect();
         assert_eq!(pairs, [("a", 1), ("c", 3)]);
-        assert_eq!(bad.into_inner(), ["b:zz", ":02:00:00:00:00:02"]);
+        assert_eq!(*bad.borrow(), ["b:zz", ":02:00:00:00:00:02"]);
     }
 }

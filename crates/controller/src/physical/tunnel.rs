@@ -45,10 +45,7 @@ pub(crate) fn encapsulate(
 fn write_inport(option: Field) -> Action {
     let inport = layout::GENEVE_INPORT;
     let n_bits = inport.len.into();
-    Action::copy_field(
-        Subfield::new(INPORT, 0, n_bits),
-        Subfield::new(option, inport.first.into(), n_bits),
-    )
+    Action::copy_field(Subfield::new(INPORT, 0, n_bits), Subfield::new(option, inport.first.into(), n_bits))
 }
 
 /// Sends what was encapsulated.
@@ -177,7 +174,9 @@ impl Arrival {
         actions.push(Action::resubmit(tables::LOG_INGRESS));
         let mut m = self.any();
         match (self.kind, self.option) {
-            (EncapKind::Geneve, Some(option)) => drop(m.exact(option, 0u8)),
+            (EncapKind::Geneve, Some(option)) => {
+                m.masked(option, 0u8, layout::GENEVE_OUTPORT.mask());
+            }
             _ => actions.push(Action::resubmit(tables::LOCAL_OUTPUT)),
         }
         let mut arp = m.clone();

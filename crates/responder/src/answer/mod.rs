@@ -8,6 +8,7 @@ pub(crate) mod nd_ns;
 pub(crate) mod put_fdb;
 pub(crate) mod put_mac_binding;
 pub(crate) mod reject;
+pub(crate) mod sctp_abort;
 pub(crate) mod tcp_reset;
 
 use crate::DropReason;
