@@ -2,13 +2,21 @@
 
 use std::hash::{BuildHasher, Hash};
 
-/// A fingerprint of one readable thing: a row's existence, one of its columns, one key of a map column, one element
-/// of a set column, or everything a relation holds under a key.
+/// A fingerprint of one readable thing: a row, a value, one key of a map column, one element of a set column, or what a
+/// relation holds under a key.
 ///
 /// Two things whose fingerprints collide are told apart by nobody, so a change of one runs the readers of both: an
 /// unneeded run, never a missed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell(u64);
+
+/// Some parts of a cell, a bit each: of a row its existence and its columns, of a value that it is there and which it is.
+/// A run that reads many columns of a row is recorded once, with many bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    pub(crate) cell: Cell,
+    pub(crate) bits: u32,
+}
 
 /// A table's part of a fingerprint, made from its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,28 +35,40 @@ impl TableId {
     }
 }
 
+/// Columns from this one on share a bit.
+const LAST_COLUMN: u16 = 30;
+
 impl Cell {
     pub(crate) fn row<K: Hash>(table: TableId, key: &K) -> Cell {
         Cell(fold(table.0, HASHER.hash_one(key)))
     }
 
-    /// The whole of column `column` of the row whose existence this cell is.
-    pub(crate) fn column(self, column: u16) -> Cell {
-        Cell(fold(self.0, u64::from(column) + 1))
+    fn parts(self, bits: u32) -> Parts {
+        Parts { cell: self, bits }
     }
 
-    /// The whole of the row whose existence this cell is, every column at once.
-    pub(crate) fn whole(self) -> Cell {
-        Cell(fold(self.0, 0))
+    /// Whether there is such a row, or a value at all.
+    pub(crate) fn presence(self) -> Parts {
+        self.parts(1)
     }
 
-    /// Whether there is a value at all, for values whose cell is this.
-    pub(crate) fn presence(self) -> Cell {
-        Cell(fold(self.0, u64::MAX))
+    /// The whole of one column of a row.
+    pub(crate) fn column(self, column: u16) -> Parts {
+        self.parts(2 << column.min(LAST_COLUMN))
     }
 
-    /// One map key or set element of the column that this cell is.
-    pub(crate) fn element<E: Hash + ?Sized>(self, element: &E) -> Cell {
-        Cell(fold(self.0, HASHER.hash_one(element)))
+    /// Which value there is, or that there is none.
+    pub(crate) fn value(self) -> Parts {
+        self.parts(2)
+    }
+
+    /// A row with all columns; everything under a key.
+    pub(crate) fn whole(self) -> Parts {
+        self.parts(u32::MAX)
+    }
+
+    /// One map key or set element of a column of a row.
+    pub(crate) fn element<E: Hash + ?Sized>(self, column: u16, element: &E) -> Cell {
+        Cell(fold(self.0.wrapping_add(u64::from(column)), HASHER.hash_one(element)))
     }
 }

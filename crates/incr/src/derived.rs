@@ -1,22 +1,23 @@
 //! Tables that rules write and later rules read.
 
 use crate::cell::{Cell, TableId};
+use crate::map::Map;
 use crate::reads::Reads;
 use crate::{AnySource, Changes, Key, Source, Target};
-use kiln_types::{HashMap, HashSet};
+use kiln_types::HashSet;
 use std::hash::Hash;
 
 /// A value for each key, each written by one run: a derived query. An equal value stops the change there.
 pub struct Derived<K: Key, V> {
     id: TableId,
-    values: HashMap<K, V>,
+    values: Map<K, V>,
     changes: Changes<K>,
 }
 
 impl<K: Key, V: PartialEq> Derived<K, V> {
     /// An empty table. `name` must be unique among the tables of a database.
     pub fn new(name: &'static str) -> Self {
-        Derived { id: TableId::of(name), values: HashMap::default(), changes: Changes::input(name) }
+        Derived { id: TableId::of(name), values: Map::default(), changes: Changes::input(name) }
     }
 
     /// A value, unrecorded: for shells and allocators, never for rules.
@@ -33,37 +34,36 @@ impl<K: Key, V: PartialEq> Derived<K, V> {
     pub fn put(&mut self, key: K, value: V) {
         let cell = Cell::row(self.id, &key);
         match self.values.get_mut(&key) {
-            Some(old) if *old == value => return,
-            Some(old) => *old = value,
+            Some(old) if *old == value => {}
+            Some(old) => {
+                *old = value;
+                self.changes.parts.push(cell.value());
+            }
             None => {
-                self.changes.cells.push(cell.presence());
+                self.changes.parts.push(cell.whole());
                 self.changes.keys.push(key.clone());
-                self.values.insert(key, value);
+                self.values.insert_new(key, value);
             }
         }
-        self.changes.cells.push(cell);
     }
 
     /// Removes the value of `key`.
     pub fn delete(&mut self, key: &K) -> Option<V> {
         let value = self.values.remove(key)?;
         let cell = Cell::row(self.id, key);
-        self.changes.cells.extend([cell, cell.presence()]);
+        self.changes.parts.push(cell.whole());
         self.changes.keys.push(key.clone());
-        if self.values.capacity() > 4 * self.values.len() + 1024 {
-            self.values.shrink_to_fit();
-        }
         Some(value)
     }
 
     pub(crate) fn read<'a>(&'a self, key: &K, reads: &Reads) -> Option<&'a V> {
-        self.changes.check_order(reads);
-        reads.note(Cell::row(self.id, key));
+        self.changes.note_read(reads);
+        reads.note(Cell::row(self.id, key).value());
         self.values.get(key)
     }
 
     pub(crate) fn holds(&self, key: &K, reads: &Reads) -> bool {
-        self.changes.check_order(reads);
+        self.changes.note_read(reads);
         reads.note(Cell::row(self.id, key).presence());
         self.values.contains_key(key)
     }
@@ -108,7 +108,7 @@ impl<K: Key, V: PartialEq + Send + Sync + 'static> Target for Derived<K, V> {
 /// reverse reference, the routes of a router.
 pub struct Relation<K: Key, V> {
     id: TableId,
-    groups: HashMap<K, Group<V>>,
+    groups: Map<K, Group<V>>,
     changes: Changes<K>,
 }
 
@@ -121,19 +121,21 @@ struct Group<V> {
 impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
     /// An empty relation. `name` must be unique among the tables of a database.
     pub fn new(name: &'static str) -> Self {
-        Relation { id: TableId::of(name), groups: HashMap::default(), changes: Changes::input(name) }
+        Relation { id: TableId::of(name), groups: Map::default(), changes: Changes::input(name) }
     }
 
     fn add(&mut self, key: K, value: V) {
         let cell = Cell::row(self.id, &key);
-        if !self.groups.contains_key(&key) {
+        let Some(group) = self.groups.get_mut(&key) else {
+            self.changes.parts.extend([cell.whole(), cell.element(0, &value).whole()]);
             self.changes.keys.push(key.clone());
-        }
-        let group = self.groups.entry(key).or_insert(Group { values: Vec::new(), counts: Vec::new() });
+            self.groups.insert_new(key, Group { values: vec![value], counts: vec![1] });
+            return;
+        };
         match group.values.binary_search(&value) {
             Ok(at) => group.counts[at] += 1,
             Err(at) => {
-                self.changes.cells.extend([cell, cell.element(&value)]);
+                self.changes.parts.extend([cell.whole(), cell.element(0, &value).whole()]);
                 group.values.insert(at, value);
                 group.counts.insert(at, 1);
             }
@@ -154,13 +156,10 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
             group.counts.shrink_to_fit();
         }
         let cell = Cell::row(self.id, key);
-        self.changes.cells.extend([cell, cell.element(value)]);
+        self.changes.parts.extend([cell.whole(), cell.element(0, value).whole()]);
         if group.values.is_empty() {
             self.groups.remove(key);
             self.changes.keys.push(key.clone());
-            if self.groups.capacity() > 4 * self.groups.len() + 1024 {
-                self.groups.shrink_to_fit();
-            }
         }
     }
 
@@ -175,14 +174,14 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
     }
 
     pub(crate) fn read<'a>(&'a self, key: &K, reads: &Reads) -> &'a [V] {
-        self.changes.check_order(reads);
-        reads.note(Cell::row(self.id, key));
+        self.changes.note_read(reads);
+        reads.note(Cell::row(self.id, key).whole());
         self.peek(key)
     }
 
     pub(crate) fn holds(&self, key: &K, value: &V, reads: &Reads) -> bool {
-        self.changes.check_order(reads);
-        reads.note(Cell::row(self.id, key).element(value));
+        self.changes.note_read(reads);
+        reads.note(Cell::row(self.id, key).element(0, value).whole());
         self.peek(key).binary_search(value).is_ok()
     }
 }

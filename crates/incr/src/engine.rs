@@ -2,7 +2,7 @@
 
 use crate::reads::MAX_STEPS;
 use crate::rule::{AnyRule, Ctx, Rule, Shared, claim};
-use crate::{AnySource, Cell, Database, Source, Target, Visitor};
+use crate::{AnySource, Database, Parts, Source, Target, Visitor};
 
 /// Bad input that a rule met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl<D: Database> Engine<D> {
     /// Runs what has to run until all derived tables follow from the inputs. Returns how many runs that took.
     pub fn settle(&mut self) -> u64 {
         let mut total = 0;
-        self.db.visit(&mut TakeCells(&mut self.shared.changed));
+        self.db.visit(&mut TakeChanged(&mut self.shared.changed));
         mark(&mut self.steps, &mut self.shared);
         for at in 0..self.steps.len() {
             let (step, stats) = &mut self.steps[at];
@@ -110,7 +110,7 @@ impl<D: Database> Engine<D> {
                 }
                 Step::Allocator(function) => {
                     function(&mut self.db);
-                    self.db.visit(&mut TakeCells(&mut self.shared.changed));
+                    self.db.visit(&mut TakeChanged(&mut self.shared.changed));
                 }
             }
             mark(&mut self.steps, &mut self.shared);
@@ -170,8 +170,8 @@ impl<D: Database> Engine<D> {
 /// Marks the runs that read what has changed.
 fn mark<D>(steps: &mut [(Step<D>, RuleStats)], shared: &mut Shared) {
     let mut changed = std::mem::take(&mut shared.changed);
-    for cell in changed.drain(..) {
-        shared.readers.of(cell, |run| {
+    for parts in changed.drain(..) {
+        shared.readers.of(parts, |run| {
             if let Step::Rule(rule) = &mut steps[usize::from(run.step()) - 1].0 {
                 rule.mark(run.slot());
             }
@@ -182,11 +182,11 @@ fn mark<D>(steps: &mut [(Step<D>, RuleStats)], shared: &mut Shared) {
     }
 }
 
-struct TakeCells<'a>(&'a mut Vec<Cell>);
+struct TakeChanged<'a>(&'a mut Vec<Parts>);
 
-impl Visitor for TakeCells<'_> {
+impl Visitor for TakeChanged<'_> {
     fn table(&mut self, table: &mut dyn AnySource) {
-        table.take_cells(self.0);
+        table.take_changed(self.0);
     }
 }
 

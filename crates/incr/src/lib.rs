@@ -66,11 +66,12 @@
 mod cell;
 mod derived;
 mod engine;
+mod map;
 mod reads;
 mod rule;
 mod table;
 
-pub use cell::Cell;
+pub use cell::{Cell, Parts};
 pub use derived::{Derived, Relation};
 pub use engine::{Engine, Report, RuleStats};
 pub use reads::Reads;
@@ -79,6 +80,7 @@ pub use table::{Changed, MapView, Row, SetView, Table, Tracked};
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What names a row or a run.
 pub trait Key: Clone + Eq + Ord + Hash + Debug + Send + Sync + 'static {}
@@ -100,8 +102,10 @@ pub trait Visitor {
 #[derive(Debug)]
 pub struct Changes<K> {
     name: &'static str,
-    cells: Vec<Cell>,
+    parts: Vec<Parts>,
     keys: Vec<K>,
+    /// Whether a run has ever read the table. Until then there is nobody to tell of a change.
+    read: AtomicBool,
     /// The last step that writes the table, 0 for an input.
     writer: u16,
 }
@@ -109,10 +113,11 @@ pub struct Changes<K> {
 impl<K> Changes<K> {
     /// Of an input table without changes.
     pub fn input(name: &'static str) -> Self {
-        Changes { name, cells: Vec::new(), keys: Vec::new(), writer: 0 }
+        Changes { name, parts: Vec::new(), keys: Vec::new(), read: AtomicBool::new(false), writer: 0 }
     }
 
-    fn check_order(&self, reads: &Reads) {
+    /// Notes that a run reads the table, and checks that it may.
+    fn note_read(&self, reads: &Reads) {
         assert!(
             self.writer < reads.step,
             "step {} reads `{}`, which step {} writes: rules read only what earlier steps wrote",
@@ -120,6 +125,9 @@ impl<K> Changes<K> {
             self.name,
             self.writer
         );
+        if !self.read.load(Ordering::Relaxed) {
+            self.read.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -137,8 +145,8 @@ pub trait Source {
 
 /// A [`Source`] of any key type.
 pub trait AnySource {
-    /// Moves the changed cells to the end of `cells`.
-    fn take_cells(&mut self, cells: &mut Vec<Cell>);
+    /// Moves what has changed to the end of `parts`.
+    fn take_changed(&mut self, parts: &mut Vec<Parts>);
     /// Forgets which keys came and went.
     fn forget_keys(&mut self);
     /// Says that step `step` writes the table.
@@ -146,9 +154,14 @@ pub trait AnySource {
 }
 
 impl<S: Source> AnySource for S {
-    fn take_cells(&mut self, cells: &mut Vec<Cell>) {
-        let own = &mut self.changes_mut().cells;
-        cells.append(own);
+    fn take_changed(&mut self, parts: &mut Vec<Parts>) {
+        let changes = self.changes_mut();
+        let own = &mut changes.parts;
+        if *changes.read.get_mut() {
+            parts.append(own);
+        } else {
+            own.clear();
+        }
         // A cold start leaves a large buffer behind; it is not kept.
         if own.capacity() > 4096 {
             *own = Vec::new();

@@ -1,34 +1,43 @@
 //! What a run has read, and which runs have read a cell.
 
-use crate::cell::Cell;
-use kiln_types::HashMap;
+use crate::cell::{Cell, Parts};
+use crate::map::Map;
 use roaring::RoaringBitmap;
 use std::cell::RefCell;
 
 /// The reads of one run, recorded while it goes on.
 #[derive(Debug, Default)]
 pub struct Reads {
-    cells: RefCell<Vec<Cell>>,
+    parts: RefCell<Vec<Parts>>,
     /// The step that is running: it may read what earlier steps wrote, and inputs.
     pub(crate) step: u16,
 }
 
 impl Reads {
     pub(crate) fn for_step(step: u16) -> Self {
-        Reads { cells: RefCell::default(), step }
+        Reads { parts: RefCell::default(), step }
     }
 
-    pub(crate) fn note(&self, cell: Cell) {
-        self.cells.borrow_mut().push(cell);
+    pub(crate) fn note(&self, parts: Parts) {
+        let mut noted = self.parts.borrow_mut();
+        // Columns of a row are mostly read one after the other.
+        match noted.last_mut() {
+            Some(last) if last.cell == parts.cell => last.bits |= parts.bits,
+            _ => noted.push(parts),
+        }
     }
 
-    /// The reads so far, sorted and each once; the recorder is empty afterwards.
-    pub(crate) fn take(&self) -> Box<[Cell]> {
-        let mut cells = self.cells.borrow_mut();
-        cells.sort_unstable();
-        cells.dedup();
-        let taken = cells.as_slice().into();
-        cells.clear();
+    /// The reads so far, sorted and each cell once; the recorder is empty afterwards.
+    pub(crate) fn take(&self) -> Box<[Parts]> {
+        let mut parts = self.parts.borrow_mut();
+        parts.sort_unstable_by_key(|parts| parts.cell);
+        parts.dedup_by(|later, earlier| {
+            let same = later.cell == earlier.cell;
+            earlier.bits |= if same { later.bits } else { 0 };
+            same
+        });
+        let taken = parts.as_slice().into();
+        parts.clear();
         taken
     }
 }
@@ -61,40 +70,107 @@ impl RunRef {
     }
 }
 
-/// Most cells have one reader, a few have thousands: one word for the first, a list or a bitmap for the others.
+/// A run that has read a cell, and which parts of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reader {
+    run: RunRef,
+    bits: u32,
+}
+
+/// Many cells have one reader, some have a few, and few have thousands: one word for the first, a list or bitmaps for
+/// the others.
 #[derive(Clone, Copy)]
-struct Entry(u32);
+struct Entry {
+    /// A run, or a list when the top bit is set.
+    word: u32,
+    bits: u32,
+}
 
 const LIST: u32 = 1 << 31;
 
+impl Entry {
+    fn list(self) -> Option<usize> {
+        (self.word & LIST != 0).then_some((self.word & !LIST) as usize)
+    }
+}
+
+impl From<Reader> for Entry {
+    fn from(reader: Reader) -> Entry {
+        Entry { word: reader.run.0, bits: reader.bits }
+    }
+}
+
 enum List {
-    Few(Vec<RunRef>),
-    Many(RoaringBitmap),
+    Few(Vec<Reader>),
+    /// Runs by the parts that they have read.
+    Many(Vec<(u32, RoaringBitmap)>),
 }
 
 const FEW: usize = 24;
 
+impl List {
+    fn insert(&mut self, reader: Reader) {
+        match self {
+            List::Few(readers) if readers.len() < FEW => readers.push(reader),
+            List::Few(readers) => {
+                let readers = std::mem::take(readers);
+                *self = List::Many(Vec::new());
+                readers.into_iter().chain([reader]).for_each(|reader| self.insert(reader));
+            }
+            List::Many(sets) => match sets.iter_mut().find(|(bits, _)| *bits == reader.bits) {
+                Some((_, runs)) => drop(runs.insert(reader.run.0)),
+                None => sets.push((reader.bits, [reader.run.0].into_iter().collect())),
+            },
+        }
+    }
+
+    fn remove(&mut self, reader: Reader) {
+        match self {
+            List::Few(readers) => {
+                if let Some(at) = readers.iter().position(|known| *known == reader) {
+                    readers.swap_remove(at);
+                }
+            }
+            List::Many(sets) => {
+                if let Some(at) = sets.iter().position(|(bits, _)| *bits == reader.bits) {
+                    sets[at].1.remove(reader.run.0);
+                    if sets[at].1.is_empty() {
+                        sets.swap_remove(at);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            List::Few(readers) => readers.is_empty(),
+            List::Many(sets) => sets.is_empty(),
+        }
+    }
+}
+
 /// Which runs have read which cell.
 #[derive(Default)]
 pub(crate) struct Readers {
-    cells: HashMap<Cell, Entry>,
+    cells: Map<Cell, Entry>,
     lists: Vec<List>,
     free_lists: Vec<u32>,
 }
 
 impl Readers {
-    /// Records that `run` now reads `new` and no longer the rest of `old`. Both are sorted.
-    pub(crate) fn change(&mut self, run: RunRef, old: &[Cell], new: &[Cell]) {
+    /// Records that `run` now reads `new` and no longer the rest of `old`. Both are sorted, with each cell once.
+    pub(crate) fn change(&mut self, run: RunRef, old: &[Parts], new: &[Parts]) {
         let (mut i, mut j) = (0, 0);
         while i < old.len() || j < new.len() {
             match (old.get(i), new.get(j)) {
                 (Some(o), Some(n)) if o == n => (i, j) = (i + 1, j + 1),
-                (Some(o), n) if n.is_none_or(|n| o < n) => {
-                    self.remove(*o, run);
+                (Some(o), n) if n.is_none_or(|n| o.cell <= n.cell) => {
+                    self.remove(o.cell, Reader { run, bits: o.bits });
                     i += 1;
                 }
                 (_, Some(n)) => {
-                    self.insert(*n, run);
+                    self.insert(n.cell, Reader { run, bits: n.bits });
                     j += 1;
                 }
                 (_, None) => unreachable!("an old cell without a new one was removed above"),
@@ -102,82 +178,62 @@ impl Readers {
         }
     }
 
-    fn insert(&mut self, cell: Cell, run: RunRef) {
-        use std::collections::hash_map::Entry::{Occupied, Vacant};
-        match self.cells.entry(cell) {
-            Vacant(slot) => {
-                slot.insert(Entry(run.0));
-            }
-            Occupied(slot) if slot.get().0 & LIST == 0 => {
-                let list = List::Few(vec![RunRef(slot.get().0), run]);
-                let index = if let Some(index) = self.free_lists.pop() {
-                    self.lists[index as usize] = list;
-                    index
-                } else {
-                    self.lists.push(list);
-                    (self.lists.len() - 1) as u32
-                };
-                slot.into_mut().0 = LIST | index;
-            }
-            Occupied(slot) => match &mut self.lists[(slot.get().0 & !LIST) as usize] {
-                List::Many(runs) => {
-                    runs.insert(run.0);
-                }
-                list @ List::Few(_) => {
-                    let List::Few(runs) = &mut *list else { unreachable!() };
-                    runs.push(run);
-                    if runs.len() > FEW {
-                        *list = List::Many(runs.iter().map(|r| r.0).collect());
-                    }
-                }
-            },
+    fn insert(&mut self, cell: Cell, reader: Reader) {
+        let Some(entry) = self.cells.get_mut(&cell) else {
+            self.cells.insert_new(cell, reader.into());
+            return;
+        };
+        if let Some(index) = entry.list() {
+            return self.lists[index].insert(reader);
         }
+        let first = Reader { run: RunRef(entry.word), bits: entry.bits };
+        let list = List::Few(vec![first, reader]);
+        let index = if let Some(index) = self.free_lists.pop() {
+            self.lists[index as usize] = list;
+            index
+        } else {
+            self.lists.push(list);
+            (self.lists.len() - 1) as u32
+        };
+        entry.word = LIST | index;
     }
 
-    fn remove(&mut self, cell: Cell, run: RunRef) {
+    fn remove(&mut self, cell: Cell, reader: Reader) {
         let Some(entry) = self.cells.get(&cell).copied() else { return };
-        if entry.0 & LIST == 0 {
-            debug_assert_eq!(entry.0, run.0);
+        let Some(index) = entry.list() else {
+            debug_assert_eq!((entry.word, entry.bits), (reader.run.0, reader.bits));
             self.cells.remove(&cell);
             return;
-        }
-        let index = entry.0 & !LIST;
-        let empty = match &mut self.lists[index as usize] {
-            List::Few(runs) => {
-                if let Some(at) = runs.iter().position(|r| *r == run) {
-                    runs.swap_remove(at);
-                }
-                runs.is_empty()
-            }
-            List::Many(runs) => {
-                runs.remove(run.0);
-                runs.is_empty()
-            }
         };
-        if empty {
-            self.lists[index as usize] = List::Few(Vec::new());
-            self.free_lists.push(index);
+        self.lists[index].remove(reader);
+        if self.lists[index].is_empty() {
+            self.lists[index] = List::Few(Vec::new());
+            self.free_lists.push(index as u32);
             self.cells.remove(&cell);
         }
     }
 
-    /// Calls `f` with every run that has read `cell`.
-    pub(crate) fn of(&self, cell: Cell, mut f: impl FnMut(RunRef)) {
-        let Some(entry) = self.cells.get(&cell) else { return };
-        if entry.0 & LIST == 0 {
-            return f(RunRef(entry.0));
-        }
-        match &self.lists[(entry.0 & !LIST) as usize] {
-            List::Few(runs) => runs.iter().copied().for_each(f),
-            List::Many(runs) => runs.iter().for_each(|r| f(RunRef(r))),
+    /// Calls `f` with every run that has read some of `parts`.
+    pub(crate) fn of(&self, parts: Parts, mut f: impl FnMut(RunRef)) {
+        let Some(entry) = self.cells.get(&parts.cell) else { return };
+        match entry.list().map(|index| &self.lists[index]) {
+            None if entry.bits & parts.bits != 0 => f(RunRef(entry.word)),
+            None => {}
+            Some(List::Few(readers)) => {
+                readers
+                    .iter()
+                    .filter(|reader| reader.bits & parts.bits != 0)
+                    .for_each(|reader| f(reader.run));
+            }
+            Some(List::Many(sets)) => {
+                let read = sets.iter().filter(|(bits, _)| bits & parts.bits != 0);
+                read.flat_map(|(_, runs)| runs).for_each(|run| f(RunRef(run)));
+            }
         }
     }
 
     /// Gives back memory that a shrunken network left behind.
     pub(crate) fn shrink(&mut self) {
-        if self.cells.capacity() > 4 * self.cells.len() + 1024 {
-            self.cells.shrink_to_fit();
-        }
         let is_free = |list: &List| matches!(list, List::Few(runs) if runs.is_empty());
         if self.free_lists.len() > self.lists.len() / 2 + 1024 && self.lists.last().is_some_and(is_free) {
             let len = self.lists.iter().rposition(|list| !is_free(list)).map_or(0, |last| last + 1);

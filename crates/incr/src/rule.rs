@@ -1,8 +1,10 @@
 //! One rule and its runs.
 
 use crate::engine::Report;
+use crate::map::hash;
 use crate::reads::{Readers, Reads, RunRef};
-use crate::{AnySource, Cell, Derived, Key, Relation, Row, Source, Table, Target};
+use crate::{AnySource, Derived, Key, Parts, Relation, Row, Source, Table, Target};
+use hashbrown::HashTable;
 use kiln_types::HashMap;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -82,7 +84,7 @@ pub(crate) trait AnyRule<D>: Send {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) readers: Readers,
-    pub(crate) changed: Vec<Cell>,
+    pub(crate) changed: Vec<Parts>,
     pub(crate) reports: Vec<Report>,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) parallel: bool,
@@ -91,14 +93,20 @@ pub(crate) struct Shared {
 struct Run<K, Id> {
     /// `None` when the slot is free.
     key: Option<K>,
-    reads: Box<[Cell]>,
+    reads: Box<[Parts]>,
     written: Box<[Id]>,
     dirty: bool,
 }
 
+impl<K: Key, Id> Run<K, Id> {
+    fn hash(&self) -> u64 {
+        self.key.as_ref().map_or(0, hash)
+    }
+}
+
 struct Done<I> {
     slot: u32,
-    reads: Box<[Cell]>,
+    reads: Box<[Parts]>,
     items: Vec<I>,
     reports: Vec<String>,
 }
@@ -109,7 +117,8 @@ pub(crate) struct Rule<D, S: Source, T: Target> {
     pub(crate) source: fn(&D) -> &S,
     pub(crate) target: fn(&mut D) -> &mut T,
     pub(crate) function: RunFn<D, S::Key, T::Item>,
-    slots: HashMap<S::Key, u32>,
+    /// The slots of `runs` by their keys.
+    slots: HashTable<u32>,
     runs: Vec<Run<S::Key, T::Id>>,
     free: Vec<u32>,
     dirty: Vec<u32>,
@@ -136,7 +145,7 @@ impl<D: Send + Sync, S: Source, T: Target> Rule<D, S, T> {
             source,
             target,
             function,
-            slots: HashMap::default(),
+            slots: HashTable::new(),
             runs: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
@@ -155,6 +164,10 @@ impl<D: Send + Sync, S: Source, T: Target> Rule<D, S, T> {
         }
         // The lowest first, so that the end comes free again.
         self.free.sort_unstable_by_key(|slot| Reverse(*slot));
+    }
+
+    fn slot_of(&self, key: &S::Key) -> Option<u32> {
+        self.slots.find(hash(key), |slot| self.runs[*slot as usize].key.as_ref() == Some(key)).copied()
     }
 
     fn compute(&self, db: &D, slot: u32, ctx: &mut Ctx<'_, D>) -> Done<T::Item> {
@@ -199,7 +212,7 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
         for at in 0.. {
             let source = (self.source)(db);
             let Some(key) = source.changes().keys.get(at) else { break };
-            match (source.has(key), self.slots.get(key).copied()) {
+            match (source.has(key), self.slot_of(key)) {
                 (true, None) => {
                     let run = Run {
                         key: Some(key.clone()),
@@ -214,11 +227,14 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
                         self.runs.push(run);
                         (self.runs.len() - 1) as u32
                     };
-                    self.slots.insert(key.clone(), slot);
+                    let runs = &self.runs;
+                    self.slots.insert_unique(hash(key), slot, |slot| runs[*slot as usize].hash());
                     self.dirty.push(slot);
                 }
                 (false, Some(slot)) => {
-                    self.slots.remove(key);
+                    if let Ok(found) = self.slots.find_entry(hash(key), |known| *known == slot) {
+                        found.remove();
+                    }
                     let run = &mut self.runs[slot as usize];
                     run.key = None;
                     run.dirty = false;
@@ -233,7 +249,8 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
             }
         }
         if self.slots.capacity() > 4 * self.slots.len() + 1024 {
-            self.slots.shrink_to_fit();
+            let runs = &self.runs;
+            self.slots.shrink_to_fit(|slot| runs[*slot as usize].hash());
         }
         if self.free.len() > self.runs.len() / 2 + 1024
             && self.runs.last().is_some_and(|run| run.key.is_none())
@@ -275,7 +292,7 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
             }
         }
         if let Some(source) = (self.target)(db).as_source() {
-            source.take_cells(&mut shared.changed);
+            source.take_changed(&mut shared.changed);
         }
         dirty.len() as u64
     }

@@ -1,9 +1,9 @@
 //! Input tables: rows with columns, written by the shell, read by rules column by column.
 
-use crate::cell::{Cell, TableId};
+use crate::cell::{Cell, Parts, TableId};
+use crate::map::Map;
 use crate::reads::Reads;
 use crate::{Changes, Key, Source};
-use kiln_types::HashMap;
 use std::hash::Hash;
 
 /// A row of an input table. Implemented by the schema crates, one declaration a table.
@@ -49,12 +49,12 @@ impl<'a, R> Tracked<'a, R> {
 
     /// A map column: which of its keys are read is recorded one by one.
     pub fn map<K, V>(&self, column: u16, get: impl FnOnce(&'a R) -> &'a [(K, V)]) -> MapView<'a, K, V> {
-        MapView { pairs: get(self.row), cell: self.cell.column(column), reads: self.reads }
+        MapView { pairs: get(self.row), row: self.cell, column, reads: self.reads }
     }
 
     /// A set column: which of its elements are asked for is recorded one by one.
     pub fn set<T>(&self, column: u16, get: impl FnOnce(&'a R) -> &'a [T]) -> SetView<'a, T> {
-        SetView { elements: get(self.row), cell: self.cell.column(column), reads: self.reads }
+        SetView { elements: get(self.row), row: self.cell, column, reads: self.reads }
     }
 }
 
@@ -62,7 +62,8 @@ impl<'a, R> Tracked<'a, R> {
 #[derive(Clone, Copy)]
 pub struct MapView<'a, K, V> {
     pairs: &'a [(K, V)],
-    cell: Cell,
+    row: Cell,
+    column: u16,
     reads: &'a Reads,
 }
 
@@ -72,14 +73,14 @@ impl<'a, K, V> MapView<'a, K, V> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        self.reads.note(self.cell.element(key));
+        self.reads.note(self.row.element(self.column, key).whole());
         let at = self.pairs.binary_search_by(|(k, _)| k.borrow().cmp(key)).ok()?;
         Some(&self.pairs[at].1)
     }
 
     /// All pairs, sorted by key.
     pub fn all(&self) -> &'a [(K, V)] {
-        self.reads.note(self.cell);
+        self.reads.note(self.row.column(self.column));
         self.pairs
     }
 }
@@ -88,61 +89,66 @@ impl<'a, K, V> MapView<'a, K, V> {
 #[derive(Clone, Copy)]
 pub struct SetView<'a, T> {
     elements: &'a [T],
-    cell: Cell,
+    row: Cell,
+    column: u16,
     reads: &'a Reads,
 }
 
 impl<'a, T: Ord + Hash> SetView<'a, T> {
     /// Whether the set holds `element`; only its coming or going runs the reader again.
     pub fn contains(&self, element: &T) -> bool {
-        self.reads.note(self.cell.element(element));
+        self.reads.note(self.row.element(self.column, element).whole());
         self.elements.binary_search(element).is_ok()
     }
 
     /// All elements, sorted.
     pub fn all(&self) -> &'a [T] {
-        self.reads.note(self.cell);
+        self.reads.note(self.row.column(self.column));
         self.elements
     }
 }
 
 /// Collects what differs between two versions of a row.
 pub struct Changed<'a> {
-    row: Cell,
-    cells: &'a mut Vec<Cell>,
+    /// The row, with a bit for each column that differs.
+    row: Parts,
+    elements: &'a mut Vec<Parts>,
 }
 
 impl Changed<'_> {
+    fn note(&mut self, column: u16) {
+        self.row.bits |= self.row.cell.column(column).bits;
+    }
+
     /// A column that is compared as a whole.
     pub fn column<T: PartialEq + ?Sized>(&mut self, column: u16, old: &T, new: &T) {
         if old != new {
-            self.cells.push(self.row.column(column));
+            self.note(column);
         }
     }
 
     /// A map column: two slices of pairs sorted by key.
     pub fn map<K: Ord + Hash, V: PartialEq>(&mut self, column: u16, old: &[(K, V)], new: &[(K, V)]) {
-        let cell = self.row.column(column);
-        let before = self.cells.len();
+        let (row, before) = (self.row.cell, self.elements.len());
         merge(
             old,
             new,
             |a, b| a.0.cmp(&b.0),
-            |pair| self.cells.push(cell.element(&pair.0)),
+            |pair| self.elements.push(row.element(column, &pair.0).whole()),
             |a, b| a.1 == b.1,
         );
-        if self.cells.len() != before {
-            self.cells.push(cell);
+        if self.elements.len() != before {
+            self.note(column);
         }
     }
 
     /// A set column: two sorted slices.
     pub fn set<T: Ord + Hash>(&mut self, column: u16, old: &[T], new: &[T]) {
-        let cell = self.row.column(column);
-        let before = self.cells.len();
-        merge(old, new, Ord::cmp, |element| self.cells.push(cell.element(element)), |_, _| true);
-        if self.cells.len() != before {
-            self.cells.push(cell);
+        let (row, before) = (self.row.cell, self.elements.len());
+        let mut differs = |element: &T| self.elements.push(row.element(column, element).whole());
+        merge(old, new, Ord::cmp, &mut differs, |_, _| true);
+        if self.elements.len() != before {
+            self.note(column);
         }
     }
 }
@@ -178,42 +184,40 @@ fn merge<T>(
 /// A table of rows that come from outside: a database replica, grants of an allocator, what the slow path learned.
 pub struct Table<R: Row> {
     id: TableId,
-    rows: HashMap<R::Key, Box<R>>,
+    rows: Map<R::Key, Box<R>>,
     changes: Changes<R::Key>,
 }
 
 impl<R: Row> Table<R> {
     /// An empty table. `name` must be unique among the tables of a database.
     pub fn new(name: &'static str) -> Self {
-        Table { id: TableId::of(name), rows: HashMap::default(), changes: Changes::input(name) }
+        Table { id: TableId::of(name), rows: Map::default(), changes: Changes::input(name) }
     }
 
     /// Inserts a row, or replaces it: the columns in which it differs from the one before are noted as changed.
     pub fn put(&mut self, key: R::Key, row: R) {
         let cell = Cell::row(self.id, &key);
         if let Some(old) = self.rows.get_mut(&key) {
-            let cells = &mut self.changes.cells;
-            let before = cells.len();
-            old.diff(&row, &mut Changed { row: cell, cells: &mut *cells });
-            if cells.len() > before {
-                cells.push(cell.whole());
+            let parts = &mut self.changes.parts;
+            let mut changed = Changed { row: Parts { cell, bits: 0 }, elements: &mut *parts };
+            old.diff(&row, &mut changed);
+            let changed = changed.row;
+            if changed.bits != 0 {
+                parts.push(changed);
             }
             **old = row;
         } else {
-            self.changes.cells.push(cell);
+            self.changes.parts.push(cell.presence());
             self.changes.keys.push(key.clone());
-            self.rows.insert(key, Box::new(row));
+            self.rows.insert_new(key, Box::new(row));
         }
     }
 
     /// Removes a row and returns it.
     pub fn delete(&mut self, key: &R::Key) -> Option<R> {
         let row = self.rows.remove(key)?;
-        self.changes.cells.push(Cell::row(self.id, key));
+        self.changes.parts.push(Cell::row(self.id, key).presence());
         self.changes.keys.push(key.clone());
-        if self.rows.capacity() > 4 * self.rows.len() + 1024 {
-            self.rows.shrink_to_fit();
-        }
         Some(*row)
     }
 
@@ -234,13 +238,13 @@ impl<R: Row> Table<R> {
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.len() == 0
     }
 
     pub(crate) fn read<'a>(&'a self, key: &R::Key, reads: &'a Reads) -> Option<R::View<'a>> {
-        self.changes.check_order(reads);
+        self.changes.note_read(reads);
         let cell = Cell::row(self.id, key);
-        reads.note(cell);
+        reads.note(cell.presence());
         let row = self.rows.get(key)?;
         Some(R::view(Tracked { row, cell, reads }))
     }
