@@ -135,8 +135,9 @@ impl Compiler {
             self.engine.settle();
         }
         let Db { flows, datapath_keys, .. } = &mut self.engine.db;
-        flows.write(&|index| datapath_keys.row_of(index), txn);
+        let inserts = flows.write(&|index| datapath_keys.row_of(index), txn);
         outstanding::write(&self.engine.db, txn);
+        txn.finish_with(Box::new(inserts));
     }
 
     /// The transaction was committed.

@@ -32,8 +32,8 @@ pub(crate) struct Content {
     /// Match and actions, one behind the other.
     text: Box<str>,
     split: u32,
-    /// The northbound row that the flow is for; not part of its identity.
-    pub(crate) hint: Option<Uuid>,
+    /// The first digits of the northbound row's uuid that the flow is for; not part of its identity.
+    pub(crate) hint: Option<u32>,
     /// Where it is made; not part of its identity.
     pub(crate) source: &'static Location<'static>,
 }
@@ -45,11 +45,6 @@ impl Content {
 
     pub(crate) fn actions(&self) -> &str {
         &self.text[self.split as usize..]
-    }
-
-    /// Bytes of match and actions.
-    pub(crate) fn len(&self) -> usize {
-        self.text.len()
     }
 
     pub(crate) fn uuid(&self) -> Uuid {
@@ -86,31 +81,34 @@ pub(crate) fn uuid_from_hash(hash: u128) -> Uuid {
 pub(crate) struct Flows<'a> {
     out: &'a mut Vec<Flow>,
     datapath: DatapathIndex,
-    hint: Option<Uuid>,
+    hint: Option<u32>,
+    /// Texts are written here first, to be kept in no more room than they need.
+    scratch: String,
 }
 
 impl<'a> Flows<'a> {
     /// Flows for the northbound row `hint`.
     pub(crate) fn new(out: &'a mut Vec<Flow>, datapath: DatapathIndex, hint: Uuid) -> Self {
-        Flows { out, datapath, hint: Some(hint) }
+        Flows { out, datapath, hint: Some(hint.as_fields().0), scratch: String::new() }
     }
 
     /// Flows that every datapath of a kind has.
     pub(crate) fn common(out: &'a mut Vec<Flow>, datapath: DatapathIndex) -> Self {
-        Flows { out, datapath, hint: None }
+        Flows { out, datapath, hint: None, scratch: String::new() }
     }
 
     /// Adds a flow.
     #[track_caller]
     pub(crate) fn add(&mut self, stage: Stage, priority: u16, matches: impl Display, actions: impl Display) {
-        let mut text = String::with_capacity(192);
+        let text = &mut self.scratch;
+        text.clear();
         write!(text, "{matches}").expect("strings take any text");
         let split = text.len() as u32;
         write!(text, "{actions}").expect("strings take any text");
         let content = Content {
             stage,
             priority,
-            text: text.into_boxed_str(),
+            text: text.as_str().into(),
             split,
             hint: self.hint,
             source: Location::caller(),

@@ -5,13 +5,10 @@ use super::{Content, DatapathIndex, Flow};
 use kiln_abi::options::lflow_external_id::{SOURCE, STAGE_HINT, STAGE_NAME};
 use kiln_incr::Target;
 use kiln_ovsdb::column::{Encode, Pairs};
-use kiln_ovsdb::txn::Txn;
+use kiln_ovsdb::txn::{Tail, Txn};
 use kiln_types::{HashMap, HashSet, Uuid};
 use roaring::RoaringBitmap;
 use std::cmp::Reverse;
-
-/// What an inserted row's text has beside match and actions, at most in most cases.
-const ROW_OVERHEAD_BYTES: usize = 400;
 
 /// The datapaths that want a flow, and how many runs want it there.
 #[derive(Debug, Default, PartialEq)]
@@ -100,6 +97,8 @@ struct Entry {
     /// The row as the database has it, or will once the transaction in flight is done.
     stands: Option<Place>,
     touched: bool,
+    /// `contents` has its text.
+    has_content: bool,
 }
 
 /// Wanted and standing flows. Rules write to it; a transaction brings the database up to it.
@@ -110,8 +109,8 @@ pub struct FlowTable {
     free: Vec<u32>,
     /// Entries whose row may differ from what is wanted.
     touched: Vec<u32>,
-    /// What is to be inserted.
-    contents: HashMap<u32, Content>,
+    /// What is to be inserted, by entry.
+    contents: Vec<(u32, Content)>,
     /// Rows that stand in the database with another content than their uuid says: somebody else's, or spoilt.
     spoilt: HashSet<Uuid>,
     /// Those of them that the transaction in flight mends.
@@ -147,8 +146,9 @@ impl FlowTable {
         let slot = self.slot(flow.content.uuid());
         let entry = &mut self.entries[slot as usize];
         entry.wanted.add(flow.datapath);
-        if entry.stands.is_none() {
-            self.contents.insert(slot, flow.content);
+        if entry.stands.is_none() && !entry.has_content {
+            entry.has_content = true;
+            self.contents.push((slot, flow.content));
         }
         self.touch(slot);
         FlowRef { slot, datapath: flow.datapath }
@@ -158,7 +158,7 @@ impl FlowTable {
         if let Some(slot) = self.by_uuid.get(&uuid) {
             return *slot;
         }
-        let entry = Entry { uuid, wanted: Wanted::Nowhere, stands: None, touched: false };
+        let entry = Entry { uuid, wanted: Wanted::Nowhere, stands: None, touched: false, has_content: false };
         let slot = if let Some(slot) = self.free.pop() {
             self.entries[slot as usize] = entry;
             slot
@@ -218,15 +218,17 @@ impl FlowTable {
     pub(crate) fn lacks_content(&self) -> bool {
         self.touched.iter().any(|slot| {
             let entry = &self.entries[*slot as usize];
-            entry.wanted != Wanted::Nowhere && entry.stands.is_none() && !self.contents.contains_key(slot)
+            entry.wanted != Wanted::Nowhere && entry.stands.is_none() && !entry.has_content
         })
     }
 
-    /// Writes the difference between what is wanted and what stands, and assumes that it will be done.
+    /// Writes the difference between what is wanted and what stands, and assumes that it will be done. Returns the rows
+    /// to insert, which are not written yet.
     ///
     /// `row_of` gives the Datapath_Binding row of a datapath.
-    pub(crate) fn write(&mut self, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) {
-        txn.reserve(self.contents.values().map(|content| content.len() + ROW_OVERHEAD_BYTES).sum());
+    pub(crate) fn write(&mut self, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) -> Inserts {
+        let contents = std::mem::take(&mut self.contents);
+        let mut inserts = Vec::with_capacity(contents.len());
         let touched = std::mem::take(&mut self.touched);
         let moving = touched.iter().filter_map(|slot| {
             let entry = &self.entries[*slot as usize];
@@ -236,21 +238,34 @@ impl FlowTable {
             }
         });
         self.groups.reshape(moving, row_of, txn);
+        for (slot, content) in contents {
+            inserts.extend(self.write_one(slot, Some(content), row_of, txn));
+        }
         for slot in touched {
-            self.write_one(slot, row_of, txn);
+            if self.entries[slot as usize].touched {
+                inserts.extend(self.write_one(slot, None, row_of, txn));
+            }
         }
         self.groups.collect();
+        Inserts(inserts.into_iter())
     }
 
-    fn write_one(&mut self, slot: u32, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) {
+    /// Writes one entry's difference; returns it if it is a row to insert.
+    fn write_one(
+        &mut self,
+        slot: u32,
+        content: Option<Content>,
+        row_of: &dyn Fn(DatapathIndex) -> Uuid,
+        txn: &mut Txn,
+    ) -> Option<Insert> {
         let entry = &mut self.entries[slot as usize];
-        entry.touched = false;
+        let mut insert = None;
+        (entry.touched, entry.has_content) = (false, false);
         let place = match entry.wanted.place() {
             None => None,
             Some(Ok(only)) => Some(Place::Datapath(row_of(only))),
             Some(Err(set)) => Some(Place::Group(self.groups.for_set(set, row_of, txn))),
         };
-        let content = self.contents.remove(&slot);
         let spoilt = self.spoilt.remove(&entry.uuid);
         if spoilt {
             self.mending.insert(entry.uuid);
@@ -274,7 +289,7 @@ impl FlowTable {
                             op.set(column, value);
                         });
                     } else {
-                        insert(entry.uuid, place, &content, txn);
+                        insert = Some(Insert { uuid: entry.uuid, place, content });
                     }
                 }
                 (Some(_), Some(place)) => {
@@ -291,6 +306,7 @@ impl FlowTable {
             self.by_uuid.remove(&entry.uuid);
             self.free.push(slot);
         }
+        insert
     }
 
     /// The transaction in flight was committed.
@@ -298,9 +314,6 @@ impl FlowTable {
         self.undo = Vec::new();
         self.mending.clear();
         self.groups.committed();
-        if self.contents.is_empty() {
-            self.contents = HashMap::default();
-        }
         self.shrink();
     }
 
@@ -357,7 +370,31 @@ impl Content {
     }
 }
 
-fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
+#[derive(Debug)]
+struct Insert {
+    uuid: Uuid,
+    place: Place,
+    content: Content,
+}
+
+/// Rows to insert. A network's first compile has so many that their text is written only as it is sent.
+#[derive(Debug)]
+pub(crate) struct Inserts(std::vec::IntoIter<Insert>);
+
+impl Tail for Inserts {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write_next(&mut self, txn: &mut Txn) {
+        if let Some(row) = self.0.next() {
+            insert(row, txn);
+        }
+    }
+}
+
+fn insert(row: Insert, txn: &mut Txn) {
+    let Insert { uuid, place, content } = row;
     let mut op = txn.insert("Logical_Flow");
     op.uuid(uuid);
     match place {
@@ -370,7 +407,7 @@ fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
     let file = content.source.file();
     let file = file.rsplit_once("src/").map_or(file, |(_, file)| file);
     let source = format!("{file}:{}", content.source.line());
-    let hint = content.hint.map(|uuid| format!("{:08x}", uuid.as_fields().0));
+    let hint = content.hint.map(|digits| format!("{digits:08x}"));
     let mut ids = vec![(SOURCE, source.as_str())];
     ids.extend(hint.as_deref().map(|hint| (STAGE_HINT, hint)));
     ids.push((STAGE_NAME, content.stage.name));

@@ -64,6 +64,9 @@ impl Session {
                 Ok(())
             }
             Pending::Transaction { ops } => {
+                if self.transactions_in_flight() == 0 {
+                    self.unanswered_bytes = 0;
+                }
                 let outcome = match read_transaction(answer, ops)? {
                     TxnReply::Committed(results) => Outcome::Committed(results),
                     TxnReply::Failed(error) => Outcome::Failed(error),

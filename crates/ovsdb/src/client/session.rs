@@ -35,9 +35,12 @@ pub enum Stage {
 }
 
 #[derive(Debug)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    reply: bool,
+enum Outgoing {
+    Bytes(Vec<u8>),
+    /// An answer to the server's own request.
+    Reply(Vec<u8>),
+    /// The parameters of a request, written as they are sent.
+    Params(Box<Txn>),
 }
 
 /// A request that awaits its answer.
@@ -92,6 +95,8 @@ pub struct Session {
     pub(super) stats: Stats,
     last_received: Instant,
     probe_sent: Option<Instant>,
+    /// Bytes of long transactions that the server has not answered.
+    pub(super) unanswered_bytes: usize,
 }
 
 impl Session {
@@ -99,11 +104,11 @@ impl Session {
     pub(super) const DATA: &'static str = "\"data\"";
     /// The server monitor's id.
     pub(super) const SERVER: &'static str = "\"server\"";
-    /// Parameters of a request from this length on are sent as a piece of their own.
-    const WORTH_MOVING_BYTES: usize = 64 << 10;
     /// After so many bytes the cache of strings is emptied once nothing more waits: what is left in it are strings of a
     /// time when memory was full of rows that may be gone, and each keeps a page.
     const CACHED_BYTES: usize = 64 << 10;
+    /// A server works on a long transaction without a word: per second of patience, so many bytes.
+    const BYTES_PER_SECOND: u64 = 1 << 20;
     /// Answers to the server's own requests that may wait to be sent.
     const MAX_REPLY_BYTES: usize = 1 << 20;
 
@@ -132,6 +137,7 @@ impl Session {
             stats: Stats::default(),
             last_received: Instant::ZERO,
             probe_sent: None,
+            unanswered_bytes: 0,
             config,
         }
     }
@@ -202,14 +208,29 @@ impl Session {
         if self.stage == Stage::Disconnected || self.config.probe_interval.is_zero() {
             return None;
         }
-        Some(self.probe_sent.unwrap_or(self.last_received) + self.config.probe_interval)
+        let work = Duration::from_secs(self.unanswered_bytes as u64 / Self::BYTES_PER_SECOND);
+        Some(self.probe_sent.unwrap_or(self.last_received) + self.config.probe_interval + work)
     }
 
     /// Bytes to send. Ask only for what the connection can take: the session limits what waits here.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        let Outgoing { bytes, reply } = self.outbox.pop_front()?;
-        self.reply_bytes -= if reply { bytes.len() } else { 0 };
-        Some(bytes)
+        if let Outgoing::Params(txn) = self.outbox.front_mut()?
+            && let Some(piece) = txn.take_piece()
+        {
+            self.unanswered_bytes += piece.len();
+            return Some(piece.into_bytes());
+        }
+        match self.outbox.pop_front()? {
+            Outgoing::Bytes(bytes) => Some(bytes),
+            Outgoing::Reply(bytes) => {
+                self.reply_bytes -= bytes.len();
+                Some(bytes)
+            }
+            Outgoing::Params(txn) => {
+                self.note_all_missing(&txn);
+                Some(b"]}".to_vec())
+            }
+        }
     }
 
     /// What happened.
@@ -259,12 +280,10 @@ impl Session {
 
     /// Sends a transaction; [`Event::Transacted`] tells what became of it.
     pub fn transact(&mut self, txn: Txn) -> TxnId {
-        for missing in txn.missing() {
-            self.note_missing(missing.clone());
-        }
+        self.note_all_missing(&txn);
         let ops = txn.len();
         if self.stage == Stage::Synced {
-            return TxnId(self.request_moved("transact", txn.into_params(), Pending::Transaction { ops }));
+            return TxnId(self.request_txn(txn, Pending::Transaction { ops }));
         }
         self.next_request += 1;
         let id = TxnId(self.next_request);
@@ -371,23 +390,22 @@ impl Session {
         self.next_request += 1;
         let mut out = String::new();
         jsonrpc::write_request(&mut out, self.next_request, method, params);
-        self.outbox.push_back(Outgoing { bytes: out.into_bytes(), reply: false });
+        self.outbox.push_back(Outgoing::Bytes(out.into_bytes()));
         self.pending.insert(self.next_request, pending);
         self.next_request
     }
 
-    /// The same for parameters that may be very long: those are not copied.
-    fn request_moved(&mut self, method: &str, params: String, pending: Pending) -> u64 {
-        if params.len() < Self::WORTH_MOVING_BYTES {
-            return self.request(method, &params, pending);
+    /// The same for a transaction, which may be very long.
+    fn request_txn(&mut self, txn: Txn, pending: Pending) -> u64 {
+        if !txn.has_tail() {
+            return self.request("transact", &txn.into_params(), pending);
         }
         self.next_request += 1;
         let mut out = String::new();
-        jsonrpc::write_request(&mut out, self.next_request, method, "");
-        let tail = out.pop().expect("a request ends with a brace");
-        for bytes in [out.into_bytes(), params.into_bytes(), tail.to_string().into_bytes()] {
-            self.outbox.push_back(Outgoing { bytes, reply: false });
-        }
+        jsonrpc::write_request(&mut out, self.next_request, "transact", "");
+        out.pop().expect("a request ends with a brace");
+        self.outbox.push_back(Outgoing::Bytes(out.into_bytes()));
+        self.outbox.push_back(Outgoing::Params(Box::new(txn)));
         self.pending.insert(self.next_request, pending);
         self.next_request
     }
@@ -404,8 +422,14 @@ impl Session {
             return Err(CloseReason::PeerStalled);
         }
         self.reply_bytes += out.len();
-        self.outbox.push_back(Outgoing { bytes: out.into_bytes(), reply: true });
+        self.outbox.push_back(Outgoing::Reply(out.into_bytes()));
         Ok(())
+    }
+
+    fn note_all_missing(&mut self, txn: &Txn) {
+        for missing in txn.missing() {
+            self.note_missing(missing.clone());
+        }
     }
 
     pub(super) fn note_missing(&mut self, missing: Missing) {
@@ -483,6 +507,7 @@ impl Session {
         self.framer.reset();
         self.outbox.clear();
         self.reply_bytes = 0;
+        self.unanswered_bytes = 0;
         self.probe_sent = None;
         self.method = None;
         self.server_db.clear();

@@ -18,6 +18,7 @@
 mod ops;
 mod result;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 pub(crate) use ops::write_condition;
@@ -46,16 +47,35 @@ impl std::fmt::Display for Missing {
     }
 }
 
+/// A tail is written in pieces of at least this many bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The operations at the end of a transaction that is too long to be held as text.
+pub trait Tail: Debug + Send {
+    /// How many operations are left.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the next operation.
+    fn write_next(&mut self, txn: &mut Txn);
+}
+
 /// A transaction being written. Operations are done in the order in which they are added, all or none.
 ///
 /// An operation is finished when the value that [`Txn::insert`] and the others return is dropped. One that the server cannot
 /// know, because its table or a column of its conditions is missing there, is replaced by a comment, so that every
 /// operation's result stands where it was added.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Txn {
-    /// `["DB",{…},{…}`
+    /// `["DB",{…},{…}`, as far as it was not taken yet.
     params: String,
     len: usize,
+    /// What follows.
+    tail: Option<Box<dyn Tail>>,
     /// An operation's `where`, and a wait's `columns`, while its row is written.
     conditions: String,
     columns: String,
@@ -72,6 +92,7 @@ impl Txn {
         Txn {
             params,
             len: 0,
+            tail: None,
             conditions: String::new(),
             columns: String::new(),
             offered: None,
@@ -86,22 +107,18 @@ impl Txn {
 
     /// Number of operations, which is the index of the next one's result.
     pub fn len(&self) -> usize {
-        self.len
+        self.len + self.tail.as_ref().map_or(0, |tail| tail.len())
     }
 
     /// Whether there are no operations.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// Length of the text so far, in bytes.
-    pub fn encoded_bytes(&self) -> usize {
-        self.params.len()
-    }
-
-    /// Makes room for about so many more bytes of text, so that a long transaction is not moved as it grows.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.params.reserve(bytes);
+    /// Ends the transaction with operations that are written when they are sent.
+    pub fn finish_with(&mut self, tail: Box<dyn Tail>) {
+        debug_assert!(self.tail.is_none(), "nothing follows a tail");
+        self.tail = Some(tail).filter(|tail| tail.len() > 0);
     }
 
     /// What was left out because the server does not have it.
@@ -111,8 +128,31 @@ impl Txn {
 
     /// The request's `params`: `["DB", <operation>*]`.
     pub fn into_params(mut self) -> String {
-        self.params.push(']');
-        self.params
+        let mut params = String::new();
+        while let Some(piece) = self.take_piece() {
+            params.push_str(&piece);
+        }
+        params.push(']');
+        params
+    }
+
+    /// The next piece of the text, all but the last bracket.
+    pub(crate) fn take_piece(&mut self) -> Option<String> {
+        while self.params.len() < PIECE_BYTES
+            && let Some(mut tail) = self.tail.take()
+        {
+            if self.params.is_empty() {
+                self.params.reserve(PIECE_BYTES + PIECE_BYTES / 8);
+            }
+            tail.write_next(self);
+            self.tail = Some(tail).filter(|tail| tail.len() > 0);
+        }
+        Some(std::mem::take(&mut self.params)).filter(|piece| !piece.is_empty())
+    }
+
+    /// Whether part of it is still to be written.
+    pub(crate) fn has_tail(&self) -> bool {
+        self.tail.is_some()
     }
 
     /// A comment for the server's log (section 5.2.9).

@@ -1,7 +1,7 @@
 //! Transactions and what becomes of them.
 
 use kiln_ovsdb::client::{Event, Outcome};
-use kiln_ovsdb::txn::{ErrorClass, OpResult};
+use kiln_ovsdb::txn::{ErrorClass, OpResult, Tail, Txn};
 use serde_json::json;
 
 use crate::*;
@@ -87,4 +87,58 @@ fn what_the_server_lacks_is_told_once() {
         let told = play.events().iter().filter(|e| matches!(e, Event::Missing(_))).count();
         assert_eq!(told, 1 - round);
     }
+}
+
+/// So many rows to insert.
+#[derive(Debug)]
+struct Rows(usize);
+
+impl Tail for Rows {
+    fn len(&self) -> usize {
+        self.0
+    }
+    fn write_next(&mut self, txn: &mut Txn) {
+        self.0 -= 1;
+        txn.insert("T").set("name", &"x".repeat(1000));
+    }
+}
+
+/// A transaction with so many rows at its end.
+fn long(play: &Play, rows: usize) -> Txn {
+    let mut txn = play.session.txn();
+    txn.assert_lock("l");
+    txn.finish_with(Box::new(Rows(rows)));
+    txn
+}
+
+#[test]
+fn a_long_transaction_is_written_as_it_is_sent() {
+    let mut play = Play::synced(json!({}));
+    let txn = long(&play, 1000);
+    assert_eq!(txn.len(), 1001);
+    play.session.transact(txn);
+    let mut pieces = Vec::new();
+    while let Some(piece) = play.session.poll_transmit() {
+        assert!(piece.len() < 100_000, "never more than a piece is held");
+        pieces.push(piece);
+    }
+    assert!(pieces.len() > 10);
+    let request: serde_json::Value = serde_json::from_slice(&pieces.concat()).unwrap();
+    assert_eq!(request["params"].as_array().unwrap().len(), 1002);
+    assert_eq!(request["params"][1000]["op"], "insert");
+    play.answer(&request, json!([{ "error": "not owner" }]));
+    assert!(matches!(&outcomes(&mut play)[..], [(_, Outcome::Failed(_))]));
+}
+
+#[test]
+fn a_server_gets_time_for_a_long_transaction() {
+    let mut play = Play::synced(json!({}));
+    let usual = play.session.poll_timeout().unwrap() - play.now;
+    let txn = long(&play, 10_000);
+    play.session.transact(txn);
+    let request = play.expect("transact");
+    let patience = play.session.poll_timeout().unwrap() - play.now;
+    assert!(patience >= usual + Duration::from_secs(9), "{patience:?} for 10 MB");
+    play.answer(&request, json!([{ "error": "not owner" }]));
+    assert_eq!(play.session.poll_timeout().unwrap() - play.now, usual);
 }
