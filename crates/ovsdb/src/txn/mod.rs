@@ -118,7 +118,7 @@ impl Txn {
     /// Ends the transaction with operations that are written when they are sent.
     pub fn finish_with(&mut self, tail: Box<dyn Tail>) {
         debug_assert!(self.tail.is_none(), "nothing follows a tail");
-        self.tail = Some(tail).filter(|tail| tail.len() > 0);
+        self.tail = Some(tail).filter(|tail| !tail.is_empty());
     }
 
     /// What was left out because the server does not have it.
@@ -145,7 +145,7 @@ impl Txn {
                 self.params.reserve(PIECE_BYTES + PIECE_BYTES / 8);
             }
             tail.write_next(self);
-            self.tail = Some(tail).filter(|tail| tail.len() > 0);
+            self.tail = Some(tail).filter(|tail| !tail.is_empty());
         }
         Some(std::mem::take(&mut self.params)).filter(|piece| !piece.is_empty())
     }
