@@ -1,6 +1,8 @@
 //! Databases that go away for a while, or no longer answer: forwarding goes on, no flow is removed, what was changed
 //! meanwhile arrives, and nothing is written twice.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at files, processes and the clock")]
+
 mod common;
 
 use common::chassis::{FlowMonitor, flows};

@@ -186,14 +186,14 @@ fn northbound_rows() {
     };
     for case in cases() {
         let before = warnings(&northd).len();
-        northbound.transact(&[case.bad.clone()]);
+        northbound.transact(std::slice::from_ref(&case.bad));
         settle(&mut northbound, &mut sync);
         let new = warnings(&northd).split_off(before);
         assert_eq!(new.len(), 1, "one warning about {}: {new:#?}", case.bad);
         assert!(case.says.iter().all(|part| new[0].contains(part)), "{:?}: {}", case.says, new[0]);
         assert!(!says(&mut southbound, case.heals), "{} is skipped", case.bad);
         assert_eq!(others(&mut southbound), good, "nothing else is, beside {}", case.bad);
-        northbound.transact(&[case.mend.clone()]);
+        northbound.transact(std::slice::from_ref(&case.mend));
         settle(&mut northbound, &mut sync);
         assert!(says(&mut southbound, case.heals), "mended by {}", case.mend);
         assert_eq!(warnings(&northd).len(), before + 1, "mending is quiet: {:#?}", warnings(&northd));

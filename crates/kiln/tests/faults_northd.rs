@@ -1,5 +1,7 @@
 //! Several northds on the same databases: one is active, the others take over.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at files, processes and the clock")]
+
 mod common;
 
 use common::database::Database;

@@ -1,5 +1,7 @@
 //! Daemons that are killed and started again: nothing is written that stands already, and no flow is removed.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at files, processes and the clock")]
+
 mod common;
 
 use common::chassis::{FlowMonitor, flows};

@@ -1,5 +1,11 @@
 //! A switch that is restarted, and a controller that ends in order.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests look at files, processes and the clock"
+)]
+
 mod common;
 
 use common::chassis::{Chassis, FlowMonitor, dump, flows};
@@ -57,7 +63,7 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
     let relay = Relay::start(&folder.path("relay.sock"), folder.path("br-int.mgmt"));
     let remote = folder.remote("relay.sock");
     let mut chassis = Chassis::start(&folder, "hv1", Whose::Kiln, &[("ovn-bridge-remote", remote.as_str())]);
-    chassis.plug(&folder, &["s0p0", "s1p1"]);
+    Chassis::plug(&folder, &["s0p0", "s1p1"]);
     let mut all = Deployment { folder, nb, sb, northd, chassis, sync: 0 };
     all.settle();
     add_meter(&mut all.sb.client());

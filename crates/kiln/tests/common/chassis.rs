@@ -43,7 +43,7 @@ impl Chassis {
 
     /// Puts dummy ports on the integration bridge for these logical ports.
     #[track_caller]
-    pub fn plug(&self, folder: &Folder, ports: &[&str]) {
+    pub fn plug(folder: &Folder, ports: &[&str]) {
         let mut vsctl = vsctl(folder);
         vsctl.args(["--timeout=60"]);
         for port in ports {

@@ -23,7 +23,7 @@ impl Client {
     /// The same; the error if nobody listens.
     pub fn try_connect(socket: &Path, database: &'static str) -> std::io::Result<Client> {
         let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_mins(2))).expect("a timeout");
         Ok(Client { stream, database, buffer: Vec::new(), next: 0 })
     }
 

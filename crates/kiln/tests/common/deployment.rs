@@ -31,7 +31,7 @@ impl Deployment {
         network::build(&mut nb.client(), 3, 4);
         let northd = northd(&folder, "northd", Whose::Kiln);
         let chassis = Chassis::start(&folder, "hv1", whose, &[]);
-        chassis.plug(&folder, &["s0p0", "s1p1"]);
+        Chassis::plug(&folder, &["s0p0", "s1p1"]);
         let mut deployment = Deployment { folder, nb, sb, northd, chassis, sync: 0 };
         deployment.settle();
         deployment

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::disallowed_methods, reason = "tests look at files, processes and the clock")]
+#![allow(clippy::disallowed_types, reason = "tests talk to daemons")]
 
 pub mod chassis;
 pub mod client;
@@ -87,7 +88,7 @@ pub fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Opti
 }
 
 /// As long as anything here may take on a busy machine.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 
 /// A folder of one test's.
 #[derive(Debug)]
