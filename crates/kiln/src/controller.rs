@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing::warn;
 
 use crate::stats;
 
@@ -170,11 +169,7 @@ impl Engine for Shell {
         match input {
             Input::Up { link } => self.daemon.handle_connected(now.at, side(link)),
             Input::Bytes { link, bytes } => self.daemon.handle_bytes(now.at, side(link), bytes),
-            Input::Down { link, reason } => {
-                let side = side(link);
-                warn!(target: "ovsdb_cs", "{side:?}: {reason}");
-                self.daemon.handle_disconnected(now.at, side);
-            }
+            Input::Down { link, .. } => self.daemon.handle_disconnected(now.at, side(link)),
             Input::Command { id, name, args } => self.command(now.at, id, name, args),
             Input::Stop(Stop::Signal(_) | Stop::Command) => {
                 self.stopping = true;

@@ -15,7 +15,6 @@ use kiln_types::Instant;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use tracing::warn;
 
 const PROGRAM: Program = Program {
     name: "ovn-northd",
@@ -154,11 +153,7 @@ impl Engine for Shell {
         match input {
             Input::Up { link } => self.daemon.handle_connected(now.at, side(link)),
             Input::Bytes { link, bytes } => self.daemon.handle_bytes(now.at, side(link), bytes),
-            Input::Down { link, reason } => {
-                let side = side(link);
-                warn!(target: "ovsdb_cs", "{side:?}: {reason}");
-                self.daemon.handle_disconnected(now.at, side);
-            }
+            Input::Down { link, .. } => self.daemon.handle_disconnected(now.at, side(link)),
             Input::Command { id, name, args } => {
                 let reply = self.command(now.at, name, args);
                 self.reply(id, reply);

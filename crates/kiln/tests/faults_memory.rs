@@ -256,7 +256,7 @@ impl Host {
         until("neighbours to be known", STEP, || {
             std::thread::sleep(Duration::from_millis(200));
             let known = self.controller.ask(&["debug/dump-mac-bindings"]);
-            (known.lines().filter(|line| line.contains("port kept")).count() == count).then_some(())
+            (known.lines().filter(|line| line.contains("port-key: 32767")).count() == count).then_some(())
         });
     }
 }

@@ -40,17 +40,17 @@ fn add_routes(northbound: &mut Client) {
 }
 
 /// A meter, and a flow that hands packets up through it.
-fn add_meter(southbound: &mut Client) {
-    let datapaths =
-        southbound.select("Datapath_Binding", &json!([["type", "==", "logical-switch"]]), &["_uuid"]);
-    southbound.transact(&[
+fn add_meter(northbound: &mut Client, southbound: &mut Client) {
+    northbound.transact(&[
         json!({ "op": "insert", "table": "Meter_Band", "uuid-name": "b", "row": { "action": "drop", "rate": 10, "burst_size": 5 } }),
         json!({ "op": "insert", "table": "Meter", "row": { "name": "slow", "unit": "pktps", "bands": ["named-uuid", "b"] } }),
-        json!({ "op": "insert", "table": "Logical_Flow", "row": {
+    ]);
+    let datapaths =
+        southbound.select("Datapath_Binding", &json!([["type", "==", "logical-switch"]]), &["_uuid"]);
+    southbound.transact(&[json!({ "op": "insert", "table": "Logical_Flow", "row": {
             "logical_datapath": datapaths[0]["_uuid"], "pipeline": "ingress", "table_id": 26, "priority": 7,
             "match": "ip4.dst == 198.51.100.1", "actions": "arp { output; };", "controller_meter": "slow",
-        } }),
-    ]);
+        } })]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_switch_that_restarts_gets_everything_back_in_one_bundle() {
     Chassis::plug(&folder, &["s0p0", "s1p1"]);
     let mut all = Deployment { folder, nb, sb, northd, chassis, sync: 0 };
     all.settle();
-    add_meter(&mut all.sb.client());
+    add_meter(&mut all.nb.client(), &mut all.sb.client());
     until("the meter", LONG, || {
         dump(&all.folder, "dump-meters").iter().any(|line| line.contains("rate=10")).then_some(())
     });
