@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// As many flows as the figure is asked for with.
 const MANY: usize = 20_000;
 /// How many ports on each of four switches give that many.
-const PORTS: usize = 540;
+const PORTS: usize = 720;
 
 /// Two routes to one destination: a group that chooses.
 fn add_routes(northbound: &mut Client) {
