@@ -36,4 +36,17 @@ while more:
             if not struct.unpack("!H", m[10:12])[0] & 1: more -= 1
         if m[1] == 1: sys.exit("error " + m.hex())
         if m[1] == 2: s.sendall(ofmsg(3, m[8:], struct.unpack("!I", m[4:8])[0]))
-json.dump({"databases": dump, "flow_replies": flows, "group_replies": groups}, open(out, "w"), indent=0, sort_keys=True)
+
+
+def written(value, depth):
+    """JSON with a line for each row of a table and each reply."""
+    if depth == 0 or not isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(written(item, 0) for item in value) + "\n]"
+    items = (json.dumps(key) + ":" + written(item, depth - 1) for key, item in sorted(value.items()))
+    return "{\n" + ",\n".join(items) + "\n}"
+
+
+with open(out, "w") as file:
+    file.write(written({"databases": dump, "flow_replies": flows, "group_replies": groups}, 4) + "\n")

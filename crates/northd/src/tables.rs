@@ -152,194 +152,149 @@ impl RouterPort {
     }
 }
 
-/// All tables.
-#[allow(missing_docs)]
-pub struct Db {
-    pub nb: nb::Northbound,
-    pub sb: sb::Southbound,
+/// Declares [`Db`] with each table named once. A table's type has the names of the kernel's two kinds, so that it can be
+/// made from the name alone.
+macro_rules! database {
+    (
+        tables { $($table:ident: $kind:ident<$key:ty, $value:ty>,)* }
+        state { $($state:ident: $type:ty,)* }
+    ) => {
+        /// All tables, and the allocators between them.
+        #[allow(missing_docs)]
+        pub struct Db {
+            pub nb: nb::Northbound,
+            pub sb: sb::Southbound,
+            pub flows: FlowTable,
+            pub(crate) chosen: crate::global::Chosen,
+            $(pub(crate) $table: $kind<$key, $value>,)*
+            $(pub(crate) $state: $type,)*
+        }
 
-    // What refers to a row, and what has a name.
-    pub(crate) switch_of_port: Relation<Uuid, Uuid>,
-    pub(crate) router_of_port: Relation<Uuid, Uuid>,
-    pub(crate) router_of_route: Relation<Uuid, Uuid>,
-    pub(crate) router_of_policy: Relation<Uuid, Uuid>,
-    pub(crate) switch_port_named: Relation<Text, Uuid>,
-    pub(crate) router_port_named: Relation<Text, Uuid>,
-    pub(crate) switch_ports_towards: Relation<Text, Uuid>,
-    pub(crate) router_ports_towards: Relation<Text, Uuid>,
-    pub(crate) datapath_rows: Relation<Uuid, Uuid>,
-    pub(crate) port_rows: Relation<Text, Uuid>,
-    pub(crate) static_binding_rows: Relation<(Text, Text), Uuid>,
-    pub(crate) chassis_named: Relation<Text, Uuid>,
-    pub(crate) address_set_rows: Relation<Text, Uuid>,
-    pub(crate) port_group_rows: Relation<Text, Uuid>,
-    pub(crate) ip_multicast_rows: Relation<Uuid, Uuid>,
-    pub(crate) multicast_rows: Relation<(Uuid, Text), Uuid>,
-    pub(crate) vxlan_chassis: Relation<Uuid, Uuid>,
-    pub(crate) sb_global_rows: Relation<Uuid, Uuid>,
-    pub(crate) chassis_progress: Relation<Uuid, (i64, i64, Uuid)>,
+        impl Db {
+            fn empty(seed: u64) -> Self {
+                Db {
+                    nb: nb::Northbound::new(),
+                    sb: sb::Southbound::new(),
+                    flows: FlowTable::default(),
+                    chosen: crate::global::Chosen::from_seed(seed),
+                    $($table: $kind::new(stringify!($table)),)*
+                    $($state: <$type>::default(),)*
+                }
+            }
+        }
 
-    // Sets of addresses and groups of ports.
-    pub(crate) set_sources: Relation<Text, address_set::Source>,
-    pub(crate) port_groups_named: Relation<Text, Uuid>,
-    pub(crate) groups_of_port: Relation<Uuid, Uuid>,
-    pub(crate) group_addresses: Relation<(Uuid, bool), Text>,
-    pub(crate) group_members: Relation<(Uuid, Uuid), Text>,
+        impl Database for Db {
+            fn visit(&mut self, v: &mut dyn Visitor) {
+                self.nb.visit(v);
+                self.sb.visit(v);
+                $(v.table(&mut self.$table);)*
+            }
+        }
+    };
+}
 
-    // Access control.
-    pub(crate) switches_of_group: Relation<Uuid, Uuid>,
-    pub(crate) meter_named: Relation<Text, Uuid>,
-    pub(crate) meter_rows: Relation<Text, Uuid>,
-    pub(crate) switches_of_acl: Relation<Uuid, Uuid>,
-    pub(crate) groups_of_acl: Relation<Uuid, Uuid>,
-    pub(crate) acl_needs: Relation<Uuid, crate::switch::acl::Need>,
-    pub(crate) acl_ids: crate::acl_id::AclIds,
+database! {
+    tables {
+        // What refers to a row, and what has a name.
+        switch_of_port: Relation<Uuid, Uuid>,
+        router_of_port: Relation<Uuid, Uuid>,
+        router_of_route: Relation<Uuid, Uuid>,
+        router_of_policy: Relation<Uuid, Uuid>,
+        switch_port_named: Relation<Text, Uuid>,
+        router_port_named: Relation<Text, Uuid>,
+        switch_ports_towards: Relation<Text, Uuid>,
+        router_ports_towards: Relation<Text, Uuid>,
+        datapath_rows: Relation<Uuid, Uuid>,
+        port_rows: Relation<Text, Uuid>,
+        static_binding_rows: Relation<(Text, Text), Uuid>,
+        chassis_named: Relation<Text, Uuid>,
+        address_set_rows: Relation<Text, Uuid>,
+        port_group_rows: Relation<Text, Uuid>,
+        ip_multicast_rows: Relation<Uuid, Uuid>,
+        multicast_rows: Relation<(Uuid, Text), Uuid>,
+        vxlan_chassis: Relation<Uuid, Uuid>,
+        sb_global_rows: Relation<Uuid, Uuid>,
+        chassis_progress: Relation<Uuid, (i64, i64, Uuid)>,
 
-    // Settings.
-    pub(crate) chosen: crate::global::Chosen,
-    pub(crate) settings: Derived<Uuid, crate::global::Settings>,
+        // Sets of addresses and groups of ports.
+        set_sources: Relation<Text, address_set::Source>,
+        port_groups_named: Relation<Text, Uuid>,
+        groups_of_port: Relation<Uuid, Uuid>,
+        group_addresses: Relation<(Uuid, bool), Text>,
+        group_members: Relation<(Uuid, Uuid), Text>,
 
-    // Numbers that stay what they were.
-    pub(crate) datapath_keys: DatapathKeys,
-    pub(crate) datapaths: Derived<Uuid, Datapath>,
-    pub(crate) pools: Derived<Uuid, Pool>,
-    pub(crate) ipam: Ipam,
-    pub(crate) router_addresses: Relation<(Uuid, Owned), Uuid>,
-    pub(crate) address_problems: Derived<Uuid, String>,
-    pub(crate) children: Relation<Text, crate::tag::Child>,
-    pub(crate) tags: Derived<Uuid, i64>,
-    pub(crate) dynamic_addresses: Derived<Uuid, Text>,
+        // Access control.
+        switches_of_group: Relation<Uuid, Uuid>,
+        meter_named: Relation<Text, Uuid>,
+        meter_rows: Relation<Text, Uuid>,
+        switches_of_acl: Relation<Uuid, Uuid>,
+        groups_of_acl: Relation<Uuid, Uuid>,
+        acl_needs: Relation<Uuid, crate::switch::acl::Need>,
 
-    // Ports and routes, checked.
-    pub(crate) router_ports: Derived<Uuid, RouterPort>,
-    pub(crate) switch_ports: Derived<Uuid, SwitchPort>,
-    pub(crate) address_owners: Relation<(Uuid, Owned), Uuid>,
-    pub(crate) ports_of_switch: Relation<Uuid, Member>,
-    pub(crate) router_ports_on_switch: Relation<Uuid, Uuid>,
-    pub(crate) port_keys: PortKeys,
-    pub(crate) port_grants: Derived<Uuid, PortGrant>,
-    pub(crate) ports_by_key: Relation<i64, i64>,
-    pub(crate) connected: Relation<(Uuid, Net), (Uuid, IpAddr)>,
-    pub(crate) connected_lengths: Relation<Uuid, (bool, u8)>,
-    pub(crate) routes: Relation<RouteGroup, Route>,
-    pub(crate) ecmp_groups: Relation<Uuid, RouteGroup>,
-    pub(crate) ecmp_ids: Derived<RouteGroup, u16>,
-    pub(crate) symmetric_routers: Relation<Uuid, ()>,
-    pub(crate) route_tables: Relation<Uuid, Text>,
-    pub(crate) table_ids: Derived<(Uuid, Text), u16>,
-    pub(crate) ecmp_policies: Relation<Uuid, Uuid>,
-    pub(crate) policy_ids: Derived<(Uuid, Uuid), u16>,
-    pub(crate) policy_chains: Relation<Uuid, Text>,
-    pub(crate) chain_ids: Derived<(Uuid, Text), u16>,
+        // Settings.
+        settings: Derived<Uuid, crate::global::Settings>,
 
-    // What the databases should hold, and where they do not.
-    pub(crate) want_sb_global: Derived<Uuid, sb::SbGlobal>,
-    pub(crate) want_datapath: Derived<Uuid, sb::DatapathBinding>,
-    pub(crate) want_port: Derived<Uuid, sb::PortBinding>,
-    pub(crate) want_multicast: Derived<Uuid, sb::MulticastGroup>,
-    pub(crate) want_ip_multicast: Derived<Uuid, sb::IpMulticast>,
-    pub(crate) want_address_set: Derived<Uuid, sb::AddressSet>,
-    pub(crate) want_port_group: Derived<Uuid, sb::PortGroup>,
-    pub(crate) want_acl_id: Derived<Uuid, sb::AclId>,
-    pub(crate) want_meter: Derived<Uuid, sb::Meter>,
-    pub(crate) want_meter_band: Derived<Uuid, sb::MeterBand>,
-    pub(crate) want_static_binding: Derived<Uuid, sb::StaticMacBinding>,
-    pub(crate) want_rbac_permission: Derived<Uuid, sb::RbacPermission>,
-    pub(crate) want_rbac_role: Derived<Uuid, sb::RbacRole>,
-    pub(crate) want_dhcp_options: Derived<Uuid, sb::DhcpOptions>,
-    pub(crate) want_dhcpv6_options: Derived<Uuid, sb::Dhcpv6Options>,
-    pub(crate) sb_ops: Ops<SbOp>,
-    pub(crate) nb_ops: Ops<NbOp>,
-    pub flows: FlowTable,
+        // Numbers that stay what they were.
+        datapaths: Derived<Uuid, Datapath>,
+        pools: Derived<Uuid, Pool>,
+        router_addresses: Relation<(Uuid, Owned), Uuid>,
+        address_problems: Derived<Uuid, String>,
+        children: Relation<Text, crate::tag::Child>,
+        tags: Derived<Uuid, i64>,
+        dynamic_addresses: Derived<Uuid, Text>,
+
+        // Ports and routes, checked.
+        router_ports: Derived<Uuid, RouterPort>,
+        switch_ports: Derived<Uuid, SwitchPort>,
+        address_owners: Relation<(Uuid, Owned), Uuid>,
+        ports_of_switch: Relation<Uuid, Member>,
+        router_ports_on_switch: Relation<Uuid, Uuid>,
+        port_grants: Derived<Uuid, PortGrant>,
+        ports_by_key: Relation<i64, i64>,
+        connected: Relation<(Uuid, Net), (Uuid, IpAddr)>,
+        connected_lengths: Relation<Uuid, (bool, u8)>,
+        routes: Relation<RouteGroup, Route>,
+        ecmp_groups: Relation<Uuid, RouteGroup>,
+        ecmp_ids: Derived<RouteGroup, u16>,
+        symmetric_routers: Relation<Uuid, ()>,
+        route_tables: Relation<Uuid, Text>,
+        table_ids: Derived<(Uuid, Text), u16>,
+        ecmp_policies: Relation<Uuid, Uuid>,
+        policy_ids: Derived<(Uuid, Uuid), u16>,
+        policy_chains: Relation<Uuid, Text>,
+        chain_ids: Derived<(Uuid, Text), u16>,
+
+        // What the databases should hold, and where they do not.
+        want_sb_global: Derived<Uuid, sb::SbGlobal>,
+        want_datapath: Derived<Uuid, sb::DatapathBinding>,
+        want_port: Derived<Uuid, sb::PortBinding>,
+        want_multicast: Derived<Uuid, sb::MulticastGroup>,
+        want_ip_multicast: Derived<Uuid, sb::IpMulticast>,
+        want_address_set: Derived<Uuid, sb::AddressSet>,
+        want_port_group: Derived<Uuid, sb::PortGroup>,
+        want_acl_id: Derived<Uuid, sb::AclId>,
+        want_meter: Derived<Uuid, sb::Meter>,
+        want_meter_band: Derived<Uuid, sb::MeterBand>,
+        want_static_binding: Derived<Uuid, sb::StaticMacBinding>,
+        want_rbac_permission: Derived<Uuid, sb::RbacPermission>,
+        want_rbac_role: Derived<Uuid, sb::RbacRole>,
+        want_dhcp_options: Derived<Uuid, sb::DhcpOptions>,
+        want_dhcpv6_options: Derived<Uuid, sb::Dhcpv6Options>,
+    }
+    state {
+        acl_ids: crate::acl_id::AclIds,
+        datapath_keys: DatapathKeys,
+        ipam: Ipam,
+        port_keys: PortKeys,
+        sb_ops: Ops<SbOp>,
+        nb_ops: Ops<NbOp>,
+    }
 }
 
 impl Db {
     /// Empty tables. What is chosen by chance follows from `seed`.
     pub fn new(seed: u64) -> Self {
-        let mut db = Db {
-            nb: nb::Northbound::new(),
-            sb: sb::Southbound::new(),
-            switch_of_port: Relation::new("switch_of_port"),
-            router_of_port: Relation::new("router_of_port"),
-            router_of_route: Relation::new("router_of_route"),
-            router_of_policy: Relation::new("router_of_policy"),
-            switch_port_named: Relation::new("switch_port_named"),
-            router_port_named: Relation::new("router_port_named"),
-            switch_ports_towards: Relation::new("switch_ports_towards"),
-            router_ports_towards: Relation::new("router_ports_towards"),
-            datapath_rows: Relation::new("datapath_rows"),
-            port_rows: Relation::new("port_rows"),
-            static_binding_rows: Relation::new("static_binding_rows"),
-            chassis_named: Relation::new("chassis_named"),
-            address_set_rows: Relation::new("address_set_rows"),
-            port_group_rows: Relation::new("port_group_rows"),
-            ip_multicast_rows: Relation::new("ip_multicast_rows"),
-            multicast_rows: Relation::new("multicast_rows"),
-            vxlan_chassis: Relation::new("vxlan_chassis"),
-            sb_global_rows: Relation::new("sb_global_rows"),
-            chassis_progress: Relation::new("chassis_progress"),
-            set_sources: Relation::new("set_sources"),
-            port_groups_named: Relation::new("port_groups_named"),
-            groups_of_port: Relation::new("groups_of_port"),
-            group_addresses: Relation::new("group_addresses"),
-            group_members: Relation::new("group_members"),
-            switches_of_group: Relation::new("switches_of_group"),
-            meter_named: Relation::new("meter_named"),
-            meter_rows: Relation::new("meter_rows"),
-            switches_of_acl: Relation::new("switches_of_acl"),
-            groups_of_acl: Relation::new("groups_of_acl"),
-            acl_needs: Relation::new("acl_needs"),
-            want_acl_id: Derived::new("want_acl_id"),
-            want_meter: Derived::new("want_meter"),
-            want_meter_band: Derived::new("want_meter_band"),
-            acl_ids: crate::acl_id::AclIds::default(),
-            chosen: crate::global::Chosen::from_seed(seed),
-            settings: Derived::new("settings"),
-            datapath_keys: DatapathKeys::default(),
-            datapaths: Derived::new("datapaths"),
-            pools: Derived::new("pools"),
-            ipam: Ipam::default(),
-            router_addresses: Relation::new("router_addresses"),
-            address_problems: Derived::new("address_problems"),
-            children: Relation::new("children"),
-            tags: Derived::new("tags"),
-            dynamic_addresses: Derived::new("dynamic_addresses"),
-            router_ports: Derived::new("router_ports"),
-            switch_ports: Derived::new("switch_ports"),
-            address_owners: Relation::new("address_owners"),
-            ports_of_switch: Relation::new("ports_of_switch"),
-            router_ports_on_switch: Relation::new("router_ports_on_switch"),
-            port_keys: PortKeys::default(),
-            port_grants: Derived::new("port_grants"),
-            ports_by_key: Relation::new("ports_by_key"),
-            connected: Relation::new("connected"),
-            connected_lengths: Relation::new("connected_lengths"),
-            routes: Relation::new("routes"),
-            ecmp_groups: Relation::new("ecmp_groups"),
-            ecmp_ids: Derived::new("ecmp_ids"),
-            symmetric_routers: Relation::new("symmetric_routers"),
-            route_tables: Relation::new("route_tables"),
-            table_ids: Derived::new("table_ids"),
-            ecmp_policies: Relation::new("ecmp_policies"),
-            policy_ids: Derived::new("policy_ids"),
-            policy_chains: Relation::new("policy_chains"),
-            chain_ids: Derived::new("chain_ids"),
-            want_sb_global: Derived::new("want_sb_global"),
-            want_datapath: Derived::new("want_datapath"),
-            want_port: Derived::new("want_port"),
-            want_multicast: Derived::new("want_multicast"),
-            want_ip_multicast: Derived::new("want_ip_multicast"),
-            want_address_set: Derived::new("want_address_set"),
-            want_port_group: Derived::new("want_port_group"),
-            want_static_binding: Derived::new("want_static_binding"),
-            want_rbac_permission: Derived::new("want_rbac_permission"),
-            want_rbac_role: Derived::new("want_rbac_role"),
-            want_dhcp_options: Derived::new("want_dhcp_options"),
-            want_dhcpv6_options: Derived::new("want_dhcpv6_options"),
-            sb_ops: Ops::default(),
-            nb_ops: Ops::default(),
-            flows: FlowTable::default(),
-        };
+        let mut db = Db::empty(seed);
         for (row, permission) in static_rows::rbac_permissions() {
             db.want_rbac_permission.put(row, permission);
         }
@@ -352,85 +307,6 @@ impl Db {
             db.want_dhcpv6_options.put(row, option);
         }
         db
-    }
-}
-
-impl Database for Db {
-    fn visit(&mut self, v: &mut dyn Visitor) {
-        self.nb.visit(v);
-        self.sb.visit(v);
-        v.table(&mut self.switch_of_port);
-        v.table(&mut self.router_of_port);
-        v.table(&mut self.router_of_route);
-        v.table(&mut self.router_of_policy);
-        v.table(&mut self.switch_port_named);
-        v.table(&mut self.router_port_named);
-        v.table(&mut self.switch_ports_towards);
-        v.table(&mut self.router_ports_towards);
-        v.table(&mut self.datapath_rows);
-        v.table(&mut self.port_rows);
-        v.table(&mut self.static_binding_rows);
-        v.table(&mut self.chassis_named);
-        v.table(&mut self.address_set_rows);
-        v.table(&mut self.port_group_rows);
-        v.table(&mut self.ip_multicast_rows);
-        v.table(&mut self.multicast_rows);
-        v.table(&mut self.vxlan_chassis);
-        v.table(&mut self.sb_global_rows);
-        v.table(&mut self.chassis_progress);
-        v.table(&mut self.set_sources);
-        v.table(&mut self.port_groups_named);
-        v.table(&mut self.groups_of_port);
-        v.table(&mut self.group_addresses);
-        v.table(&mut self.group_members);
-        v.table(&mut self.switches_of_group);
-        v.table(&mut self.meter_named);
-        v.table(&mut self.meter_rows);
-        v.table(&mut self.switches_of_acl);
-        v.table(&mut self.groups_of_acl);
-        v.table(&mut self.acl_needs);
-        v.table(&mut self.want_acl_id);
-        v.table(&mut self.want_meter);
-        v.table(&mut self.want_meter_band);
-        v.table(&mut self.settings);
-        v.table(&mut self.datapaths);
-        v.table(&mut self.pools);
-        v.table(&mut self.router_addresses);
-        v.table(&mut self.address_problems);
-        v.table(&mut self.children);
-        v.table(&mut self.tags);
-        v.table(&mut self.dynamic_addresses);
-        v.table(&mut self.router_ports);
-        v.table(&mut self.switch_ports);
-        v.table(&mut self.address_owners);
-        v.table(&mut self.ports_of_switch);
-        v.table(&mut self.router_ports_on_switch);
-        v.table(&mut self.port_grants);
-        v.table(&mut self.ports_by_key);
-        v.table(&mut self.connected);
-        v.table(&mut self.connected_lengths);
-        v.table(&mut self.routes);
-        v.table(&mut self.ecmp_groups);
-        v.table(&mut self.ecmp_ids);
-        v.table(&mut self.symmetric_routers);
-        v.table(&mut self.route_tables);
-        v.table(&mut self.table_ids);
-        v.table(&mut self.ecmp_policies);
-        v.table(&mut self.policy_ids);
-        v.table(&mut self.policy_chains);
-        v.table(&mut self.chain_ids);
-        v.table(&mut self.want_sb_global);
-        v.table(&mut self.want_datapath);
-        v.table(&mut self.want_port);
-        v.table(&mut self.want_multicast);
-        v.table(&mut self.want_ip_multicast);
-        v.table(&mut self.want_address_set);
-        v.table(&mut self.want_port_group);
-        v.table(&mut self.want_static_binding);
-        v.table(&mut self.want_rbac_permission);
-        v.table(&mut self.want_rbac_role);
-        v.table(&mut self.want_dhcp_options);
-        v.table(&mut self.want_dhcpv6_options);
     }
 }
 

@@ -297,8 +297,8 @@ impl Responder {
         }
     }
 
-    /// Drops all that belongs to ports that are gone: packets that wait for next hops there, and what was learned there.
-    /// `gone` names ports by their keys.
+    /// Drops all that belongs to ports that are gone: packets that wait for next hops there, and what was learned there,
+    /// and their accounts. `gone` names ports by their keys.
     pub fn forget(&mut self, gone: impl Fn(DatapathKey, PortKey) -> bool) {
         let counters = &mut self.counters;
         self.unresolved.forget(
@@ -307,6 +307,7 @@ impl Responder {
         );
         self.bindings.retain(|hop, _| !gone(hop.datapath, hop.port));
         self.fdb.retain(|(datapath, _), port| !gone(*datapath, *port));
+        self.budgets.forget(|datapath, port| port.is_some_and(|port| gone(datapath, port)));
     }
 
     /// The switch refused to resume a packet, because it had restarted or forgotten it (Nicira error 35).
