@@ -125,7 +125,7 @@ impl Compiler {
         row.and_then(|row| db.sb.sb_global.peek(row)).map_or(0, |row| row.nb_cfg)
     }
 
-    /// Another chassis took a port that is here too: leave it to that one for now, or no longer.
+    /// Another chassis took a port that is here too: leave it to that one for a while, or no longer.
     pub fn set_contested(&mut self, port: Uuid, contested: bool) {
         if contested {
             self.engine.db.contested.put(port, ());
