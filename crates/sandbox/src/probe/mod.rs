@@ -71,27 +71,46 @@ impl End {
 }
 
 /// Runs probes, a few at once, and returns a row for each, in order.
+///
+/// Probes that count packets come before those that move data: a switch in user space reads its ports through sockets, and
+/// data at full speed fills their queues, so that packets of others are lost which the network would have carried.
 pub(crate) fn run(probes: &[Probe], hosts: &BTreeMap<String, Host>) -> Result<Vec<Row>, Error> {
     let targets = probes.iter().map(|probe| target(probe, hosts)).collect::<Result<Vec<_>, Error>>()?;
     let servers = Servers::start(probes, &targets, hosts)?;
+    let (moving, counting): (Vec<usize>, Vec<usize>) =
+        (0..probes.len()).partition(|index| matches!(probes[*index].kind, ProbeKind::Tcp { .. }));
+    let one = |index: usize| run_one(&probes[index], targets[index], &hosts[&probes[index].from]);
+    let mut rows = BTreeMap::new();
+    let result = [counting, moving].iter().try_for_each(|indexes| {
+        rows.extend(side_by_side(indexes, one)?);
+        Ok(())
+    });
+    servers.stop();
+    result.map(|()| rows.into_values().collect())
+}
+
+/// Runs the probes of `indexes`, [`WORKERS`] at once.
+fn side_by_side(
+    indexes: &[usize],
+    one: impl Fn(usize) -> Result<Row, Error> + Sync,
+) -> Result<Vec<(usize, Row)>, Error> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Row)>, Error> {
         let mut rows = Vec::new();
-        loop {
+        while let Some(index) = indexes.get(next.fetch_add(1, Ordering::Relaxed)) {
             crate::wait::check_interrupt()?;
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(probe) = probes.get(index) else { return Ok(rows) };
-            rows.push((index, run_one(probe, targets[index], &hosts[&probe.from])?));
+            rows.push((*index, one(*index)?));
         }
+        Ok(rows)
     };
-    let rows = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORKERS.min(probes.len())).map(|_| scope.spawn(work)).collect();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS.min(indexes.len())).map(|_| scope.spawn(work)).collect();
         let results: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no panic")).collect();
-        results.into_iter().collect::<Result<Vec<_>, Error>>()
-    });
-    servers.stop();
-    let rows: BTreeMap<usize, Row> = rows?.into_iter().flatten().collect();
-    Ok(rows.into_values().collect())
+        results
+            .into_iter()
+            .collect::<Result<Vec<_>, Error>>()
+            .map(|rows| rows.into_iter().flatten().collect())
+    })
 }
 
 fn target(probe: &Probe, hosts: &BTreeMap<String, Host>) -> Result<IpAddr, Error> {
