@@ -1,5 +1,6 @@
 //! NB_Global and SB_Global: options for the whole deployment, and the numbers by which everybody tells how far they are.
 
+use crate::l3_defaults;
 use crate::outstanding::NbOp;
 use crate::tables::{Ctx, Db};
 use kiln_abi::keys;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub probe_interval: Option<Duration>,
     /// `ignore_chassis_features`: features are used whatever chassis announce.
     pub ignore_chassis_features: bool,
+    /// `l3_defaults`: rows that do not say otherwise are treated as RFCs have it (`rfc`), not as stock does (`stock`).
+    pub rfc_defaults: bool,
 }
 
 static DEFAULTS: Settings = Settings {
@@ -46,6 +49,7 @@ static DEFAULTS: Settings = Settings {
     vxlan_mode: false,
     probe_interval: None,
     ignore_chassis_features: false,
+    rfc_defaults: false,
 };
 
 /// The settings in force.
@@ -134,6 +138,19 @@ fn options(ctx: &Ctx<'_>, global: &Uuid) -> Option<BTreeMap<Text, Text>> {
     Some(options)
 }
 
+/// The option of NB_Global that says what options of rows default to.
+const L3_DEFAULTS: &str = "l3_defaults";
+
+fn rfc_defaults(ctx: &Ctx<'_>, global: &Uuid, value: Option<&Text>) -> bool {
+    let Some(value) = value else { return false };
+    l3_defaults::parse(value).unwrap_or_else(|| {
+        ctx.report(format!(
+            "NB_Global {global}, column options: {L3_DEFAULTS} `{value}` is neither `stock` nor `rfc`; it counts as `stock`"
+        ));
+        false
+    })
+}
+
 pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, Settings)>) {
     let Some(options) = options(ctx, global) else { return };
     let flag = |key: &str, default: bool| match options.get(key).map(|value| &**value) {
@@ -158,6 +175,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
             vxlan_mode: vxlan_mode(ctx, &options),
             probe_interval: options.get("northd_probe_interval").and_then(|text| parse_probe(text)),
             ignore_chassis_features: flag("ignore_chassis_features", false),
+            rfc_defaults: rfc_defaults(ctx, global, options.get(L3_DEFAULTS)),
         },
     ));
 }

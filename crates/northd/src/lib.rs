@@ -18,6 +18,7 @@ mod index;
 mod ip_multicast;
 mod ipam;
 mod keys;
+mod l3_defaults;
 mod matches;
 mod meter;
 mod monitored;

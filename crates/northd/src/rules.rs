@@ -234,7 +234,7 @@ fn switch_flows(e: &mut Engine<Db>) {
 fn router_flows(e: &mut Engine<Db>) {
     use crate::router::{
         admission, advertise, arp_request, arp_resolve, delivery, icmp, ip_input, neighbor, passing, policy,
-        routing,
+        routing, unreachable,
     };
     e.rule("router/admission", |db| &db.nb.logical_router, |db| &mut db.flows, admission::common);
     e.rule("router/admission/port", |db| &db.router_ports, |db| &mut db.flows, admission::of_port);
@@ -249,6 +249,7 @@ fn router_flows(e: &mut Engine<Db>) {
     e.rule("router/routing/port", |db| &db.router_ports, |db| &mut db.flows, routing::of_port);
     e.rule("router/routing/group", |db| &db.routes, |db| &mut db.flows, routing::of_group);
     e.rule("router/routing/remember", |db| &db.router_ports, |db| &mut db.flows, routing::remember_hops);
+    e.rule("router/no_route/port", |db| &db.router_ports, |db| &mut db.flows, unreachable::no_route);
     e.rule("router/policy", |db| &db.nb.logical_router, |db| &mut db.flows, policy::common);
     e.rule("router/policy/row", |db| &db.nb.logical_router_policy, |db| &mut db.flows, policy::of_policy);
     e.rule("router/arp_resolve", |db| &db.nb.logical_router, |db| &mut db.flows, arp_resolve::common);

@@ -331,6 +331,36 @@ fn two_networks_stand_side_by_side() {
     assert_eq!(store.apply(&second), 0);
 }
 
+/// A network with a router treats packets as RFCs have it, unless the file or somebody else says otherwise.
+#[test]
+fn what_options_of_rows_default_to() {
+    let mut store = Store::default();
+    let options = |store: &Store| {
+        let global = store.rows.iter().find(|((table, _), _)| *table == Table::Global);
+        global.map(|(_, row)| row["options"].to_string()).unwrap_or_default()
+    };
+    let network = |name: &str, options: &str| {
+        parse("n.yaml", &format!("name: {name}\n{options}\nrouters: {{ {name}: }}")).unwrap()
+    };
+    store.apply(&parse("switches.yaml", "switches: { s1: }").unwrap());
+    assert_eq!(options(&store), "", "there is no router");
+    store.apply(&network("one", ""));
+    assert_eq!(options(&store), "l3_defaults=rfc");
+    store.apply(&network("two", ""));
+    store.apply(&parse("n.yaml", "name: one").unwrap());
+    assert_eq!(options(&store), "l3_defaults=rfc", "the other network still wants it");
+    store.apply(&network("one", "options: { l3_defaults: stock }"));
+    assert_eq!(options(&store), "l3_defaults=stock");
+    store.apply(&network("two", ""));
+    assert_eq!(options(&store), "l3_defaults=stock", "a file that is silent overrules nobody");
+    store.apply(&network("one", ""));
+    assert_eq!(options(&store), "l3_defaults=rfc", "it was the only one to say so");
+    assert_eq!(store.apply(&network("one", "")) + store.apply(&network("two", "")), 0);
+    store.apply(&parse("n.yaml", "name: one").unwrap());
+    store.apply(&parse("n.yaml", "name: two").unwrap());
+    assert_eq!(options(&store), "");
+}
+
 /// A network of a small universe: names recur, so that items stay, change, move, come and go.
 fn any_network() -> impl Strategy<Value = String> {
     let port = prop_oneof![

@@ -1,6 +1,7 @@
 //! Stage `lr_in_ip_input`, what the router says about packets: echo replies, time exceeded, and that it serves nothing
 //! on its own addresses.
 
+use super::facing::{Facing, facing};
 use super::ip_input::{STAGE, set};
 use super::port_flows;
 use crate::flow::{Flow, Flows};
@@ -67,7 +68,7 @@ fn unreachable(row: &RouterPort, flows: &mut Flows<'_>) {
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.
 fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
     let name = &row.name;
-    let mut say = |priority, network: Option<String>, source: IpAddr| {
+    for Facing { source, network } in facing(row) {
         let (family, what) = match source {
             IpAddr::V4(_) => ("4", "icmp4.type = 11; icmp4.code = 0;"),
             IpAddr::V6(_) => ("6", "icmp6.type = 3; icmp6.code = 0;"),
@@ -78,7 +79,10 @@ fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
             IpAddr::V4(_) => format!("{what} {addresses}"),
             IpAddr::V6(_) => format!("{addresses} {what}"),
         };
-        let from = network.map_or(String::new(), |net| format!(" && ip{family}.src == {net}"));
+        let (priority, from) = match network {
+            Some(network) => (31, format!(" && ip{family}.src == {network}")),
+            None => (30, String::new()),
+        };
         flows.add(
             STAGE,
             priority,
@@ -87,19 +91,5 @@ fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
                 "icmp{family} {{ eth.dst <-> eth.src; {told} outport = \"{name}\"; flags.loopback = 1; output; }};"
             ),
         );
-    };
-    for net in &row.ipv4 {
-        say(31, Some(net.trunc().to_string()), net.addr().into());
-    }
-    for net in row.configured_ipv6() {
-        say(31, Some(net.trunc().to_string()), net.addr().into());
-    }
-    // Senders behind other routers: the first address, a link-local one only where there is no other.
-    if let Some(net) = row.ipv4.first() {
-        say(30, None, net.addr().into());
-    }
-    let global = row.ipv6.iter().find(|net| !net.addr().is_unicast_link_local());
-    if let Some(net) = global.or(row.ipv6.first()) {
-        say(30, None, net.addr().into());
     }
 }

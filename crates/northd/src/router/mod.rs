@@ -5,6 +5,7 @@ pub(crate) mod advertise;
 pub(crate) mod arp_request;
 pub(crate) mod arp_resolve;
 pub(crate) mod delivery;
+mod facing;
 pub(crate) mod icmp;
 pub(crate) mod ip_input;
 pub(crate) mod neighbor;
@@ -14,6 +15,7 @@ pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod route;
 pub(crate) mod routing;
+pub(crate) mod unreachable;
 
 pub use route::{Route, RouteGroup};
 

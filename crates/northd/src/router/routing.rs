@@ -5,7 +5,7 @@
 
 use super::nexthop::{LOOPBACK, Reach, towards};
 use super::route::{Route, RouteGroup};
-use super::{port_flows, router_flows};
+use super::{port_flows, router_flows, unreachable};
 use crate::addresses::Net;
 use crate::flow::{Flow, Flows};
 use crate::tables::Ctx;
@@ -13,10 +13,14 @@ use kiln_abi::stages::Stage;
 use kiln_types::Uuid;
 use std::net::IpAddr;
 
-const STAGE: Stage = Stage::LR_IN_IP_ROUTING;
+pub(super) const STAGE: Stage = Stage::LR_IN_IP_ROUTING;
 /// Room for the kinds of routes within one prefix length.
 const STEP: u16 = 8;
 const BY_SOURCE: u16 = 0;
+/// Where packets are told of that no route matches, and one above it.
+pub(super) const NO_ROUTE: u16 = 1;
+/// Where a default route by source has to stand not to be taken for none.
+const DEFAULT_BY_SOURCE: u16 = 3;
 const STATIC: u16 = 4;
 const CONNECTED: u16 = 6;
 
@@ -84,7 +88,10 @@ pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
         (false, false) => ("dst", STATIC),
         (false, true) => ("dst", CONNECTED),
     };
-    let priority = u16::from(len) * STEP + kind;
+    let mut priority = u16::from(len) * STEP + kind;
+    if priority == BY_SOURCE && unreachable::is_told(ctx, &group.router) {
+        priority = DEFAULT_BY_SOURCE;
+    }
     let table = if group.connected {
         String::new()
     } else if group.table.is_empty() {

@@ -392,35 +392,43 @@ impl Planner<'_> {
         self.plan.ops.push(Op::Mutate { table, uuid, column, delete, insert: Datum::Map(insert) });
     }
 
-    /// The options of `NB_Global` that the network states, and those that it stated before and no longer does.
+    /// The options of `NB_Global` that the network states, and those that it stated before and no longer does. What
+    /// another network states too stays.
     fn global(&mut self, network: &Network) {
-        let mark = format!("kiln-options-{}", network.name);
-        let stated = network.options.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let empty = BTreeMap::new();
+        let standing = self.now.rows(Table::Global).next();
+        let map = |column: &str| {
+            standing.and_then(|(_, row)| row.columns.get(column)).and_then(Datum::as_map).unwrap_or(&empty)
+        };
+        let mark = format!("{OPTIONS_MARK}{}", network.name);
+        let (own, others): (Vec<_>, Vec<_>) = map("external_ids")
+            .iter()
+            .filter(|(key, _)| key.starts_with(OPTIONS_MARK))
+            .partition(|(key, _)| **key == mark);
+        let keys = |marks: &[(&String, &String)]| -> BTreeSet<String> {
+            marks.iter().flat_map(|(_, keys)| keys.split(' ')).map(str::to_owned).collect()
+        };
+        let (before, others) = (keys(&own), keys(&others));
+        let options = with_defaults(network, map("options"), &before.difference(&others).collect());
         let mut marks = BTreeMap::new();
-        if !stated.is_empty() {
-            marks.insert(mark.clone(), stated);
+        if !options.is_empty() {
+            let stated: Vec<&str> = options.keys().map(String::as_str).collect();
+            marks.insert(mark.clone(), stated.join(" "));
         }
-        let Some((uuid, row)) = self.now.rows(Table::Global).next() else {
-            if !network.options.is_empty() {
+        let Some((uuid, _)) = standing else {
+            if !options.is_empty() {
                 self.inserts += 1;
-                let columns = BTreeMap::from([
-                    ("options", Datum::Map(network.options.clone())),
-                    ("external_ids", Datum::Map(marks)),
-                ]);
-                self.global_change(&BTreeMap::new(), &network.options, network.options.keys());
+                self.global_change(&BTreeMap::new(), &options, options.keys());
+                let columns =
+                    BTreeMap::from([("options", Datum::Map(options)), ("external_ids", Datum::Map(marks))]);
                 self.plan.ops.push(Op::Insert { table: Table::Global, number: self.inserts, columns });
             }
             return;
         };
-        let empty = BTreeMap::new();
-        let map = |column| row.columns.get(column).and_then(Datum::as_map).unwrap_or(&empty);
-        let before = map("external_ids").get(&mark).cloned().unwrap_or_default();
-        let before: Vec<String> =
-            before.split(' ').filter(|key| !key.is_empty()).map(str::to_owned).collect();
-        let ours: BTreeSet<&String> = before.iter().chain(network.options.keys()).collect();
-        self.global_change(map("options"), &network.options, ours.iter().copied());
+        let ours: BTreeSet<&String> = before.difference(&others).chain(options.keys()).collect();
+        self.global_change(map("options"), &options, ours.iter().copied());
         let ours: Vec<&str> = ours.iter().map(|key| key.as_str()).collect();
-        self.update_keys(Table::Global, uuid, "options", map("options"), &network.options, &ours);
+        self.update_keys(Table::Global, uuid, "options", map("options"), &options, &ours);
         self.update_keys(Table::Global, uuid, "external_ids", map("external_ids"), &marks, &[&mark]);
     }
 
@@ -507,6 +515,29 @@ impl Planner<'_> {
     ) {
         self.plan.changes.push(Change { kind, table, label, holder, columns });
     }
+}
+
+/// What a network's key of `NB_Global.external_ids` starts with; its name follows. The value lists the options that it
+/// states.
+const OPTIONS_MARK: &str = "kiln-options-";
+
+/// The option that says what options of rows default to, and what a network with routers makes of it.
+const L3_DEFAULTS: (&str, &str) = ("l3_defaults", "rfc");
+
+/// The options that a network states, [`L3_DEFAULTS`] among them if it has routers and nobody else said otherwise.
+/// `alone` are those that it stated before and no other network does.
+fn with_defaults(
+    network: &Network,
+    standing: &BTreeMap<String, String>,
+    alone: &BTreeSet<&String>,
+) -> BTreeMap<String, String> {
+    let (key, value) = L3_DEFAULTS;
+    let mut options = network.options.clone();
+    let free = standing.get(key).is_none_or(|now| now == value || alone.iter().any(|own| *own == key));
+    if !network.routers.is_empty() && free {
+        options.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    options
 }
 
 /// Columns that an added row's line leaves out: those that its label says, and the mark.

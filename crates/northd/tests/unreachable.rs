@@ -1,0 +1,104 @@
+//! What routers say about packets that they cannot send on, and when they say nothing.
+
+mod world;
+
+use world::{NB, World};
+
+/// A router with a port of both families.
+fn network(options: &str, defaults: &str) -> World {
+    let mut world = World::new(1);
+    world.edit(
+        NB,
+        &format!(
+            r#"{{"op":"insert","table":"NB_Global","row":{{"options":["map",[{defaults}]]}}}},
+            {{"op":"insert","table":"Logical_Router_Port","uuid-name":"a","row":{{"name":"a","mac":"0e:00:00:00:00:01","networks":["set",["10.0.0.1/24","10.1.0.1/16","fd00::1/64"]]}}}},
+            {{"op":"insert","table":"Logical_Router","row":{{"name":"r","ports":["named-uuid","a"],"options":["map",[{options}]]}}}}"#
+        ),
+    );
+    world.start(1);
+    world.run();
+    world
+}
+
+/// The flows that tell of a missing route.
+fn told(world: &World) -> Vec<String> {
+    world.flows("lr_in_ip_routing").into_iter().filter(|flow| flow.contains("icmp")).collect()
+}
+
+#[test]
+fn packets_without_a_route_are_told_of_from_the_address_that_faces_the_sender() {
+    let v4 = |from: &str, source: &str| {
+        format!(
+            "inport == \"a\" && ip4{from} && !ip.later_frag -> icmp4 {{ eth.dst <-> eth.src; icmp4.type = 3; icmp4.code = 0; \
+             ip4.dst = ip4.src; ip4.src = {source}; ip.ttl = 255; outport = \"a\"; flags.loopback = 1; output; }};"
+        )
+    };
+    let v6 = |from: &str, source: &str| {
+        format!(
+            "inport == \"a\" && ip6{from} && !ip.later_frag -> icmp6 {{ eth.dst <-> eth.src; icmp6.type = 1; icmp6.code = 0; \
+             ip6.dst = ip6.src; ip6.src = {source}; ip.ttl = 255; outport = \"a\"; flags.loopback = 1; output; }};"
+        )
+    };
+    let all = [
+        format!("1 {}", v4("", "10.0.0.1")),
+        format!("1 {}", v6("", "fd00::1")),
+        format!("2 {}", v4(" && ip4.src == 10.0.0.0/24", "10.0.0.1")),
+        format!("2 {}", v4(" && ip4.src == 10.1.0.0/16", "10.1.0.1")),
+        format!("2 {}", v6(" && ip6.src == fd00::/64", "fd00::1")),
+    ];
+    assert_eq!(told(&network(r#"["icmp_unreachable","true"]"#, "")), all);
+    assert_eq!(told(&network("", r#"["l3_defaults","rfc"]"#)), all);
+}
+
+#[test]
+fn a_router_says_nothing_unless_it_is_to() {
+    let rfc = r#"["l3_defaults","rfc"]"#;
+    let none = Vec::<String>::new();
+    assert_eq!(told(&network("", "")), none);
+    assert_eq!(told(&network("", r#"["l3_defaults","stock"]"#)), none);
+    assert_eq!(
+        told(&network("", r#"["l3_defaults","RFC"]"#)),
+        none,
+        "an unknown word is reported, and changes nothing"
+    );
+    let mut world = network(r#"["icmp_unreachable","false"]"#, rfc);
+    assert_eq!(told(&world), none, "the row has its way");
+    world.must(
+        r#"{"op":"mutate","table":"Logical_Router","where":[["name","==","r"]],"mutations":[["options","delete",["set",["icmp_unreachable"]]]]}"#,
+    );
+    assert_eq!(told(&world).len(), 5, "the row is silent again");
+    world.must(
+        r#"{"op":"update","table":"NB_Global","where":[],"row":{"options":["map",[["l3_defaults","stock"]]]}}"#,
+    );
+    assert_eq!(told(&world), none);
+}
+
+/// A default route by source has the lowest priority of all routes: it is a route all the same.
+#[test]
+fn a_default_route_by_source_is_a_route() {
+    let mut world = network(r#"["icmp_unreachable","true"]"#, "");
+    world.must(
+        r#"{"op":"insert","table":"Logical_Router_Static_Route","uuid-name":"x","row":{"ip_prefix":"0.0.0.0/0","nexthop":"10.0.0.9","policy":"src-ip"}},
+           {"op":"mutate","table":"Logical_Router","where":[],"mutations":[["static_routes","insert",["named-uuid","x"]]]}"#,
+    );
+    let flows = world.flows("lr_in_ip_routing");
+    let priority = |part: &str| {
+        let flow =
+            flows.iter().find(|flow| flow.contains(part)).unwrap_or_else(|| panic!("{part}: {flows:#?}"));
+        flow.split(' ')
+            .next()
+            .and_then(|number| number.parse::<u16>().ok())
+            .expect("flows begin with their priority")
+    };
+    let route = priority("ip4.src == 0.0.0.0/0 ->");
+    assert!(route > priority("ip4.src == 10.0.0.0/24 && !ip.later_frag"), "{flows:#?}");
+    world.must(
+        r#"{"op":"update","table":"Logical_Router_Static_Route","where":[],"row":{"policy":"dst-ip"}}"#,
+    );
+    assert!(
+        world
+            .flows("lr_in_ip_routing")
+            .iter()
+            .any(|flow| flow.starts_with("4 reg7 == 0 && ip4.dst == 0.0.0.0/0"))
+    );
+}
