@@ -4,7 +4,8 @@
 #   scripts/peers.sh packages   Open vSwitch, OVN and network tools of this machine's Debian ("old stock")
 #   scripts/peers.sh stock      OVN and Open vSwitch of Debian's unstable suite, in a folder of their own ("stock")
 #   scripts/peers.sh ovsdbapp   ovsdbapp of PyPI, in a Python environment of its own beside that folder
-#   scripts/peers.sh            these three
+#   scripts/peers.sh scapy      scapy of PyPI, in another one
+#   scripts/peers.sh            these four
 #   scripts/peers.sh compiler   a C++ compiler, which libFuzzer needs
 #
 # The folder is /opt/kiln-peers/sid, or what KILN_PEERS names. `scripts/stock PROGRAM ARGS...` runs a program of it.
@@ -15,6 +16,9 @@ PEERS=${KILN_PEERS:-/opt/kiln-peers/sid}
 
 # What speaks OVSDB in OpenStack, and the library below it: the versions that are tested against.
 OVSDBAPP='ovsdbapp==3.0.0 ovs==3.5.0'
+
+# What makes packets for the tests.
+SCAPY='scapy==2.8.0'
 
 # A program, and the package that has it.
 TABLE='
@@ -27,6 +31,8 @@ ip iproute2
 ethtool ethtool
 ping iputils-ping
 traceroute traceroute
+tracepath iputils-tracepath
+mtr mtr-tiny
 tcpdump tcpdump
 curl curl
 nc netcat-openbsd
@@ -148,21 +154,22 @@ compiler() {
     install_quietly g++
 }
 
-ovsdbapp() {
-    folder=$(dirname "$PEERS")/ovsdbapp
-    wanted="$folder/$(echo "$OVSDBAPP" | tr ' ' '_')"
+# Packages of PyPI in a Python environment of their own: its name, and what is wanted.
+python_packages() {
+    folder=$(dirname "$PEERS")/$1
+    wanted="$folder/$(echo "$2" | tr ' ' '_')"
     [ -e "$wanted" ] && return 0
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         need_root
         refresh_lists
         install_quietly python3-venv
     fi
-    say "installing $OVSDBAPP in $folder"
+    say "installing $2 in $folder"
     rm -rf "$folder"
     python3 -m venv "$folder" || fail "python3 -m venv failed"
     # The list is meant to be split.
     # shellcheck disable=SC2086
-    "$folder/bin/pip" --quiet --disable-pip-version-check install $OVSDBAPP || fail "pip install failed"
+    "$folder/bin/pip" --quiet --disable-pip-version-check install $2 || fail "pip install failed"
     touch "$wanted"
 }
 
@@ -170,7 +177,8 @@ case "${1:-all}" in
 packages) packages ;;
 stock) stock ;;
 compiler) compiler ;;
-ovsdbapp) ovsdbapp ;;
-all) packages && stock && ovsdbapp ;;
-*) fail "expected packages, stock, compiler or nothing, found $1" ;;
+ovsdbapp) python_packages ovsdbapp "$OVSDBAPP" ;;
+scapy) python_packages scapy "$SCAPY" ;;
+all) packages && stock && python_packages ovsdbapp "$OVSDBAPP" && python_packages scapy "$SCAPY" ;;
+*) fail "expected packages, stock, ovsdbapp, scapy, compiler or nothing, found $1" ;;
 esac

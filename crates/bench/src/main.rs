@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod binary;
 mod database;
+mod l3;
 mod northd;
 mod process;
 
@@ -26,11 +28,14 @@ struct Arguments {
 enum Benchmark {
     /// Cold compile and single changes of northd: processor time and memory
     Northd(northd::Options),
+    /// The slow path through the controller: resolution, errors, resets, and how a flood changes them
+    L3(l3::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().benchmark {
         Benchmark::Northd(options) => northd::run(&options),
+        Benchmark::L3(options) => l3::run(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -13,6 +13,17 @@ const QUIET: Duration = Duration::from_millis(300);
 /// What timers cost a process that has nothing to do.
 const IDLE: Duration = Duration::from_millis(1);
 
+/// Processor time of all threads of a process so far: the first field of `schedstat`, in nanoseconds. Exact when the process
+/// sleeps.
+pub(crate) fn cpu(pid: u32) -> Result<Duration> {
+    let mut nanos = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        nanos += text.split(' ').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// A process that ends with its owner.
 pub(crate) struct Process {
     name: &'static str,
@@ -33,14 +44,9 @@ impl Process {
         fs::read_to_string(path).map_err(|error| format!("{} ended: {error}", self.name).into())
     }
 
-    /// Processor time of all threads so far: the first field of `schedstat`, in nanoseconds. Exact when the process sleeps.
+    /// Processor time so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanos += text.split(' ').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanos))
+        cpu(self.child.id())
     }
 
     /// The most memory that was ever resident, in kB (`VmHWM` of proc(5)).

@@ -14,7 +14,6 @@ use kiln_sandbox::{Component, Peers};
 use kiln_types::Uuid;
 use network::{Change, MAX_PORTS, MAX_SWITCHES, Network};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long northd may take for anything.
@@ -56,11 +55,7 @@ pub(crate) struct Measured {
 
 /// Runs it; whether Kiln reached what it is to reach.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let mut peers = Peers::from_env();
-    peers.kiln = match options.kiln.clone().or(peers.kiln) {
-        Some(path) => Some(path),
-        None => Some(build()?),
-    };
+    let peers = crate::binary::peers(options.kiln.clone())?;
     println!("stock: {}", peers.version(Component::Stock, "ovn-northd")?);
     println!("kiln:  {}", peers.version(Component::Kiln, "ovn-northd")?);
     let folder = Folder::new()?;
@@ -76,21 +71,6 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         met &= report::print(&title, &stock, &kiln);
     }
     Ok(met)
-}
-
-/// Builds the workspace's binary and says where it is.
-fn build() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-    let built = Command::new(cargo)
-        .args(["build", "--release", "--package", "kiln", "--manifest-path", manifest])
-        .status()?;
-    if !built.success() {
-        return Err("kiln could not be built".into());
-    }
-    let own = std::env::current_exe()?;
-    let target = own.parent().and_then(Path::parent).ok_or("this program is in no target folder")?;
-    Ok(target.join("release/kiln"))
 }
 
 /// `NB_Global`, as far as it says how far northd has come.
