@@ -12,7 +12,10 @@ use std::net::IpAddr;
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     echo(row, &mut flows);
-    unreachable(row, &mut flows);
+    // On a gateway router such packets may be replies to what it translated.
+    if row.gateway.is_none() {
+        unreachable(row, &mut flows);
+    }
     time_exceeded(row, &mut flows);
 }
 
