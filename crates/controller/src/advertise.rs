@@ -3,8 +3,6 @@
 
 use crate::port::Delivery;
 use crate::tables::Ctx;
-use kiln_incr::MapView;
-use kiln_ovsdb::Text;
 use kiln_packet::{Preference, RaOptions, RouterAdvert};
 use kiln_responder::PeriodicAdvert;
 use kiln_types::{DatapathKey, Ipv6Net, PortKey, Uuid};
@@ -29,7 +27,8 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<PeriodicAdvert>) 
             "Port_Binding {row}: column options: {key} `{text}` is not understood; it is skipped"
         ));
     };
-    let Some(advert) = advert(&options, &mut bad) else { return };
+    let get = |key: &str| options.get(key).map(|text| &**text);
+    let Some(advert) = advert(&get, &mut bad) else { return };
     let pause = |key: &str| options.get(key).and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let (Some(min), Some(max)) = (pause("ipv6_ra_min_interval"), pause("ipv6_ra_max_interval")) else {
         return bad("ipv6_ra_max_interval");
@@ -38,8 +37,8 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<PeriodicAdvert>) 
     out.push(PeriodicAdvert::new(place, (min.max(Duration::from_secs(1)), max), &advert));
 }
 
-fn advert(options: &MapView<'_, Text, Text>, bad: &mut dyn FnMut(&str)) -> Option<RouterAdvert> {
-    let get = |key: &str| options.get(key).map(|text| &**text);
+/// The advertisement that options ask for; `bad` is called with each key whose value is not understood.
+fn advert<'t>(get: &dyn Fn(&str) -> Option<&'t str>, bad: &mut dyn FnMut(&str)) -> Option<RouterAdvert> {
     let Some(mac) = get("ipv6_ra_src_eth").and_then(|text| text.parse().ok()) else {
         bad("ipv6_ra_src_eth");
         return None;
@@ -104,4 +103,76 @@ fn preference(text: &str) -> Option<Preference> {
 fn route(text: &str) -> Option<(Ipv6Net, Preference)> {
     let (preferred, net) = text.split_once('-')?;
     Some((net.parse().ok()?, preference(preferred)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What northd writes for a port with everything.
+    const OPTIONS: &[(&str, &str)] = &[
+        ("ipv6_ra_address_mode", "slaac"),
+        ("ipv6_ra_dnssl", "a.example,b.example"),
+        ("ipv6_ra_mtu", "1400"),
+        ("ipv6_ra_prefixes", "fd00::/64"),
+        ("ipv6_ra_prf", "HIGH"),
+        ("ipv6_ra_rdnss", "fd00::53"),
+        ("ipv6_ra_route_info", "HIGH-fd77::/64,LOW-fd78::/48"),
+        ("ipv6_ra_src_addr", "fe80::c00:ff:fe00:1"),
+        ("ipv6_ra_src_eth", "0e:00:00:00:00:01"),
+    ];
+
+    fn frame(options: &[(&'static str, &'static str)], bad: &mut Vec<String>) -> Option<Vec<u8>> {
+        let get = |key: &str| options.iter().find(|(name, _)| *name == key).map(|(_, text)| *text);
+        let advert = advert(&get, &mut |key| bad.push(key.to_owned()))?;
+        let mut frame = vec![0; advert.buffer_len()];
+        advert.emit(&mut frame);
+        Some(frame)
+    }
+
+    #[test]
+    fn the_frame_of_a_stock_chassis() {
+        // Captured behind ovn-controller 26.03 with these options.
+        let stock = "3333000000010e000000000186dd6000000000983afffe800000000000000c0000fffe000001\
+                     ff0200000000000000000000000000018600ed94ff08ffff000000000000000001010e00000000010501000000\
+                     0005780304\
+                     40c0ffffffffffffffff00000000fd00000000000000000000000000000019030000fffffffffd000000000000\
+                     0000000000000000531f040000ffffffff0161076578616d706c65000162076578616d706c6500000018024008\
+                     fffffffffd7700000000000018023018fffffffffd78000000000000";
+        let mut bad = Vec::new();
+        let made = frame(OPTIONS, &mut bad).unwrap();
+        let made = made.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!((made.as_str(), bad), (stock, vec![]));
+    }
+
+    #[test]
+    fn flags_of_address_modes() {
+        for (mode, flags, prefix_flags) in
+            [("slaac", 0x00, 0xc0), ("dhcpv6_stateful", 0x80, 0x80), ("dhcpv6_stateless", 0x40, 0xc0)]
+        {
+            let options = [OPTIONS[8], ("ipv6_ra_address_mode", mode), ("ipv6_ra_prefixes", "fd00::/64")];
+            let frame = frame(&options, &mut Vec::new()).unwrap();
+            // After Ethernet and IPv6 headers, type, code, checksum and hop limit; and in the option after the address's.
+            assert_eq!((frame[59], frame[54 + 16 + 8 + 3]), (flags, prefix_flags), "{mode}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_and_left_out() {
+        let mut bad = Vec::new();
+        let options = [
+            OPTIONS[8],
+            ("ipv6_ra_mtu", "much"),
+            ("ipv6_ra_prefixes", "fd00::1"),
+            ("ipv6_ra_rdnss", "10.0.0.1"),
+            ("ipv6_ra_dnssl", "a..b"),
+            ("ipv6_ra_route_info", "HIGH"),
+            ("ipv6_ra_prf", "high"),
+        ];
+        let made = frame(&options, &mut bad).unwrap();
+        let keys = ["mtu", "prefixes", "rdnss", "dnssl", "route_info", "prf"];
+        assert_eq!(bad, keys.map(|key| format!("ipv6_ra_{key}")));
+        assert_eq!(made.len(), 14 + 40 + 16 + 8, "the Ethernet address is all that is told");
+        assert_eq!(frame(&[], &mut bad), None);
+    }
 }

@@ -47,8 +47,11 @@ pub fn read(lab: &Lab, chassis: &Chassis) -> Tables {
     }
     let text = lab.ofctl(chassis, "--no-stats --names dump-flows BR");
     let (own, flows): (Vec<Flow<'_>>, Vec<Flow<'_>>) = text.lines().filter_map(parse).partition(Flow::is_own);
-    let own_meters: BTreeSet<&str> =
-        own.iter().flat_map(|flow| &flow.actions).filter_map(|action| action.strip_prefix("meter:")).collect();
+    let own_meters: BTreeSet<&str> = own
+        .iter()
+        .flat_map(|flow| &flow.actions)
+        .filter_map(|action| action.strip_prefix("meter:"))
+        .collect();
     for line in lab.ofctl(chassis, "dump-meters BR").lines().skip(1) {
         let text = line.trim();
         let id = text.split_whitespace().next().and_then(|word| word.strip_prefix("meter="));

@@ -74,9 +74,11 @@ impl Source {
 fn want(ctx: &Ctx<'_>, source: Source, out: &mut Vec<Named<MeterSpec>>) {
     let has_meters = ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters);
     let Some(settings) = ctx.value(&ctx.settings, &()).filter(|_| has_meters) else { return };
-    out.extend(PuntClass::ALL.into_iter().filter_map(|class| {
-        Some(Named { name: source.name(class), spec: source.spec(settings, class)? })
-    }));
+    out.extend(
+        PuntClass::ALL.into_iter().filter_map(|class| {
+            Some(Named { name: source.name(class), spec: source.spec(settings, class)? })
+        }),
+    );
 }
 
 /// The meters of a logical port's interface.
