@@ -21,6 +21,7 @@ pub mod dhcp;
 pub mod keys;
 pub mod opcodes;
 pub mod options;
+pub mod punts;
 pub mod registers;
 pub mod stages;
 pub mod tables;

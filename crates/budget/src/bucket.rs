@@ -1,6 +1,8 @@
 //! One token bucket, and what one of those who share it used of it.
 
 use kiln_types::Instant;
+use std::fmt;
+use std::str::FromStr;
 
 /// A token in the unit that buckets count in, so that a rate in tokens a second times microseconds needs no division.
 const TOKEN: u64 = 1_000_000;
@@ -30,6 +32,33 @@ impl Limit {
     /// Seconds in which an empty bucket fills; infinite if it never does.
     fn fill_secs(self) -> f64 {
         f64::from(self.burst) / f64::from(self.rate_pps)
+    }
+}
+
+/// What a text that should be a limit should have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected RATE/BURST, both at least 1, or none")]
+pub struct ParseLimitError;
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Limit::NONE { f.write_str("none") } else { write!(f, "{}/{}", self.rate_pps, self.burst) }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = ParseLimitError;
+
+    /// Reads `RATE/BURST` in packets a second and packets, or `none`. A bucket that never fills, or holds nothing, would be a
+    /// way to say that nothing is served, and is refused.
+    fn from_str(text: &str) -> Result<Limit, ParseLimitError> {
+        if text == "none" {
+            return Ok(Limit::NONE);
+        }
+        let number =
+            |text: &str| text.trim().parse().ok().filter(|number| *number > 0).ok_or(ParseLimitError);
+        let (rate, burst) = text.split_once('/').ok_or(ParseLimitError)?;
+        Ok(Limit::new(number(rate)?, number(burst)?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Classes of work, and what each may cost.
 
-use crate::Limit;
+use crate::{Level, Limit};
 
 /// Kinds of work that the slow path does for packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,26 @@ impl ClassLimits {
     /// No limits.
     pub const NONE: ClassLimits =
         ClassLimits { chassis: Limit::NONE, router: Limit::NONE, port: Limit::NONE, source: None };
+
+    /// The limit at a level; `None` if sources are not told apart.
+    pub const fn at(&self, level: Level) -> Option<Limit> {
+        match level {
+            Level::Chassis => Some(self.chassis),
+            Level::Router => Some(self.router),
+            Level::Port => Some(self.port),
+            Level::Source => self.source,
+        }
+    }
+
+    /// Sets the limit at a level.
+    pub const fn set(&mut self, level: Level, limit: Limit) {
+        match level {
+            Level::Chassis => self.chassis = limit,
+            Level::Router => self.router = limit,
+            Level::Port => self.port = limit,
+            Level::Source => self.source = Some(limit),
+        }
+    }
 }
 
 /// What every class may cost.

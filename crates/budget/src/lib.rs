@@ -28,6 +28,6 @@ mod budgets;
 mod class;
 mod crowd;
 
-pub use bucket::Limit;
+pub use bucket::{Limit, ParseLimitError};
 pub use budgets::{Budgets, Counts, Level, MAX_PORTS, MAX_ROUTERS, MAX_SOURCES, Payer, Tracked};
 pub use class::{Class, ClassLimits, Limits};

@@ -171,7 +171,7 @@ pub(crate) fn bound(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Uuid>) {
     }
 }
 
-fn is_bound_here(ctx: &Ctx<'_>, row: &Uuid) -> bool {
+pub(crate) fn is_bound_here(ctx: &Ctx<'_>, row: &Uuid) -> bool {
     ctx.row(&ctx.sb.port_binding, row)
         .and_then(|port| port.chassis())
         .is_some_and(|chassis| is_me(ctx, &chassis))

@@ -9,6 +9,7 @@ use kiln_incr::{Engine, Report, RuleStats};
 use kiln_ovsdb::client::Rows;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, Text};
+use kiln_responder::{Announcement, PeriodicAdvert};
 use kiln_types::Uuid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -185,6 +186,16 @@ impl Compiler {
     /// Neighbours that became known since the last call.
     pub fn take_known(&mut self) -> Vec<(kiln_responder::NextHop, kiln_types::EthAddr)> {
         self.engine.db.known.take()
+    }
+
+    /// Addresses that are no longer announced, and those that are from now on.
+    pub fn take_announced(&mut self) -> (Vec<Announcement>, Vec<Announcement>) {
+        self.engine.db.announced.take()
+    }
+
+    /// Routers that no longer advertise themselves, and those that do from now on.
+    pub fn take_advertised(&mut self) -> (Vec<PeriodicAdvert>, Vec<PeriodicAdvert>) {
+        self.engine.db.advertised.take()
     }
 
     /// Keys of ports that went since the last call.

@@ -4,6 +4,7 @@
 //! A shell feeds it connections, bytes and time, and calls [`ControllerDaemon::advance`] after each; what is to be sent
 //! or connected comes out of the `poll` methods.
 
+mod budgets;
 mod commands;
 mod counters;
 mod dump;
@@ -379,6 +380,9 @@ impl ControllerDaemon {
             link.session.set_probe_interval(probe);
         }
         self.southbound.session_mut().set_probe_interval(settings.remote_probe);
+        let mut config = *self.responder.config();
+        (config.announce_max, config.limits) = (settings.announce_max, settings.limits);
+        self.responder.set_config(now, config);
         if self.switch_read && self.southbound_remote != settings.remote {
             let text = settings.remote.as_deref().unwrap_or("");
             match text.parse::<Remotes>() {
@@ -584,6 +588,17 @@ impl ControllerDaemon {
         }
     }
 
+    /// Tells the responder what to send without being asked.
+    fn follow_unasked(&mut self, now: Instant) {
+        let (gone, new) = self.compiler.take_announced();
+        gone.iter().for_each(|announcement| self.responder.withdraw(announcement));
+        new.into_iter().for_each(|announcement| self.responder.announce(now, announcement));
+        let (gone, new) = self.compiler.take_advertised();
+        gone.iter().for_each(|advert| self.responder.stop_advertising(advert));
+        new.into_iter().for_each(|advert| self.responder.advertise(now, advert));
+        self.responder.set_has_switch(self.packets.session.version().is_some());
+    }
+
     fn serve_packets(&mut self, now: Instant, wall_ms: i64) {
         let gone = self.compiler.take_gone();
         if !gone.is_empty() {
@@ -592,6 +607,7 @@ impl ControllerDaemon {
         for (next_hop, mac) in self.compiler.take_known() {
             self.responder.binding_known(&next_hop, mac);
         }
+        self.follow_unasked(now);
         if self.southbound.session().is_synced() {
             let writes = self.responder.take_writes(now);
             if !writes.is_empty() {

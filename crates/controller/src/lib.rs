@@ -8,8 +8,11 @@
 //! A file is a topic that an operator knows; its rules stand in the order in which they run. `rules` lists them all.
 #![forbid(unsafe_code)]
 
+mod advertise;
+mod announce;
 mod binding;
 mod bridge;
+mod changes;
 mod chassis;
 mod compiler;
 mod conditions;

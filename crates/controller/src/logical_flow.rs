@@ -139,6 +139,7 @@ fn lowered_actions(
             .ok_or_else(|| format!("expected a stage of the pipeline, found {}", flow.table_id()))?,
         lflow: site.0,
         controller_meter: flow.controller_meter().as_deref(),
+        port_meters: ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters),
         tables: Tables::default(),
         explicit_arp_ns_output: has_option(ctx, option::ARP_NS_EXPLICIT_OUTPUT),
         register_consolidation: has_option(ctx, option::REGISTER_CONSOLIDATION),

@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    binding, bridge, chassis, conjunction, ct_zone, gateway, index, installed, learned, logical_flow, names,
-    neighbor, physical, port, reach, settings, tunnel,
+    advertise, announce, binding, bridge, chassis, conjunction, ct_zone, gateway, index, installed, learned,
+    logical_flow, names, neighbor, physical, port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
 
@@ -157,6 +157,8 @@ fn neighbors(e: &mut Engine<Db>) {
     e.rule("neighbor/rows", |db| &db.sb.mac_binding, |db| &mut db.neighbor_rows, index::neighbor_rows);
     e.rule("neighbor/stations", |db| &db.sb.fdb, |db| &mut db.station_rows, index::station_rows);
     e.rule("neighbor/port", |db| &db.ports, |db| &mut db.gone, learned::port_keys);
+    e.rule("announce", |db| &db.residence, |db| &mut db.announced, announce::of_port);
+    e.rule("advertise", |db| &db.residence, |db| &mut db.advertised, advertise::of_port);
     e.rule("neighbor/known", |db| &db.sb.mac_binding, |db| &mut db.known, learned::known);
 }
 
@@ -173,6 +175,13 @@ fn logical_flows(e: &mut Engine<Db>) {
     e.rule("logical_flow/groups", |db| &db.sites, |db| &mut db.desired.groups, logical_flow::groups);
     e.allocator("group", |db| &mut db.group_ids, |db| db.desired.groups.grant(&mut db.group_ids));
     e.rule("logical_flow/meters", |db| &db.sites, |db| &mut db.desired.meters, logical_flow::meters);
+    e.rule("punt_meter", |db| &db.ports, |db| &mut db.desired.meters, physical::punt_meters::of_port);
+    e.rule(
+        "punt_meter/tunnels",
+        |db| &db.tunnels,
+        |db| &mut db.desired.meters,
+        physical::punt_meters::of_tunnels,
+    );
     e.allocator("meter", |db| &mut db.meter_ids, |db| db.desired.meters.grant(&mut db.meter_ids));
     e.rule(
         "logical_flow/conjunctions",
@@ -181,6 +190,18 @@ fn logical_flows(e: &mut Engine<Db>) {
         logical_flow::conjunctions,
     );
     e.allocator("conjunction", |db| &mut db.conjunction_ids, conjunction::grant);
+    e.rule(
+        "punt_meter/flows",
+        |db| &db.ports,
+        |db| &mut db.desired.flows,
+        physical::punt_meters::flows_of_port,
+    );
+    e.rule(
+        "punt_meter/flows/tunnels",
+        |db| &db.tunnels,
+        |db| &mut db.desired.flows,
+        physical::punt_meters::flows_of_tunnels,
+    );
     e.rule("logical_flow", |db| &db.sites, |db| &mut db.desired.flows, logical_flow::lower);
 }
 

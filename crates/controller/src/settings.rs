@@ -6,6 +6,7 @@ use crate::physical::chassis_mac;
 use crate::tables::{Ctx, Db};
 use kiln_incr::MapView;
 use kiln_ovsdb::{Set, Text};
+use kiln_responder::{Class, Level, Limits};
 use kiln_types::{EthAddr, Uuid};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -89,6 +90,10 @@ pub struct Settings {
     pub cleanup_on_exit: bool,
     /// Tells the tunnels of several controllers of one host apart: empty for the first.
     pub index: Text,
+    /// How long the pauses between announcements of an address may become; `None` if they end after a few.
+    pub announce_max: Option<Duration>,
+    /// What work on packets may cost.
+    pub limits: Limits,
     /// Keys that are set and that change nothing here.
     pub without_use: Vec<&'static str>,
     /// What Chassis.other_config repeats of these keys, for northd, CMS and operators.
@@ -113,7 +118,6 @@ const ANNOUNCED: &[(&str, &str)] = &[
 const WITHOUT_USE: &[&str] = &[
     "arp-nd-max-timeout-sec",
     "dynamic-routing-port-mapping",
-    "garp-max-timeout-sec",
     "ovn-limit-lflow-cache",
     "ovn-memlimit-lflow-cache-kb",
     "ovn-ofctrl-wait-before-clear",
@@ -241,6 +245,12 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         ct_zones: zone_range(ctx, keys),
         lflow_cache: keys.flag("ovn-enable-lflow-cache", true),
         cleanup_on_exit: keys.flag("ovn-cleanup-on-exit", true),
+        announce_max: keys
+            .get("garp-max-timeout-sec")
+            .and_then(|text| text.parse().ok())
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
+        limits: budgets(ctx, keys),
         without_use: WITHOUT_USE.iter().copied().filter(|key| keys.get(key).is_some()).collect(),
         announced: announced(keys),
         index: index(ctx, &chassis),
@@ -310,6 +320,24 @@ fn zone_range(ctx: &Ctx<'_>, keys: &Keys<'_>) -> (u16, u16) {
             all
         }
     }
+}
+
+/// What work may cost: `ovn-budget-CLASS-LEVEL` is a limit, `RATE/BURST` in packets a second and packets, or `none`.
+fn budgets(ctx: &Ctx<'_>, keys: &Keys<'_>) -> Limits {
+    let mut limits = Limits::default();
+    for class in Class::ALL {
+        for level in Level::ALL {
+            let key = format!("ovn-budget-{}-{}", class.name(), level.name());
+            let Some(text) = keys.get(&key) else { continue };
+            match text.parse() {
+                Ok(limit) => limits.of_mut(class).set(level, limit),
+                Err(error) => {
+                    ctx.report(format!("Open_vSwitch external_ids:{key}: {error}, found \"{text}\""))
+                }
+            }
+        }
+    }
+    limits
 }
 
 fn announced(keys: &Keys<'_>) -> Vec<(&'static str, Text)> {

@@ -156,6 +156,8 @@ tables! {
         bound: Bound,
         known: Known,
         gone: crate::learned::Gone,
+        announced: crate::changes::Changes<kiln_responder::Announcement>,
+        advertised: crate::changes::Changes<kiln_responder::PeriodicAdvert>,
         conjunctions: crate::conjunction::Conjunctions,
         desired: Desired,
         sb_ops: Ops<SbOp>,

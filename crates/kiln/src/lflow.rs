@@ -285,6 +285,7 @@ fn context(surroundings: &Surroundings, lflow: Uuid) -> Context<'static> {
         table: surroundings.table,
         lflow,
         controller_meter: None,
+        port_meters: false,
         tables: Tables::default(),
         explicit_arp_ns_output: true,
         register_consolidation: true,

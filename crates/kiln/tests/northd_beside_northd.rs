@@ -80,3 +80,8 @@ fn routes_and_policies() {
 fn groups_and_tables() {
     same("northd_groups_and_tables", include_str!("networks/groups-and-tables.nbctl"));
 }
+
+#[test]
+fn gateway_router() {
+    same("northd_gateway_router", include_str!("networks/gateway-router.nbctl"));
+}

@@ -102,6 +102,8 @@ pub struct Context<'c> {
     pub lflow: Uuid,
     /// Column `controller_meter`.
     pub controller_meter: Option<&'c str>,
+    /// Whether what is handed up first passes the meter of the port that it came in by ([`kiln_abi::punts`]).
+    pub port_meters: bool,
     /// Where the pipelines lie.
     pub tables: Tables,
     /// Whether northd writes the output after `arp {}` and `nd_ns {}` (`SB_Global` option `arp_ns_explicit_output`).

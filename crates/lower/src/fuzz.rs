@@ -60,6 +60,7 @@ pub fn fuzz(text: &str) {
         table: 10,
         lflow: Uuid::from_u128(1 << 100),
         controller_meter: None,
+        port_meters: false,
         tables: Tables::default(),
         explicit_arp_ns_output: true,
         register_consolidation: true,

@@ -97,6 +97,7 @@ fn context() -> Context<'static> {
         table: 10,
         lflow: Uuid::from_u128(0x10000000 << 96 | 1),
         controller_meter: None,
+        port_meters: false,
         tables: Tables::default(),
         explicit_arp_ns_output: true,
         register_consolidation: true,

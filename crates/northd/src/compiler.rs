@@ -230,6 +230,7 @@ struct FlowRow {
     priority: i64,
     matches: Text,
     actions: Text,
+    meter: Option<Text>,
 }
 
 impl FlowRow {
@@ -243,9 +244,10 @@ impl FlowRow {
         let (Ok(table), Ok(priority)) = (u8::try_from(self.table_id), u16::try_from(self.priority)) else {
             return false;
         };
-        [Datapath::Switch, Datapath::Router]
-            .into_iter()
-            .any(|kind| flow_uuid(kind, pipeline, table, priority, &self.matches, &self.actions) == uuid)
+        [Datapath::Switch, Datapath::Router].into_iter().any(|kind| {
+            let place = (kind, pipeline, table, priority);
+            flow_uuid(place, &self.matches, &self.actions, self.meter.as_deref()) == uuid
+        })
     }
 }
 
@@ -269,6 +271,7 @@ impl Replica for SouthboundReplica<'_> {
                 "priority" => flow.priority = row.value()?,
                 "match" => flow.matches = row.value()?,
                 "actions" => flow.actions = row.value()?,
+                "controller_meter" => flow.meter = row.value()?,
                 _ => row.skip()?,
             }
         }
@@ -295,7 +298,7 @@ impl Replica for SouthboundReplica<'_> {
             match column {
                 "logical_datapath" => flow.logical_datapath = row.value()?,
                 "logical_dp_group" => flow.logical_dp_group = row.value()?,
-                "external_ids" | "tags" | "flow_desc" | "controller_meter" => row.skip()?,
+                "external_ids" | "tags" | "flow_desc" => row.skip()?,
                 _ => {
                     foreign = true;
                     row.skip()?;

@@ -9,6 +9,7 @@ pub(crate) mod table;
 pub use table::FlowTable;
 
 use kiln_abi::stages::{Datapath, Pipeline, Stage};
+use kiln_ovsdb::Text;
 use kiln_types::Uuid;
 use std::fmt::{Display, Write};
 use std::panic::Location;
@@ -32,6 +33,8 @@ pub(crate) struct Content {
     /// Match and actions, one behind the other.
     text: Box<str>,
     split: u32,
+    /// Column `controller_meter`.
+    pub(crate) meter: Option<Text>,
     /// The first digits of the northbound row's uuid that the flow is for; not part of its identity.
     pub(crate) hint: Option<u32>,
     /// Where it is made; not part of its identity.
@@ -49,18 +52,17 @@ impl Content {
 
     pub(crate) fn uuid(&self) -> Uuid {
         let stage = self.stage;
-        flow_uuid(stage.datapath, stage.pipeline, stage.number, self.priority, self.matches(), self.actions())
+        let place = (stage.datapath, stage.pipeline, stage.number, self.priority);
+        flow_uuid(place, self.matches(), self.actions(), self.meter.as_deref())
     }
 }
 
-/// The uuid of the row with this content (RFC 9562 version 8).
+/// The uuid of the row with this content (RFC 9562 version 8): its table and priority, match, actions and meter.
 pub fn flow_uuid(
-    datapath: Datapath,
-    pipeline: Pipeline,
-    table: u8,
-    priority: u16,
+    (datapath, pipeline, table, priority): (Datapath, Pipeline, u8, u16),
     matches: &str,
     actions: &str,
+    meter: Option<&str>,
 ) -> Uuid {
     let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(0x6b69_6c6e);
     let kind = u8::from(datapath == Datapath::Router) << 1 | u8::from(pipeline == Pipeline::Egress);
@@ -69,6 +71,10 @@ pub fn flow_uuid(
     hash.update(&(matches.len() as u32).to_be_bytes());
     hash.update(matches.as_bytes());
     hash.update(actions.as_bytes());
+    if let Some(meter) = meter {
+        hash.update(&[0]);
+        hash.update(meter.as_bytes());
+    }
     uuid_from_hash(hash.digest128())
 }
 
@@ -100,6 +106,19 @@ impl<'a> Flows<'a> {
     /// Adds a flow.
     #[track_caller]
     pub(crate) fn add(&mut self, stage: Stage, priority: u16, matches: impl Display, actions: impl Display) {
+        self.add_metered(stage, priority, matches, actions, None);
+    }
+
+    /// Adds a flow of which a meter bounds what it hands up.
+    #[track_caller]
+    pub(crate) fn add_metered(
+        &mut self,
+        stage: Stage,
+        priority: u16,
+        matches: impl Display,
+        actions: impl Display,
+        meter: Option<Text>,
+    ) {
         let text = &mut self.scratch;
         text.clear();
         write!(text, "{matches}").expect("strings take any text");
@@ -110,6 +129,7 @@ impl<'a> Flows<'a> {
             priority,
             text: text.as_str().into(),
             split,
+            meter,
             hint: self.hint,
             source: Location::caller(),
         };

@@ -10,6 +10,7 @@ mod acl_id;
 mod address_set;
 pub mod addresses;
 mod compiler;
+mod copp;
 pub mod daemon;
 mod datapath;
 mod flow;

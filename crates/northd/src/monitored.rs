@@ -4,7 +4,7 @@ use kiln_ovsdb::client::{Select, TableMonitor};
 
 const NORTHBOUND: &[(&str, &[&str])] = &[
     ("NB_Global", &["nb_cfg", "sb_cfg", "hv_cfg", "options", "ipsec"]),
-    ("Logical_Switch", &["name", "ports", "acls", "other_config", "external_ids"]),
+    ("Logical_Switch", &["name", "ports", "acls", "copp", "other_config", "external_ids"]),
     (
         "Logical_Switch_Port",
         &[
@@ -23,7 +23,11 @@ const NORTHBOUND: &[(&str, &[&str])] = &[
             "external_ids",
         ],
     ),
-    ("Logical_Router", &["name", "ports", "static_routes", "policies", "enabled", "options", "external_ids"]),
+    (
+        "Logical_Router",
+        &["name", "ports", "static_routes", "policies", "enabled", "copp", "options", "external_ids"],
+    ),
+    ("Copp", &["meters"]),
     (
         "Logical_Router_Port",
         &["name", "mac", "networks", "peer", "enabled", "ipv6_ra_configs", "options", "external_ids"],
@@ -139,8 +143,16 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
     ("Logical_DP_Group", &["datapaths"]),
 ];
 
-const LOGICAL_FLOW: &[&str] =
-    &["logical_datapath", "logical_dp_group", "pipeline", "table_id", "priority", "match", "actions"];
+const LOGICAL_FLOW: &[&str] = &[
+    "logical_datapath",
+    "logical_dp_group",
+    "pipeline",
+    "table_id",
+    "priority",
+    "match",
+    "actions",
+    "controller_meter",
+];
 
 /// The northbound tables that rules read, each with the columns that they read.
 pub fn northbound_columns() -> &'static [(&'static str, &'static [&'static str])] {

@@ -1,7 +1,8 @@
 //! Port_Binding: a row for each logical port, and what chassis report back through it.
 
 use crate::outstanding::NbOp;
-use crate::tables::{Ctx, Peer, PortKind};
+use crate::switch::edge::Part;
+use crate::tables::{Ctx, Peer, PortKind, RouterPort, SwitchPort};
 use kiln_ovsdb::{Map, Set, Text};
 use kiln_schema_ovn::{nb, sb};
 use kiln_types::Uuid;
@@ -15,10 +16,15 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
     let Some(datapath) = ctx.value(&ctx.datapaths, &checked.switch) else { return };
     let mut options: Vec<(Text, Text)> = Vec::new();
+    let mut r#type = row.r#type().clone();
+    let mut announced = Vec::new();
     if checked.kind == PortKind::Router {
         let peer = checked.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer));
         options.extend(peer.map(|peer| ("peer".into(), peer.name.text().clone())));
+        r#type = joining(peer.and_then(|peer| peer.gateway.as_ref()), &mut options);
+        announced = peer.map_or_else(Vec::new, |peer| announced_addresses(ctx, port, &row, checked, peer));
     } else if checked.kind == PortKind::Switch {
+        r#type = "patch".into();
         options.extend(peer_switch_port(ctx, port, &row).map(|peer| ("peer".into(), peer)));
     } else {
         options.extend(row.options().all().iter().cloned());
@@ -48,10 +54,8 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         grant.row,
         sb::PortBinding {
             logical_port: checked.name.text().clone(),
-            r#type: match checked.kind {
-                PortKind::Router | PortKind::Switch => "patch".into(),
-                _ => row.r#type().clone(),
-            },
+            r#type,
+            nat_addresses: Set::from_vec(announced),
             options: Map::from_vec(options),
             datapath: datapath.row,
             tunnel_key: i64::from(grant.key),
@@ -66,6 +70,47 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
             ..sb::PortBinding::default()
         },
     ));
+}
+
+/// The type of a port that joins two datapaths, of which one may be on one chassis only.
+fn joining(gateway: Option<&Text>, options: &mut Vec<(Text, Text)>) -> Text {
+    let Some(chassis) = gateway else { return "patch".into() };
+    options.push(("l3gateway-chassis".into(), chassis.clone()));
+    "l3gateway".into()
+}
+
+/// What the chassis of a gateway router announces on the switch's physical network: the router's own addresses, and what the
+/// operator lists (ovn-nb(5), Logical_Switch_Port, `options:nat-addresses`).
+fn announced_addresses(
+    ctx: &Ctx<'_>,
+    port: &Uuid,
+    row: &nb::view::LogicalSwitchPort<'_>,
+    checked: &SwitchPort,
+    peer: &RouterPort,
+) -> Vec<Text> {
+    if peer.gateway.is_none() {
+        return Vec::new();
+    }
+    let mut announced = Vec::new();
+    let options = row.options();
+    // `router` asks for addresses that the router translates to: there are none yet.
+    if let Some(listed) = options.get("nat-addresses").filter(|listed| &***listed != "router") {
+        if crate::addresses::parse_port_address(listed).is_ok() {
+            announced.push(listed.clone());
+        } else {
+            ctx.report(format!(
+                "Logical_Switch_Port {port} ({}), column options: nat-addresses `{listed}` is no Ethernet address \
+                 with IP addresses; it is skipped",
+                row.name()
+            ));
+        }
+    }
+    let kept_quiet = options.get("exclude-router-ips-from-garp").is_some_and(|value| &**value == "true");
+    if !kept_quiet && ctx.holds(&ctx.edges, &checked.switch, &Part::Localnet) {
+        let ips = peer.ipv4.iter().map(|net| format!(" {}", net.addr())).collect::<String>();
+        announced.push(format!("{}{ips}", peer.mac).into());
+    }
+    announced
 }
 
 /// The port of another switch that a port of type `switch` is joined with.
@@ -101,6 +146,7 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         Peer::None => None,
     };
     let mut options: Vec<(Text, Text)> = peer.map(|peer| ("peer".into(), peer)).into_iter().collect();
+    let r#type = joining(checked.gateway.as_ref(), &mut options);
     crate::router::advertise::periodic(&row, checked, &mut options);
     let networks = row.networks().all();
     let mac = std::iter::once(row.mac()).chain(networks).map(|text| &**text).collect::<Vec<_>>().join(" ");
@@ -108,7 +154,7 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         grant.row,
         sb::PortBinding {
             logical_port: checked.name.text().clone(),
-            r#type: "patch".into(),
+            r#type,
             options: Map::from_vec(options),
             datapath: datapath.row,
             tunnel_key: i64::from(grant.key),

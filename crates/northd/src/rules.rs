@@ -134,6 +134,7 @@ fn ports(e: &mut Engine<Db>) {
         |db| &mut db.router_ports_on_switch,
         switch::port::router_ports_on_switch,
     );
+    e.rule("edges", |db| &db.switch_ports, |db| &mut db.edges, switch::edge::parts);
     e.rule(
         "request_switch_port_key",
         |db| &db.switch_ports,
@@ -216,9 +217,11 @@ fn acls(e: &mut Engine<Db>) {
 }
 
 fn switch_flows(e: &mut Engine<Db>) {
-    use crate::switch::{acl, acl_stages, admission, arp_rsp, fdb, l2_lookup, passing};
+    use crate::switch::{acl, acl_stages, admission, arp_rsp, edge, fdb, l2_lookup, passing};
     e.rule("switch/admission", |db| &db.nb.logical_switch, |db| &mut db.flows, admission::common);
     e.rule("switch/admission/port", |db| &db.switch_ports, |db| &mut db.flows, admission::of_port);
+    e.rule("switch/edge", |db| &db.nb.logical_switch, |db| &mut db.flows, edge::common);
+    e.rule("switch/edge/port", |db| &db.switch_ports, |db| &mut db.flows, edge::of_port);
     e.rule("switch/acl", |db| &db.nb.acl, |db| &mut db.flows, acl::flows);
     e.rule("switch/acl_stages", |db| &db.nb.logical_switch, |db| &mut db.flows, acl_stages::common);
     e.rule("switch/acl/port", |db| &db.switch_ports, |db| &mut db.flows, acl::untracked_port);

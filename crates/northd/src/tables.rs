@@ -143,6 +143,8 @@ pub struct RouterPort {
     pub enabled: bool,
     /// Whether its link-local address is one that nobody configured.
     pub own_link_local: bool,
+    /// The one chassis that its router is on, if that is a gateway router.
+    pub gateway: Option<Text>,
 }
 
 impl RouterPort {
@@ -249,6 +251,7 @@ database! {
         address_owners: Relation<(Uuid, Owned), Uuid>,
         ports_of_switch: Relation<Uuid, Member>,
         router_ports_on_switch: Relation<Uuid, Uuid>,
+        edges: Relation<Uuid, crate::switch::edge::Part>,
         port_grants: Derived<Uuid, PortGrant>,
         ports_by_key: Relation<i64, i64>,
         connected: Relation<(Uuid, Net), (Uuid, IpAddr)>,

@@ -24,6 +24,10 @@ pub enum Event {
     Failed,
     /// A packet was dropped.
     Dropped(DropReason),
+    /// An announcement or an advertisement was sent that nobody asked for.
+    Announced,
+    /// It was time for one, and there was no budget or no room for it: it comes later.
+    Postponed,
     /// It was time to ask for a next hop again, and there was no budget or no room for it.
     NotAsked,
 }
@@ -40,6 +44,8 @@ impl Event {
             Event::Paced => "paced",
             Event::Failed => "failed",
             Event::Dropped(reason) => reason.name(),
+            Event::Announced => "announced",
+            Event::Postponed => "postponed",
             Event::NotAsked => "not_asked",
         }
     }
@@ -80,6 +86,8 @@ pub enum DropReason {
     Unresolved,
     /// Its next hop's port or datapath went away.
     PortGone,
+    /// As many addresses are announced as may be.
+    AnnouncementsFull,
     /// As many learned entries wait to be written as may.
     LearnedFull,
     /// The address to learn is not one host's.
@@ -113,6 +121,7 @@ impl DropReason {
             DropReason::PushedOut => "drop_pushed_out",
             DropReason::Unresolved => "drop_unresolved",
             DropReason::PortGone => "drop_port_gone",
+            DropReason::AnnouncementsFull => "drop_announcements_full",
             DropReason::LearnedFull => "drop_learned_full",
             DropReason::NotAHost => "drop_not_a_host",
             DropReason::Stale => "drop_stale",

@@ -18,6 +18,8 @@
 //! reason and a counter ([`Counters`]).
 #![forbid(unsafe_code)]
 
+mod advertise;
+mod announce;
 mod answer;
 mod counters;
 #[doc(hidden)]
@@ -28,8 +30,11 @@ mod nested;
 mod payment;
 mod punt;
 mod responder;
+mod timetable;
 mod unresolved;
 
+pub use advertise::PeriodicAdvert;
+pub use announce::{Announcement, FIRST_PAUSE, LAST_PAUSE, MAX_ANNOUNCEMENTS};
 pub use counters::{Counters, DropReason, Event};
 pub use kiln_budget::{Class, Level, Limits};
 pub use learned::MAX_PENDING;

@@ -39,6 +39,11 @@ impl<'a> Punt<'a> {
         }
     }
 
+    /// What userdata says after its header.
+    pub(crate) const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
     /// What a packet that is made for this one goes down with.
     pub(crate) fn nested(&self) -> Result<Actions, DropReason> {
         nested::decode(&self.metadata, self.payload)

@@ -1,5 +1,9 @@
 //! The responder: what comes up is dispatched by opcode, what goes out waits to be taken.
 
+mod unasked;
+
+use crate::advertise::Advertiser;
+use crate::announce::Announcer;
 use crate::answer::{self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset};
 use crate::learned::Learned;
 use crate::payment::{self, payer};
@@ -28,6 +32,8 @@ pub struct Config {
     pub race_delay_max: Duration,
     /// The shortest time between two batches of writes.
     pub write_interval: Duration,
+    /// How long the pauses between announcements of an address may become; `None` if they end after a few.
+    pub announce_max: Option<Duration>,
     /// What work may cost.
     pub limits: Limits,
 }
@@ -38,6 +44,7 @@ impl Default for Config {
         Config {
             race_delay_max: Duration::from_millis(50),
             write_interval: Duration::from_millis(50),
+            announce_max: None,
             limits: Limits::default(),
         }
     }
@@ -88,6 +95,10 @@ pub struct Responder {
     bindings: Learned<NextHop, EthAddr>,
     fdb: Learned<(DatapathKey, EthAddr), PortKey>,
     next_write: Instant,
+    announcer: Announcer,
+    advertiser: Advertiser,
+    /// Whether there is a switch to send through; what is due waits for it.
+    has_switch: bool,
     output: VecDeque<Message>,
     counters: Counters,
 }
@@ -104,15 +115,24 @@ impl Responder {
             bindings: Learned::new(),
             fdb: Learned::new(),
             next_write: Instant::ZERO,
+            announcer: Announcer::new(),
+            advertiser: Advertiser::new(),
+            has_switch: false,
             output: VecDeque::new(),
             counters: Counters::default(),
         }
     }
 
     /// Takes new tunables; what is already delayed stays so.
-    pub fn set_config(&mut self, config: Config) {
+    pub fn set_config(&mut self, now: Instant, config: Config) {
         self.config = config;
         self.budgets.set_limits(config.limits);
+        self.announcer.set_max_pause(now, config.announce_max);
+    }
+
+    /// What the operator tuned.
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Serves a packet from the switch.
@@ -176,6 +196,7 @@ impl Responder {
                 let packet = icmp_error::about(&punt, &actions, code)?.to_vec();
                 self.send(opcode, actions, packet);
             }
+            Opcode::PUT_ND_RA_OPTS => return self.advertise_solicited(opcode, &punt, &packet_in),
             Opcode::TCP_RESET => {
                 let packet = tcp_reset::answering(&punt)?.to_vec();
                 self.send(opcode, punt.nested()?, packet);
@@ -341,8 +362,10 @@ impl Responder {
         writes
     }
 
-    /// Lets time pass: packets that waited too long go, next hops that gave no answer are asked for again or have failed.
+    /// Lets time pass: packets that waited too long go, next hops that gave no answer are asked for again or have failed,
+    /// what is due is announced.
     pub fn tick(&mut self, now: Instant) {
+        self.announce_due(now);
         let Responder { unresolved, counters, budgets, failures, output, .. } = self;
         unresolved.advance(now, |due| match due {
             Due::TooOld((opcode, _)) => {
@@ -388,7 +411,7 @@ impl Responder {
     pub fn deadline(&self) -> Option<Instant> {
         let learned = [self.bindings.deadline(), self.fdb.deadline()].into_iter().flatten().min();
         let write = learned.map(|due| due.max(self.next_write));
-        [write, self.unresolved.deadline()].into_iter().flatten().min()
+        [write, self.unresolved.deadline(), self.announce_deadline()].into_iter().flatten().min()
     }
 
     /// What was done and what was dropped.
@@ -406,6 +429,8 @@ impl Responder {
             pending_fdb: self.fdb.len(),
             output: self.output.len(),
             failures: self.failures.len(),
+            announcements: self.announcer.len(),
+            adverts: self.advertiser.len(),
         }
     }
 }
@@ -427,4 +452,8 @@ pub struct Load {
     pub output: usize,
     /// Failures that wait to be taken: at most [`MAX_FAILURES`].
     pub failures: usize,
+    /// Addresses that are announced: at most [`MAX_ANNOUNCEMENTS`](crate::MAX_ANNOUNCEMENTS).
+    pub announcements: usize,
+    /// Routers that advertise themselves: as many as there are ports.
+    pub adverts: usize,
 }

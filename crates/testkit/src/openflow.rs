@@ -45,20 +45,49 @@ pub fn read(lab: &Lab, chassis: &Chassis) -> Tables {
         names.groups.insert(id.replace("group_id=", "group:"), format!("group:<{text}>"));
         insert(&mut tables.rest, format!("group {text}"));
     }
+    let text = lab.ofctl(chassis, "--no-stats --names dump-flows BR");
+    let (own, flows): (Vec<Flow<'_>>, Vec<Flow<'_>>) = text.lines().filter_map(parse).partition(Flow::is_own);
+    let own_meters: BTreeSet<&str> = own
+        .iter()
+        .flat_map(|flow| &flow.actions)
+        .filter_map(|action| action.strip_prefix("meter:"))
+        .collect();
     for line in lab.ofctl(chassis, "dump-meters BR").lines().skip(1) {
         let text = line.trim();
+        let id = text.split_whitespace().next().and_then(|word| word.strip_prefix("meter="));
+        if id.is_some_and(|id| own_meters.contains(id)) {
+            continue;
+        }
         insert(&mut tables.rest, text.split_once(' ').map_or(text, |(_, text)| text).to_owned());
     }
     for line in lab.ofctl(chassis, "dump-tlv-map BR").lines().filter(|line| line.contains("tun_metadata")) {
         insert(&mut tables.rest, format!("option {}", line.split_whitespace().collect::<Vec<_>>().join(" ")));
     }
-    let text = lab.ofctl(chassis, "--no-stats --names dump-flows BR");
-    let flows: Vec<Flow<'_>> = text.lines().filter_map(parse).collect();
     names.conjunctions = conjunctions(&flows, &names);
     for flow in &flows {
         insert(&mut tables.flows, names.line(flow, None));
     }
     tables
+}
+
+/// The tables in which Kiln alone has flows: meters of ports, ahead of what is handed up.
+const OWN_TABLES: std::ops::Range<u8> = 240..247;
+/// What Kiln writes into `in_port` so that a packet may go back to where it came from, and what stock writes.
+const LOOPED: (&str, &str) = ("set_field:32768/0x8000->in_port", "set_field:ANY->in_port");
+
+impl Flow<'_> {
+    fn is_own(&self) -> bool {
+        self.table.parse().is_ok_and(|table| OWN_TABLES.contains(&table))
+    }
+}
+
+/// What an action is without what Kiln alone has, if there is anything.
+fn common(action: String) -> Option<String> {
+    let leads_there = |table: u8| action == format!("resubmit(,{table})");
+    if OWN_TABLES.into_iter().any(leads_there) {
+        return None;
+    }
+    Some(if action == LOOPED.0 { LOOPED.1.to_owned() } else { action })
 }
 
 /// The number of every port and what it is called: the lines ` 1(NAME): addr:…` of `ovs-ofctl show`.
@@ -89,7 +118,8 @@ fn parse(line: &str) -> Option<Flow<'_>> {
             _ => matches.push(part.to_owned()),
         }
     }
-    Some(Flow { cookie, table, matches, actions: split(actions) })
+    let actions = split(actions).into_iter().filter_map(common).collect();
+    Some(Flow { cookie, table, matches, actions })
 }
 
 /// Actions, those in parentheses kept together.

@@ -1,6 +1,7 @@
 //! What `ovn-appctl -t ovn-controller` asks (ovn-controller(8), Runtime Management Commands).
 
 use super::{ControllerDaemon, dump, inject};
+use crate::physical::punt_meters;
 use kiln_types::Instant;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -24,6 +25,7 @@ const fn command(name: &'static str, usage: &'static str, min_args: usize, max_a
 
 /// Every command beside those that all daemons have.
 pub const COMMANDS: &[CommandSpec] = &[
+    command("budget/show", "", 0, 0),
     command("connection-status", "", 0, 0),
     command("ct-zone-list", "", 0, 0),
     command("debug/delay-nb-cfg-report", "SECONDS", 1, 1),
@@ -69,10 +71,13 @@ impl ControllerDaemon {
                 }
             }
             "meter-table-list" => {
-                for (id, name, _) in self.compiler.desired().meters.iter() {
+                let meters = self.compiler.desired().meters.iter();
+                // Those ahead of the controller are Kiln's own.
+                for (id, name, _) in meters.filter(|(_, name, _)| !punt_meters::is_name(name)) {
                     let _ = writeln!(out, "{name}: {id}");
                 }
             }
+            "budget/show" => out = self.show_budgets(),
             "recompute" | "inc-engine/recompute" => {
                 self.compiler.recompute();
                 self.stale = true;

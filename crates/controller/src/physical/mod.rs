@@ -8,6 +8,7 @@ pub(crate) mod ingress;
 pub(crate) mod local_output;
 pub(crate) mod multicast;
 pub(crate) mod port_security;
+pub(crate) mod punt_meters;
 pub(crate) mod remote_output;
 pub(crate) mod tunnel;
 pub(crate) mod write;

@@ -2,6 +2,7 @@
 
 use crate::desired::DesiredFlow;
 use crate::port::Zones;
+use kiln_abi::punts::LOOPED_BIT;
 use kiln_abi::registers::{flags, reg};
 use kiln_openflow::{Action, Field, MatchBuilder, Subfield};
 use kiln_types::Uuid;
@@ -103,12 +104,12 @@ pub(crate) fn enter(datapath_key: u32, key: u16, actions: &mut Vec<Action>) {
     actions.push(load(reg::INPORT, key));
 }
 
-/// That a packet may leave by the port it came in by: Open vSwitch would drop it otherwise.
+/// That a packet may leave by the port it came in by: Open vSwitch would drop it otherwise. Meters still find that port.
 pub(crate) fn without_in_port(table: u8) -> Vec<Action> {
     let in_port = Subfield::whole(Field::IN_PORT);
     vec![
         Action::StackPush(in_port),
-        Action::set_field(Field::IN_PORT, NO_PORT),
+        Action::load(Subfield::new(Field::IN_PORT, LOOPED_BIT, 1), 1u8),
         Action::resubmit(table),
         Action::StackPop(in_port),
     ]

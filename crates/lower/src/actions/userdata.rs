@@ -4,6 +4,7 @@ use super::Encoder;
 use crate::context::Meter;
 use crate::error::ActionError;
 use kiln_abi::opcodes::Opcode;
+use kiln_abi::punts::PuntClass;
 use kiln_logical::action::{Action as Logical, EmptyLbBackends, Log, Nested, Severity, Verdict};
 use kiln_openflow::Subfield;
 use kiln_openflow::action::{Action, Controller};
@@ -41,8 +42,13 @@ pub(super) fn empty_lb_backends(event: &EmptyLbBackends<'_>) -> Vec<u8> {
 }
 
 impl Encoder<'_> {
-    /// Sends the packet up, bounded by the flow's meter.
+    /// Sends the packet up, bounded by the meter of the port that it came in by and by the flow's: a packet that is too many
+    /// goes no further.
     pub(super) fn controller(&mut self, userdata: Vec<u8>, pause: bool) {
+        let opcode = userdata.first_chunk().map(|word| Opcode(u32::from_be_bytes(*word)));
+        if let Some(class) = opcode.and_then(PuntClass::of).filter(|_| self.context.port_meters) {
+            self.resubmit(class.table());
+        }
         let meter = self.context.controller_meter;
         self.controller_metered(userdata, pause, meter);
     }

@@ -288,6 +288,7 @@ impl FlowTable {
                         content.columns(&mut |column, value| {
                             op.set(column, value);
                         });
+                        op.set("controller_meter", &content.meter);
                     } else {
                         insert = Some(Insert { uuid: entry.uuid, place, content });
                     }
@@ -360,7 +361,7 @@ impl Place {
 }
 
 impl Content {
-    /// Calls `f` with each column that is part of the flow's identity.
+    /// Calls `f` with each column that is part of the flow's identity, but for the meter, which few have.
     fn columns(&self, f: &mut dyn FnMut(&str, &dyn Encode)) {
         f("pipeline", &self.stage.pipeline.as_str());
         f("table_id", &i64::from(self.stage.number));
@@ -404,6 +405,9 @@ fn insert(row: Insert, txn: &mut Txn) {
     content.columns(&mut |column, value| {
         op.set(column, value);
     });
+    if content.meter.is_some() {
+        op.set("controller_meter", &content.meter);
+    }
     let file = content.source.file();
     let file = file.rsplit_once("src/").map_or(file, |(_, file)| file);
     let source = format!("{file}:{}", content.source.line());

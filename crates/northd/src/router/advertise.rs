@@ -2,6 +2,7 @@
 //! advertisements (RFC 4861, section 6.2; ovn-nb(5), Logical_Router_Port, `ipv6_ra_configs`).
 
 use super::port_flows;
+use crate::copp::{Protection, Protocol};
 use crate::flow::Flow;
 use crate::tables::{Ctx, Peer, RouterPort};
 use kiln_abi::stages::Stage;
@@ -120,11 +121,12 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     options.extend(advertisement.route_info.map(|value| format!(", route_info = \"{value}\"")));
     options.extend(advertisement.prefixes.iter().map(|prefix| format!(", prefix = {prefix}")));
     let asked = format!("inport == \"{name}\" && ip6.dst == ff02::2");
-    flows.add(
+    flows.add_metered(
         Stage::LR_IN_ND_RA_OPTIONS,
         50,
         format_args!("{asked} && nd_rs"),
         format_args!("reg0[5] = put_nd_ra_opts({options}); next;"),
+        Protection::of_router(ctx, &row.router).meter(Protocol::NdRaOpts),
     );
     let Some(link_local) = row.ipv6.iter().find(|net| net.addr().is_unicast_link_local()) else { return };
     flows.add(

@@ -2,6 +2,7 @@
 
 use super::route::{Route, RouteGroup};
 use super::{port_flows, router_flows};
+use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::Ctx;
 use kiln_abi::stages::Stage;
@@ -16,18 +17,21 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
     flows.add(Stage::LR_IN_NETWORK_ID, 105, "1", "flags.network_id = 0; next;");
     flows.fallback(Stage::LR_IN_NETWORK_ID, "next;");
+    let protection = Protection::of_router(ctx, router);
     let unresolved = "eth.dst == 00:00:00:00:00:00";
-    flows.add(
+    flows.add_metered(
         STAGE,
         100,
         format_args!("{unresolved} && reg9[9] == 1"),
         "arp { eth.dst = ff:ff:ff:ff:ff:ff; arp.spa = reg5; arp.tpa = reg0; arp.op = 1; output; }; next;",
+        protection.meter(Protocol::ArpResolve),
     );
-    flows.add(
+    flows.add_metered(
         STAGE,
         100,
         format_args!("{unresolved} && reg9[9] == 0"),
         "nd_ns { nd.target = xxreg0; output; }; next;",
+        protection.meter(Protocol::NdNsResolve),
     );
     flows.fallback(STAGE, "next;");
 }
@@ -53,11 +57,11 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
 }
 
 /// A solicitation goes to the group of the next hop: `nd_ns` by itself would take that of the packet's destination.
-fn solicit(nexthop: Ipv6Addr, flows: &mut Flows<'_>) {
+fn solicit(nexthop: Ipv6Addr, protection: &Protection<'_, '_>, flows: &mut Flows<'_>) {
     let group = solicited_node(nexthop);
     let low = group.to_bits() as u32;
     let [a, b, c, d] = low.to_be_bytes();
-    flows.add(
+    flows.add_metered(
         STAGE,
         200,
         format_args!("eth.dst == 00:00:00:00:00:00 && reg9[9] == 0 && xxreg0 == {nexthop}"),
@@ -65,6 +69,7 @@ fn solicit(nexthop: Ipv6Addr, flows: &mut Flows<'_>) {
             "nd_ns {{ eth.dst = 33:33:{a:02x}:{b:02x}:{c:02x}:{d:02x}; ip6.dst = {group}; nd.target = {nexthop}; \
              output; }}; next;"
         ),
+        protection.meter(Protocol::NdNsResolve),
     );
 }
 
@@ -72,7 +77,8 @@ pub(crate) fn of_routes(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) 
     let Some(datapath) = ctx.value(&ctx.datapaths, &group.router) else { return };
     for route in ctx.all(&ctx.routes, group) {
         if let Route::Via { nexthop: Some(IpAddr::V6(nexthop)), .. } = route {
-            solicit(*nexthop, &mut Flows::common(out, datapath.index));
+            let protection = Protection::of_router(ctx, &group.router);
+            solicit(*nexthop, &protection, &mut Flows::common(out, datapath.index));
         }
     }
 }
@@ -83,7 +89,8 @@ pub(crate) fn of_policy(ctx: &Ctx<'_>, policy: &Uuid, out: &mut Vec<Flow>) {
         let Some(datapath) = ctx.value(&ctx.datapaths, router) else { continue };
         for text in row.nexthops().all() {
             if let Ok(nexthop) = text.parse::<Ipv6Addr>() {
-                solicit(nexthop, &mut Flows::common(out, datapath.index));
+                let protection = Protection::of_router(ctx, router);
+                solicit(nexthop, &protection, &mut Flows::common(out, datapath.index));
             }
         }
     }

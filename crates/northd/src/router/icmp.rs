@@ -4,6 +4,7 @@
 use super::facing::{Facing, facing};
 use super::ip_input::{STAGE, set};
 use super::port_flows;
+use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, RouterPort};
 use kiln_types::Uuid;
@@ -11,9 +12,13 @@ use std::net::IpAddr;
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
+    let protection = Protection::of_router(ctx, &row.router);
     echo(row, &mut flows);
-    unreachable(row, &mut flows);
-    time_exceeded(row, &mut flows);
+    // On a gateway router such packets may be replies to what it translated.
+    if row.gateway.is_none() {
+        unreachable(row, &protection, &mut flows);
+    }
+    time_exceeded(row, &protection, &mut flows);
 }
 
 /// RFC 792, echo; RFC 4443, section 4.2.
@@ -41,16 +46,23 @@ fn echo(row: &RouterPort, flows: &mut Flows<'_>) {
 }
 
 /// RFC 1122, section 3.2.2.1: nothing listens on a router's addresses.
-fn unreachable(row: &RouterPort, flows: &mut Flows<'_>) {
+fn unreachable(row: &RouterPort, protection: &Protection<'_, '_>, flows: &mut Flows<'_>) {
     let v4 = row.ipv4.iter().map(|net| ("4", net.addr().to_string(), 3, 3, 2));
     let v6 = row.ipv6.iter().map(|net| ("6", net.addr().to_string(), 1, 4, 3));
     for (family, ip, kind, port_code, protocol_code) in v4.chain(v6) {
         let meant = format!("ip{family} && ip{family}.dst == {ip} && !ip.later_frag");
         let back = format!("eth.dst <-> eth.src; ip{family}.dst <-> ip{family}.src;");
-        flows.add(STAGE, 80, format_args!("{meant} && tcp"), format_args!("tcp_reset {{ {back} next; }};"));
-        flows.add(STAGE, 80, format_args!("{meant} && sctp"), format_args!("sctp_abort {{ {back} next; }};"));
+        for (protocol, reset) in [("tcp", "tcp_reset"), ("sctp", "sctp_abort")] {
+            flows.add_metered(
+                STAGE,
+                80,
+                format_args!("{meant} && {protocol}"),
+                format_args!("{reset} {{ {back} next; }};"),
+                protection.meter(Protocol::TcpReset),
+            );
+        }
         let mut say = |priority, protocol: &str, code: u8| {
-            flows.add(
+            flows.add_metered(
                 STAGE,
                 priority,
                 format_args!("{meant}{protocol}"),
@@ -58,6 +70,7 @@ fn unreachable(row: &RouterPort, flows: &mut Flows<'_>) {
                     "icmp{family} {{ {back} ip.ttl = 255; icmp{family}.type = {kind}; icmp{family}.code = {code}; \
                      next; }};"
                 ),
+                protection.error_meter(family == "4"),
             );
         };
         say(80, " && udp", port_code);
@@ -66,7 +79,7 @@ fn unreachable(row: &RouterPort, flows: &mut Flows<'_>) {
 }
 
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.
-fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
+fn time_exceeded(row: &RouterPort, protection: &Protection<'_, '_>, flows: &mut Flows<'_>) {
     let name = &row.name;
     for Facing { source, network } in facing(row) {
         let (family, what) = match source {
@@ -83,13 +96,14 @@ fn time_exceeded(row: &RouterPort, flows: &mut Flows<'_>) {
             Some(network) => (31, format!(" && ip{family}.src == {network}")),
             None => (30, String::new()),
         };
-        flows.add(
+        flows.add_metered(
             STAGE,
             priority,
             format_args!("inport == \"{name}\" && ip{family}{from} && ip.ttl == {{0, 1}} && !ip.later_frag"),
             format_args!(
                 "icmp{family} {{ eth.dst <-> eth.src; {told} outport = \"{name}\"; flags.loopback = 1; output; }};"
             ),
+            protection.error_meter(source.is_ipv4()),
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Stage `lr_in_ip_input`: what is never routed, and what is meant for the router itself.
 
 use super::{port_flows, router_flows};
+use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, RouterPort};
 use kiln_abi::stages::Stage;
@@ -43,7 +44,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         );
     }
     flows.add(STAGE, 60, format_args!("ip6.dst == {}", set(row.ipv6.iter().map(|net| net.addr()))), "drop;");
-    answer_neighbours(row, &mut flows);
+    answer_neighbours(row, &Protection::of_router(ctx, &row.router), &mut flows);
 }
 
 /// A constant or, for several, a set of them.
@@ -56,7 +57,7 @@ pub(super) fn set(values: impl Iterator<Item = impl Display>) -> String {
 }
 
 /// ARP requests and neighbour solicitations for the port's own addresses.
-fn answer_neighbours(row: &RouterPort, flows: &mut Flows<'_>) {
+fn answer_neighbours(row: &RouterPort, protection: &Protection<'_, '_>, flows: &mut Flows<'_>) {
     let name = &row.name;
     for net in &row.ipv4 {
         flows.add(
@@ -73,7 +74,7 @@ fn answer_neighbours(row: &RouterPort, flows: &mut Flows<'_>) {
     }
     for net in &row.ipv6 {
         let ip = net.addr();
-        flows.add(
+        flows.add_metered(
             STAGE,
             90,
             format_args!(
@@ -82,6 +83,7 @@ fn answer_neighbours(row: &RouterPort, flows: &mut Flows<'_>) {
             ),
             "nd_na_router { eth.src = xreg0[0..47]; ip6.src = nd.target; nd.tll = xreg0[0..47]; outport = inport; \
              flags.loopback = 1; output; };",
+            protection.meter(Protocol::NdNa),
         );
     }
 }

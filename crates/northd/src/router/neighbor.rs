@@ -2,6 +2,7 @@
 //! looked up, and learned when it is new.
 
 use super::{port_flows, router_flows};
+use crate::copp::{Protection, Protocol};
 use crate::flow::Flow;
 use crate::tables::Ctx;
 use kiln_abi::stages::Stage;
@@ -53,11 +54,17 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
 
     let done = if always { "reg9[2] == 1" } else { "reg9[2] == 1 || reg9[3] == 0" };
     flows.add(LEARN, 100, done, "mac_cache_use; next;");
-    flows.add(LEARN, 95, "nd_na && nd.tll == 0", "put_nd(inport, nd.target, eth.src); next;");
     flows.add(LEARN, 95, "nd_ns && (ip6.src == 0 || nd.sll == 0)", "next;");
-    flows.add(LEARN, 90, "arp", "put_arp(inport, arp.spa, arp.sha); next;");
-    flows.add(LEARN, 90, "nd_na", "put_nd(inport, nd.target, nd.tll); next;");
-    flows.add(LEARN, 90, "nd_ns", "put_nd(inport, ip6.src, nd.sll); next;");
+    let protection = Protection::of_router(ctx, router);
+    for (priority, told, learn, protocol) in [
+        (95, "nd_na && nd.tll == 0", "put_nd(inport, nd.target, eth.src); next;", Protocol::NdNa),
+        (90, "arp", "put_arp(inport, arp.spa, arp.sha); next;", Protocol::Arp),
+        (90, "nd_na", "put_nd(inport, nd.target, nd.tll); next;", Protocol::NdNa),
+        (90, "nd_ns", "put_nd(inport, ip6.src, nd.sll); next;", Protocol::NdNs),
+    ] {
+        flows.add_metered(LEARN, priority, told, learn, protection.meter(protocol));
+    }
+
     flows.fallback(LEARN, "drop;");
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
     if whole.is_none_or(|whole| whole.enabled() == Some(false)) {
         return;
     }
+    let gateway = whole.and_then(|whole| whole.options().get("chassis").cloned());
     // Of the addresses that `mac` may list, the first is the port's own.
     let mac = row.mac().split_ascii_whitespace().next().unwrap_or_default().parse();
     let Ok(mac) = mac else {
@@ -53,6 +54,7 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
             peer: peer(ctx, port, name, row.peer().as_ref()),
             enabled: row.enabled() != Some(false),
             own_link_local,
+            gateway,
         },
     ));
 }

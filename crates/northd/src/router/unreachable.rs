@@ -6,6 +6,7 @@
 use super::facing::{Facing, facing};
 use super::port_flows;
 use super::routing;
+use crate::copp::Protection;
 use crate::flow::Flow;
 use crate::l3_defaults::{self, option};
 use crate::tables::Ctx;
@@ -23,7 +24,7 @@ pub(crate) fn no_route(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     if !is_told(ctx, &row.router) {
         return;
     }
-    let name = &row.name;
+    let (name, protection) = (&row.name, Protection::of_router(ctx, &row.router));
     for Facing { source, network } in facing(row) {
         let (family, kind) = if source.is_ipv4() { (4, 3) } else { (6, 1) };
         // Of a port's addresses, one in the sender's network comes before the one for all others.
@@ -31,7 +32,7 @@ pub(crate) fn no_route(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             Some(network) => (routing::NO_ROUTE + 1, format!(" && ip{family}.src == {network}")),
             None => (routing::NO_ROUTE, String::new()),
         };
-        flows.add(
+        flows.add_metered(
             routing::STAGE,
             priority,
             format_args!("inport == \"{name}\" && ip{family}{from} && !ip.later_frag"),
@@ -40,6 +41,7 @@ pub(crate) fn no_route(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
                  ip{family}.dst = ip{family}.src; ip{family}.src = {source}; ip.ttl = 255; outport = \"{name}\"; \
                  flags.loopback = 1; output; }};"
             ),
+            protection.error_meter(source.is_ipv4()),
         );
     }
 }

@@ -3,9 +3,11 @@
 
 use super::acl::{Needs, Place, needs};
 use super::switch_flows;
+use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::Ctx;
 use kiln_abi::stages::{Pipeline, Stage};
+use kiln_ovsdb::Text;
 use kiln_types::Uuid;
 
 /// Stages that pass packets on wherever nothing else is said.
@@ -45,7 +47,8 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     flows.add(Place::Egress.eval(), 34000, "eth.src == $svc_monitor_mac", "reg8[16] = 1; next;");
     for place in Place::ALL {
         flows.add(place.eval(), 65532, ALWAYS, "reg8[16] = 1; next;");
-        action(place, &needs, crate::global::settings(ctx).default_acl_drop, &mut flows);
+        let reject_meter = Protection::of_switch(ctx, switch).meter(Protocol::Reject);
+        action(place, &needs, crate::global::settings(ctx).default_acl_drop, reject_meter, &mut flows);
     }
     if needs.stateful {
         let invalid = crate::global::settings(ctx).use_ct_inv_match;
@@ -158,7 +161,13 @@ fn connections(pipeline: Pipeline, invalid: bool, flows: &mut Flows<'_>) {
 }
 
 /// `ls_in_acl_action`, `ls_in_acl_after_lb_action` and `ls_out_acl_action`.
-fn action(place: Place, needs: &Needs, default_drop: bool, flows: &mut Flows<'_>) {
+fn action(
+    place: Place,
+    needs: &Needs,
+    default_drop: bool,
+    reject_meter: Option<Text>,
+    flows: &mut Flows<'_>,
+) {
     let stage = place.action();
     let last_tier = needs.last_tier(place);
     let first_tier = if last_tier > 0 { "reg8[30..31] = 0; " } else { "" };
@@ -170,7 +179,7 @@ fn action(place: Place, needs: &Needs, default_drop: bool, flows: &mut Flows<'_>
         Place::Ingress | Place::AfterLb => Stage::LS_OUT_QOS,
         Place::Egress => Stage::LS_IN_L2_LKUP,
     };
-    flows.add(
+    flows.add_metered(
         stage,
         1000,
         "reg8[18] == 1",
@@ -179,6 +188,7 @@ fn action(place: Place, needs: &Needs, default_drop: bool, flows: &mut Flows<'_>
              outport <-> inport; next(pipeline={},table={}); }};",
             back.pipeline, back.number
         ),
+        reject_meter,
     );
     let eval = place.eval();
     for tier in 0..last_tier {

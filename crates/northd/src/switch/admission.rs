@@ -2,8 +2,9 @@
 //! leave by a port. The addresses themselves are checked by the chassis, from Port_Binding's `port_security`.
 
 use super::{port_flows, switch_flows};
-use crate::flow::Flow;
-use crate::tables::{Ctx, PortKind};
+use crate::flow::{Flow, Flows};
+use crate::name::PortName;
+use crate::tables::{Ctx, PortKind, RouterPort};
 use kiln_abi::stages::Stage;
 use kiln_types::Uuid;
 
@@ -42,15 +43,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     if row.kind == PortKind::Router {
         flows.add(stage, 70, format_args!("inport == \"{name}\""), "reg0[18] = 1; next;");
         if let Some(peer) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) {
-            flows.add(
-                stage,
-                120,
-                format_args!("{TUNNEL_MTU_ERROR} && eth.dst == {}", peer.mac),
-                format_args!(
-                    "outport <-> inport; next(pipeline=ingress,table={});",
-                    Stage::LS_IN_L2_LKUP.number
-                ),
-            );
+            back_to_router(name, peer, &mut flows);
         }
         return;
     }
@@ -75,4 +68,25 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             );
         }
     }
+}
+
+/// A path MTU error goes on to the router whose packet it is about. What a gateway router sent did not come from another
+/// chassis: it is turned around where its port is.
+fn back_to_router(name: &PortName, peer: &RouterPort, flows: &mut Flows<'_>) {
+    let stage = Stage::LS_IN_CHECK_PORT_SEC;
+    if peer.gateway.is_some() {
+        flows.add(
+            stage,
+            120,
+            format_args!("{TUNNEL_MTU_ERROR} && eth.src == {} && outport == \"{name}\"", peer.mac),
+            "outport <-> inport; next;",
+        );
+        return;
+    }
+    flows.add(
+        stage,
+        120,
+        format_args!("{TUNNEL_MTU_ERROR} && eth.dst == {}", peer.mac),
+        format_args!("outport <-> inport; next(pipeline=ingress,table={});", Stage::LS_IN_L2_LKUP.number),
+    );
 }

@@ -1,6 +1,7 @@
 //! Stage `ls_in_arp_rsp`: ARP and neighbour solicitations for known addresses are answered where they are asked.
 
 use super::{port_flows, switch_flows};
+use crate::copp::{Protection, Protocol};
 use crate::flow::Flow;
 use crate::tables::{Ctx, PortKind};
 use kiln_abi::stages::Stage;
@@ -36,6 +37,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         return;
     }
     let advertise = if row.kind == PortKind::Router { "nd_na_router" } else { "nd_na" };
+    let protection = Protection::of_switch(ctx, &row.switch);
     for address in &row.addresses {
         let mac = address.mac;
         for ip in address.ipv4.iter().map(|net| net.addr()) {
@@ -56,7 +58,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             let group = solicited_node(ip);
             let asked = format!("nd_ns_mcast && ip6.dst == {group} && nd.target == {ip}");
             flows.add(STAGE, 100, format_args!("{asked} && inport == \"{name}\""), "next;");
-            flows.add(
+            flows.add_metered(
                 STAGE,
                 50,
                 &asked,
@@ -64,6 +66,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
                     "{advertise} {{ eth.src = {mac}; ip6.src = {ip}; nd.target = {ip}; nd.tll = {mac}; \
                      outport = inport; flags.loopback = 1; output; }};"
                 ),
+                protection.meter(Protocol::NdNa),
             );
         }
     }

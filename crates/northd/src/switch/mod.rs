@@ -4,6 +4,7 @@ pub(crate) mod acl;
 pub(crate) mod acl_stages;
 pub(crate) mod admission;
 pub(crate) mod arp_rsp;
+pub(crate) mod edge;
 pub(crate) mod fdb;
 pub(crate) mod l2_lookup;
 pub(crate) mod passing;

@@ -7,6 +7,7 @@ pub(crate) mod nd_na;
 pub(crate) mod nd_ns;
 pub(crate) mod put_fdb;
 pub(crate) mod put_mac_binding;
+pub(crate) mod put_nd_ra_opts;
 pub(crate) mod reject;
 pub(crate) mod sctp_abort;
 pub(crate) mod tcp_reset;

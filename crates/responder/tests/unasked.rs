@@ -1,0 +1,168 @@
+//! What the responder sends by itself, and router advertisements that are asked for.
+
+use kiln_abi::opcodes::Opcode;
+use kiln_openflow::msg::{Message, PacketIn};
+use kiln_openflow::{Action, Field, Match};
+use kiln_packet::{Packet, RaOptions, RouterAdvert};
+use kiln_responder::{Announcement, Config, Event, Limits, PeriodicAdvert, Responder};
+use kiln_types::{DatapathKey, EthAddr, Instant, PortKey, Rng};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const PLACE: (DatapathKey, PortKey) = (DatapathKey(3), PortKey(4));
+
+fn responder() -> Responder {
+    let mut responder = Responder::new(Config::default(), Rng::with_seed(1));
+    responder.set_has_switch(true);
+    responder
+}
+
+fn announcement(ip: &str) -> Announcement {
+    let mac = "0e:00:00:00:02:01".parse().unwrap();
+    let ip = Some(ip.parse().unwrap());
+    Announcement { datapath: PLACE.0, port: PLACE.1, mac, ip, router: true }
+}
+
+fn advert() -> PeriodicAdvert {
+    let mac: EthAddr = "0e:00:00:00:00:01".parse().unwrap();
+    let bounds = (Duration::from_secs(5), Duration::from_secs(10));
+    PeriodicAdvert::new(PLACE, bounds, &RouterAdvert::multicast(mac, u16::MAX, RaOptions::new()))
+}
+
+/// Runs to `until`, tick by tick; what was sent, by the second.
+fn sent(responder: &mut Responder, until: Instant) -> Vec<(u64, Box<[u8]>, Vec<Action>)> {
+    let mut sent = Vec::new();
+    while let Some(due) = responder.deadline().filter(|due| *due <= until) {
+        responder.tick(due);
+        while let Some(message) = responder.poll_output() {
+            let Message::PacketOut(out) = message else { panic!("{message:?}") };
+            sent.push((due.as_millis() / 1000, out.packet.clone(), out.actions.iter().collect()));
+        }
+    }
+    sent
+}
+
+#[test]
+fn an_address_is_announced_as_a_stock_chassis_does() {
+    let mut responder = responder();
+    responder.announce(Instant::ZERO, announcement("192.168.0.1"));
+    let sent = sent(&mut responder, Instant::from_secs(1000));
+    assert_eq!(sent.iter().map(|(second, ..)| *second).collect::<Vec<_>>(), [1, 2, 4, 8, 16]);
+    // Frame and actions as they came from ovn-controller 26.03.
+    let text = sent[0].1.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let frame = "ffffffffffff0e0000000201080600010800060400010e0000000201c0a80001000000000000c0a80001";
+    assert_eq!(text, frame);
+    let actions = [
+        Action::set_field(Field::METADATA, 3u8),
+        Action::set_field(Field::reg(14), 4u8),
+        Action::resubmit(8),
+    ];
+    assert_eq!(sent[0].2, actions);
+    assert_eq!(responder.counters().get(Opcode::ARP, Event::Announced), 5);
+}
+
+#[test]
+fn nothing_is_sent_without_a_switch_and_nothing_is_lost() {
+    let mut responder = responder();
+    responder.set_has_switch(false);
+    responder.announce(Instant::ZERO, announcement("fd02::1"));
+    responder.advertise(Instant::ZERO, advert());
+    assert_eq!(responder.deadline(), None);
+    responder.tick(Instant::from_secs(100));
+    assert!(responder.poll_output().is_none());
+    responder.set_has_switch(true);
+    let sent = sent(&mut responder, Instant::from_secs(100));
+    let kinds: Vec<u16> = sent.iter().map(|(_, frame, _)| Packet::parse(frame).key.tp_src).collect();
+    assert_eq!(kinds, [136, 134], "an advertisement of each kind");
+}
+
+#[test]
+fn what_cannot_be_paid_for_comes_later() {
+    let mut responder = responder();
+    let mut config = Config { limits: Limits::NONE, ..Config::default() };
+    let neighbor = config.limits.of_mut(kiln_responder::Class::Neighbor);
+    neighbor.set(kiln_responder::Level::Port, "1/1".parse().unwrap());
+    responder.set_config(Instant::ZERO, config);
+    for last in 1..=3 {
+        responder.announce(Instant::ZERO, announcement(&format!("192.168.0.{last}")));
+    }
+    let sent = sent(&mut responder, Instant::from_secs(60));
+    let mut seen: Vec<IpAddr> =
+        sent.iter().map(|(_, frame, _)| Packet::parse(frame).key.nw_src.into()).collect();
+    let seconds: Vec<u64> = sent.iter().map(|(second, ..)| *second).collect();
+    assert!(seconds.windows(2).all(|pair| pair[0] < pair[1]), "one a second: {seconds:?}");
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "each has its turn");
+    assert!(responder.counters().get(Opcode::ARP, Event::Postponed) > 0);
+}
+
+#[test]
+fn advertisements_stay_on_the_chassis_and_stop() {
+    let mut responder = responder();
+    responder.advertise(Instant::ZERO, advert());
+    let sent = sent(&mut responder, Instant::from_secs(100));
+    assert!((10..=20).contains(&sent.len()), "every 5 to 10 seconds: {}", sent.len());
+    let text: Vec<String> = sent[0].2.iter().map(ToString::to_string).collect();
+    assert!(text.contains(&"set_field:0x10/0x10->reg10".to_owned()), "{text:?}");
+    responder.stop_advertising(&advert());
+    assert_eq!(responder.deadline(), None);
+}
+
+/// A solicitation as a Linux host sends it.
+const SOLICIT: &str = "3333000000020a000000000186dd6000000000103afffe80000000000000080000fffe000001\
+                       ff02000000000000000000000000000285006b2c0000000001010a0000000001";
+
+/// What a stock pipeline handed the host for it, from the ICMPv6 type on, its checksum left out.
+const ADVERT: &str = "86000000ff08ffff000000000000000001010e000000000105010000000005780304\
+                      40c0ffffffffffffffff00000000fd000000000000000000000000000000";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// The solicitation handed up by `reg0[5] = put_nd_ra_opts(...)`.
+fn punt(frame: Vec<u8>) -> Box<PacketIn> {
+    let mut userdata = vec![0, 0, 0, 8, 0, 0, 0, 0];
+    Field::reg(0).info().header.put(&mut userdata, false, 4);
+    userdata.extend([0, 0, 0, 5]);
+    userdata.extend(bytes(ADVERT));
+    Box::new(PacketIn {
+        packet: frame.into(),
+        reason: PacketIn::REASON_ACTION,
+        metadata: Match::builder().exact(Field::METADATA, 3u8).exact(Field::reg(0), 0x40u8).build(),
+        userdata: userdata.into(),
+        continuation: Some([9; 8].into()),
+        ..PacketIn::default()
+    })
+}
+
+fn resumed(frame: Vec<u8>) -> Box<PacketIn> {
+    let mut responder = responder();
+    responder.packet_in(Instant::ZERO, punt(frame), &|_: &_| None);
+    let Some(Message::Resume(resumed)) = responder.poll_output() else { panic!("it is not resumed") };
+    assert_eq!(resumed.continuation.as_deref(), Some(&[9; 8][..]));
+    resumed
+}
+
+#[test]
+fn a_solicitation_becomes_the_advertisement_and_the_bit_says_so() {
+    let asked = bytes(SOLICIT);
+    let answer = resumed(asked.clone());
+    let reg0 = answer.metadata.get(Field::reg(0)).unwrap();
+    assert_eq!(reg0.value, 0x60, "bit 5, beside what was there");
+    let packet = Packet::parse(&answer.packet);
+    assert_eq!(packet.link_header(), &asked[..14]);
+    let message = packet.transport().unwrap();
+    let expected = bytes(ADVERT);
+    assert_eq!((&message[..2], &message[4..]), (&expected[..2], &expected[4..]));
+}
+
+#[test]
+fn an_invalid_solicitation_goes_on_as_it_came() {
+    let mut asked = bytes(SOLICIT);
+    asked[21] = 64;
+    let answer = resumed(asked.clone());
+    assert_eq!(answer.packet[..], asked[..]);
+    assert_eq!(answer.metadata.get(Field::reg(0)).unwrap().value, 0x40);
+}
