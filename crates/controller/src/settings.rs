@@ -210,20 +210,12 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         }
         halves.map(|(net, bridge)| (net.into(), bridge.into()))
     });
-    let macs = keys.get(chassis_mac::KEY).map_or("", |text| text);
-    let bad_mac = |pair: &str| {
-        ctx.report(format!(
-            "Open_vSwitch external_ids:{}: expected NETWORK:MAC, found \"{pair}\"",
-            chassis_mac::KEY
-        ));
-    };
-    let chassis_macs = chassis_mac::parse(macs, bad_mac).map(|(network, mac)| (network.into(), mac));
     let encap_ip_default = keys.get("ovn-encap-ip-default").and_then(|text| ip("ovn-encap-ip-default", text));
     let mut encap_ips: Vec<IpAddr> =
         keys.list("ovn-encap-ip").filter_map(|text| ip("ovn-encap-ip", text)).collect();
     encap_ips.sort_by_key(|address| Some(*address) != encap_ip_default);
     Settings {
-        chassis_macs: chassis_macs.collect(),
+        chassis_macs: chassis_macs(ctx, keys),
         hostname: keys.get("hostname").cloned().or_else(|| host_name(ctx)).unwrap_or_default(),
         remote: keys.get("ovn-remote").filter(|text| !text.is_empty()).cloned(),
         remote_probe: keys.interval("ovn-remote-probe-interval", 5000),
@@ -245,11 +237,7 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         ct_zones: zone_range(ctx, keys),
         lflow_cache: keys.flag("ovn-enable-lflow-cache", true),
         cleanup_on_exit: keys.flag("ovn-cleanup-on-exit", true),
-        announce_max: keys
-            .get("garp-max-timeout-sec")
-            .and_then(|text| text.parse().ok())
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs),
+        announce_max: announce_max(keys),
         limits: budgets(ctx, keys),
         without_use: WITHOUT_USE.iter().copied().filter(|key| keys.get(key).is_some()).collect(),
         announced: announced(keys),
@@ -320,6 +308,23 @@ fn zone_range(ctx: &Ctx<'_>, keys: &Keys<'_>) -> (u16, u16) {
             all
         }
     }
+}
+
+fn chassis_macs(ctx: &Ctx<'_>, keys: &Keys<'_>) -> Vec<(Text, EthAddr)> {
+    let macs = keys.get(chassis_mac::KEY).map_or("", |text| text);
+    let bad = |pair: &str| {
+        ctx.report(format!(
+            "Open_vSwitch external_ids:{}: expected NETWORK:MAC, found \"{pair}\"",
+            chassis_mac::KEY
+        ));
+    };
+    chassis_mac::parse(macs, bad).map(|(network, mac)| (network.into(), mac)).collect()
+}
+
+/// `garp-max-timeout-sec`; zero is as good as nothing.
+fn announce_max(keys: &Keys<'_>) -> Option<Duration> {
+    let seconds = keys.get("garp-max-timeout-sec").and_then(|text| text.parse().ok());
+    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 /// What work may cost: `ovn-budget-CLASS-LEVEL` is a limit, `RATE/BURST` in packets a second and packets, or `none`.

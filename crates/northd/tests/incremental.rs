@@ -13,7 +13,7 @@ use world::{NB, SB, World};
 /// The northbound tables that edits are made in: the table, and the row that keeps its rows alive.
 const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
     ("NB_Global", None, &["nb_cfg", "sb_cfg", "hv_cfg", "options", "ipsec"]),
-    ("Logical_Switch", None, &["name", "ports", "acls", "other_config", "external_ids"]),
+    ("Logical_Switch", None, &["name", "ports", "acls", "copp", "other_config", "external_ids"]),
     (
         "Logical_Switch_Port",
         Some(("Logical_Switch", "ports")),
@@ -36,7 +36,7 @@ const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
     (
         "Logical_Router",
         None,
-        &["name", "ports", "static_routes", "policies", "enabled", "options", "external_ids"],
+        &["name", "ports", "static_routes", "policies", "enabled", "copp", "options", "external_ids"],
     ),
     (
         "Logical_Router_Port",
@@ -92,6 +92,7 @@ const TABLES: &[(&str, Option<(&str, &str)>, &[&str])] = &[
             "options",
         ],
     ),
+    ("Copp", None, &["name", "meters"]),
     ("Meter", None, &["name", "unit", "bands", "fair"]),
     ("Meter_Band", Some(("Meter", "bands")), &["action", "rate", "burst_size"]),
 ];
@@ -149,7 +150,14 @@ const ADDRESSES: &[&str] = &[
     "0a:00:00:00:00:07 dynamic",
     "garbage",
 ];
+const PROTECTED: &[(&str, &str)] =
+    &[("arp", "n0"), ("icmp4-error", "n1"), ("nd-na", "n1"), ("tcp-reset", "n2"), ("reject", "nowhere")];
+
 const OPTIONS: &[(&str, &str)] = &[
+    ("chassis", "hv1"),
+    ("nat-addresses", "0e:00:00:00:00:09 10.0.0.9"),
+    ("nat-addresses", "nonsense"),
+    ("exclude-router-ips-from-garp", "true"),
     ("router-port", "r0"),
     ("router-port", "r1"),
     ("router-port", "r2"),
@@ -248,6 +256,8 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
         ("ACL", "meter") => maybe(number, text(one(rng, &["n0", "n1", "n2"]))),
         ("ACL", "label" | "tier") => (number % 3).to_string(),
         ("ACL", "log") => rng.bool().to_string(),
+        ("Copp", "meters") => map(rng, PROTECTED),
+        (_, "copp") => maybe(number, reference(&world.rows(NB, "Copp"))?),
         ("Meter", "name") => text(one(rng, &["n0", "n1", "n2"])),
         ("Meter", "unit") => text(one(rng, &["kbps", "pktps"])),
         // A meter comes with a band: see `insert`.

@@ -4,7 +4,7 @@ use kiln_abi::opcodes::Opcode;
 use kiln_openflow::msg::{Message, PacketIn};
 use kiln_openflow::{Action, Field, Match};
 use kiln_packet::{Packet, RaOptions, RouterAdvert};
-use kiln_responder::{Announcement, Config, Event, Limits, PeriodicAdvert, Responder};
+use kiln_responder::{Announcement, Config, DropReason, Event, Limits, PeriodicAdvert, Responder};
 use kiln_types::{DatapathKey, EthAddr, Instant, PortKey, Rng};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -42,6 +42,12 @@ fn sent(responder: &mut Responder, until: Instant) -> Vec<(u64, Box<[u8]>, Vec<A
     sent
 }
 
+/// The ICMPv6 type of a packet that is sent.
+fn kind(message: &Message) -> u16 {
+    let Message::PacketOut(out) = message else { panic!("{message:?}") };
+    Packet::parse(&out.packet).key.tp_src
+}
+
 #[test]
 fn an_address_is_announced_as_a_stock_chassis_does() {
     let mut responder = responder();
@@ -71,9 +77,10 @@ fn nothing_is_sent_without_a_switch_and_nothing_is_lost() {
     responder.tick(Instant::from_secs(100));
     assert!(responder.poll_output().is_none());
     responder.set_has_switch(true);
-    let sent = sent(&mut responder, Instant::from_secs(100));
-    let kinds: Vec<u16> = sent.iter().map(|(_, frame, _)| Packet::parse(frame).key.tp_src).collect();
-    assert_eq!(kinds, [136, 134], "an advertisement of each kind");
+    responder.tick(Instant::from_secs(100));
+    let sent = std::iter::from_fn(|| responder.poll_output());
+    let kinds: Vec<u16> = sent.map(|message| kind(&message)).collect();
+    assert_eq!(kinds, [136, 134], "each once, however long it was due");
 }
 
 #[test]
@@ -165,4 +172,17 @@ fn an_invalid_solicitation_goes_on_as_it_came() {
     let answer = resumed(asked.clone());
     assert_eq!(answer.packet[..], asked[..]);
     assert_eq!(answer.metadata.get(Field::reg(0)).unwrap().value, 0x40);
+}
+
+#[test]
+fn an_action_that_names_no_bit_is_dropped() {
+    for userdata in [&[][..], &[0, 1, 0, 4, 0, 0, 0, 32], &[0xff; 40]] {
+        let mut responder = responder();
+        let mut asked = punt(bytes(SOLICIT));
+        asked.userdata = [&[0, 0, 0, 8, 0, 0, 0, 0], userdata].concat().into();
+        responder.packet_in(Instant::ZERO, asked, &|_: &_| None);
+        assert!(responder.poll_output().is_none(), "{userdata:?}");
+        let dropped = Event::Dropped(DropReason::BadActions);
+        assert_eq!(responder.counters().get(Opcode::PUT_ND_RA_OPTS, dropped), 1, "{userdata:?}");
+    }
 }
