@@ -12,6 +12,7 @@
 //! | [`keys`] | tunnel keys: ranges, reserved values, multicast groups |
 //! | [`tunnel`] | Geneve's option, VXLAN's layout, overheads |
 //! | [`options`] | names of options and features that the daemons tell each other in the databases |
+//! | [`own`] | what is Kiln's own and not OVN's |
 //!
 //! The numbers are those of OVN 26.03: ovn-northd(8), ovn-architecture(7), ovn-controller(8) and ovn-sb(5).
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod dhcp;
 pub mod keys;
 pub mod opcodes;
 pub mod options;
+pub mod own;
 pub mod punts;
 pub mod registers;
 pub mod stages;

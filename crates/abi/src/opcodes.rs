@@ -82,7 +82,14 @@ opcodes! {
     28 DHCP_RELAY_REQ_CHK "dhcp_relay_req_chk",
     /// DHCP relay: check and rewrite a response. Pauses.
     29 DHCP_RELAY_RESP_CHK "dhcp_relay_resp_chk",
+    /// Kiln's own: fragment an IPv4 packet, or tell its sender why not; the MTU in 16 bits, 48 zero bits, then nested actions
+    /// that run on the error. Pauses.
+    0x6b69_6c00 FRAGMENT "fragment",
+    /// Kiln's own: its next hop gave no answer a moment ago (a flow that a controller makes for itself).
+    0x6b69_6c01 HELD_DOWN "(held down)",
 }
+
+const _: () = assert!(Opcode::FRAGMENT.0 == crate::own::FIRST_OPCODE, "Kiln's own opcodes stand together");
 
 /// Number of bytes before an opcode's own payload.
 pub const HEADER_LEN: usize = 8;

@@ -27,6 +27,8 @@ pub mod chassis_feature {
     pub const CT_LABEL_FLUSH: &str = "ct-label-flush";
     /// Knows `ct_state_save`.
     pub const CT_STATE_SAVE: &str = "ct-state-save";
+    /// Kiln's own: knows `fragment`.
+    pub const FRAGMENT: &str = "kiln-fragment";
 
     /// Those that stages depend on, under the names by which ovn-northd lists them.
     pub const LISTED: &[(&str, &str)] = &[
@@ -55,6 +57,7 @@ pub mod chassis_feature {
         CT_NEXT_ZONE,
         CT_LABEL_FLUSH,
         CT_STATE_SAVE,
+        FRAGMENT,
     ];
 }
 
@@ -84,6 +87,12 @@ pub mod sb_global {
     pub const DEBUG_DROP_DOMAIN_ID: &str = "debug_drop_domain_id";
     /// Collector of samples of dropped packets.
     pub const DEBUG_DROP_COLLECTOR_SET: &str = "debug_drop_collector_set";
+}
+
+/// Keys of `Datapath_Binding.external_ids` that are Kiln's own.
+pub mod datapath {
+    /// `true`: senders are told of packets whose next hop gives no answer.
+    pub const ICMP_UNREACHABLE: &str = "icmp_unreachable";
 }
 
 /// Keys of `Logical_Flow.tags`.

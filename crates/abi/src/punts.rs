@@ -12,6 +12,8 @@ pub enum PuntClass {
     Error,
     /// What is reset or rejected.
     Reset,
+    /// Packets that are cut.
+    Fragment,
     /// Router solicitations.
     RouterAdvert,
     /// DHCP.
@@ -27,10 +29,11 @@ const FIRST_TABLE: u8 = 240;
 
 impl PuntClass {
     /// All of them.
-    pub const ALL: [PuntClass; 7] = [
+    pub const ALL: [PuntClass; 8] = [
         PuntClass::Neighbor,
         PuntClass::Error,
         PuntClass::Reset,
+        PuntClass::Fragment,
         PuntClass::RouterAdvert,
         PuntClass::Dhcp,
         PuntClass::Dns,
@@ -44,8 +47,9 @@ impl PuntClass {
             Opcode::PUT_ARP | Opcode::PUT_ND | Opcode::PUT_FDB | Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 PuntClass::Neighbor
             }
-            Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => PuntClass::Error,
+            Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR | Opcode::HELD_DOWN => PuntClass::Error,
             Opcode::TCP_RESET | Opcode::SCTP_ABORT | Opcode::REJECT => PuntClass::Reset,
+            Opcode::FRAGMENT => PuntClass::Fragment,
             Opcode::PUT_ND_RA_OPTS => PuntClass::RouterAdvert,
             Opcode::PUT_DHCP_OPTS
             | Opcode::PUT_DHCPV6_OPTS
@@ -63,6 +67,7 @@ impl PuntClass {
             PuntClass::Neighbor => "neighbor",
             PuntClass::Error => "error",
             PuntClass::Reset => "reset",
+            PuntClass::Fragment => "fragment",
             PuntClass::RouterAdvert => "ra",
             PuntClass::Dhcp => "dhcp",
             PuntClass::Dns => "dns",

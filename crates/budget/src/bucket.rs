@@ -91,9 +91,9 @@ impl Bucket {
         self.level >= limit.full()
     }
 
-    /// Takes a token that [`Bucket::has_one`] promised.
-    pub(crate) const fn take(&mut self) {
-        self.level = self.level.saturating_sub(TOKEN);
+    /// Takes `tokens`, of which [`Bucket::has_one`] promised one; of the others, as many as there are.
+    pub(crate) const fn take(&mut self, tokens: u32) {
+        self.level = self.level.saturating_sub(tokens as u64 * TOKEN);
     }
 
     const fn tokens(&self) -> f64 {
@@ -138,8 +138,8 @@ impl Share {
         self.tokens < Self::NOTHING
     }
 
-    pub(crate) const fn add_one(&mut self) {
-        self.tokens += 1.0;
+    pub(crate) fn add(&mut self, tokens: u32) {
+        self.tokens += f64::from(tokens);
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         bucket.refill(limit, now);
         let has = bucket.has_one();
         if has {
-            bucket.take();
+            bucket.take(1);
         }
         has
     }
@@ -196,7 +196,7 @@ mod tests {
         let limit = Limit::new(10, 20);
         let mut share = Share::none(at(0));
         for _ in 0..10 {
-            share.add_one();
+            share.add(1);
         }
         share.fade(limit, at(2000));
         assert!((share.tokens - 10.0 / std::f64::consts::E).abs() < 1e-9);

@@ -134,7 +134,7 @@ impl Accounts {
         }
     }
 
-    fn pay(&mut self, now: Instant, limits: &ClassLimits, payer: &Payer) -> Result<(), Level> {
+    fn pay(&mut self, now: Instant, limits: &ClassLimits, payer: &Payer, cost: u32) -> Result<(), Level> {
         let chassis = self.chassis.get_or_insert_with(|| Bucket::full(limits.chassis, now));
         chassis.refill(limits.chassis, now);
         let idle = |bucket: &mut Bucket, limit: Limit| {
@@ -188,14 +188,14 @@ impl Accounts {
         };
         if result.is_ok() {
             if let Some((source, _)) = source {
-                source.bucket.take();
-                source.of_port.add_one();
+                source.bucket.take(cost);
+                source.of_port.add(cost);
             }
-            port.bucket.take();
-            port.of_router.add_one();
-            port.of_chassis.add_one();
-            router.take();
-            chassis.take();
+            port.bucket.take(cost);
+            port.of_router.add(cost);
+            port.of_chassis.add(cost);
+            router.take(cost);
+            chassis.take(cost);
         }
         port.counts.count(result);
         self.counts.count(result);
@@ -239,7 +239,13 @@ impl Budgets {
 
     /// Pays for one packet. If it fails, nothing is paid at any level, and the packet is to be dropped.
     pub fn pay(&mut self, now: Instant, class: Class, payer: &Payer) -> Result<(), Level> {
-        self.accounts[class as usize].pay(now, self.limits.of(class), payer)
+        self.pay_for(now, class, payer, 1)
+    }
+
+    /// Pays for one packet that costs as much as `cost` others. It passes where one passes, and takes as much of the rest as
+    /// there is, so that those who come next wait the longer.
+    pub fn pay_for(&mut self, now: Instant, class: Class, payer: &Payer, cost: u32) -> Result<(), Level> {
+        self.accounts[class as usize].pay(now, self.limits.of(class), payer, cost)
     }
 
     /// Forgets routers and ports that went away. Their counts go on among those of ports that are not named.

@@ -2,6 +2,7 @@
 
 use crate::chassis::Progress;
 use crate::desired::Desired;
+use crate::hold_down::HoldDowns;
 use crate::outstanding::SbOp;
 use crate::tables::{Db, Facts};
 use crate::{conditions, outstanding, rules};
@@ -9,14 +10,15 @@ use kiln_incr::{Engine, Report, RuleStats};
 use kiln_ovsdb::client::Rows;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, Text};
-use kiln_responder::{Announcement, PeriodicAdvert};
-use kiln_types::Uuid;
+use kiln_responder::{Announcement, Failure, NextHop, PeriodicAdvert};
+use kiln_types::{Instant, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keeps what the switch should hold in step with the southbound database.
 pub struct Compiler {
     engine: Engine<Db>,
     generation: u64,
+    hold_downs: HoldDowns,
 }
 
 impl Default for Compiler {
@@ -30,7 +32,7 @@ impl Compiler {
     pub fn new() -> Self {
         let mut engine = Engine::new(Db::default());
         rules::add(&mut engine);
-        Compiler { engine, generation: 0 }
+        Compiler { engine, generation: 0, hold_downs: HoldDowns::default() }
     }
 
     /// The tables.
@@ -112,6 +114,26 @@ impl Compiler {
     /// The switch has the flows of a generation: ports that were bound then are up. Returns whether there are such.
     pub fn acknowledge(&mut self, generation: u64) -> bool {
         self.engine.db.bound.acknowledge(generation)
+    }
+
+    /// Lets next hops go that were held down until now. Whether there were any.
+    pub fn end_hold_downs(&mut self, now: Instant) -> bool {
+        self.hold_downs.advance(now, &mut self.engine.db)
+    }
+
+    /// A next hop gave no answer.
+    pub fn hold_down(&mut self, failure: &Failure) {
+        self.hold_downs.begin(failure.next_hop, failure.until, &mut self.engine.db);
+    }
+
+    /// A next hop is known. Whether it was held down.
+    pub fn end_hold_down(&mut self, next_hop: &NextHop) -> bool {
+        self.hold_downs.end(next_hop, &mut self.engine.db)
+    }
+
+    /// When a next hop is next to be let go.
+    pub fn hold_down_deadline(&self) -> Option<Instant> {
+        self.hold_downs.deadline()
     }
 
     /// The switch has all flows that follow from this `SB_Global.nb_cfg`.

@@ -16,6 +16,7 @@ pub use commands::{COMMANDS, CommandSpec};
 
 use crate::chassis::Progress;
 use crate::install::{self, Installer};
+use crate::learned::Southbound;
 use crate::tables::Facts;
 use crate::{Compiler, features, learned, monitored, settings};
 use exit::Exit;
@@ -25,7 +26,7 @@ use kiln_ovsdb::Text;
 use kiln_ovsdb::client::{Event, InFlight, Link, Outcome, Rows, SessionConfig, TxnId};
 use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
-use kiln_responder::Responder;
+use kiln_responder::{Neighbors, Responder};
 use kiln_types::{Instant, Rng, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -270,6 +271,7 @@ impl ControllerDaemon {
             self.features.poll_timeout(),
             self.installer.poll_timeout(),
             self.responder.deadline(),
+            self.compiler.hold_down_deadline(),
             self.sb_txn.poll_timeout(),
             self.local_txn.poll_timeout(),
             self.report_at.map(|(at, _)| at),
@@ -575,8 +577,7 @@ impl ControllerDaemon {
     fn note_packet(&mut self, now: Instant, event: session::Event) {
         match event {
             session::Event::Message { message: Message::PacketIn(packet_in), .. } => {
-                let db = self.compiler.db();
-                self.responder.packet_in(now, packet_in, &|hop: &_| learned::look_up(db, hop));
+                self.responder.packet_in(now, packet_in, &Southbound(self.compiler.db()));
             }
             session::Event::Error { error, .. } if error.code == ErrorCode::NX_RESUME_STALE => {
                 self.responder.resume_refused();
@@ -599,15 +600,33 @@ impl ControllerDaemon {
         self.responder.set_has_switch(self.packets.session.version().is_some());
     }
 
+    /// Next hops that gave no answer are held down, and senders told; those whose time is over are not any more.
+    fn follow_failures(&mut self, now: Instant) {
+        self.stale |= self.compiler.end_hold_downs(now);
+        for failure in self.responder.take_failures() {
+            // What is known of neighbours comes first.
+            if Southbound(self.compiler.db()).mac(&failure.next_hop).is_some() {
+                continue;
+            }
+            self.compiler.hold_down(&failure);
+            self.stale = true;
+            if !failure.asked_again {
+                self.responder.tell_unreachable(now, &failure.next_hop, &Southbound(self.compiler.db()));
+            }
+        }
+    }
+
     fn serve_packets(&mut self, now: Instant, wall_ms: i64) {
         let gone = self.compiler.take_gone();
         if !gone.is_empty() {
             self.responder.forget(|datapath, port| gone.contains(&(datapath, port)));
         }
         for (next_hop, mac) in self.compiler.take_known() {
+            self.stale |= self.compiler.end_hold_down(&next_hop);
             self.responder.binding_known(&next_hop, mac);
         }
         self.follow_unasked(now);
+        self.follow_failures(now);
         if self.southbound.session().is_synced() {
             let writes = self.responder.take_writes(now);
             if !writes.is_empty() {

@@ -1,13 +1,15 @@
 //! What the slow path learns, on its way into the southbound database; and what that database knows, for packets that
 //! wait for it.
 
+use crate::hold_down;
 use crate::tables::{Ctx, Db};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
 use kiln_ovsdb::txn::Txn;
-use kiln_responder::{NextHop, Write};
+use kiln_responder::{Neighbors, NextHop, Write};
 use kiln_types::{DatapathKey, EthAddr, PortKey, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Neighbours that became known, or changed, since the last time that they were taken.
 #[derive(Debug, Default)]
@@ -97,8 +99,21 @@ fn port(db: &Db, datapath: DatapathKey, key: PortKey) -> Option<(Text, Uuid)> {
     Some((distributed.unwrap_or(&binding.logical_port).clone(), datapath))
 }
 
+/// What the southbound database tells the responder.
+pub(crate) struct Southbound<'a>(pub(crate) &'a Db);
+
+impl Neighbors for Southbound<'_> {
+    fn mac(&self, next_hop: &NextHop) -> Option<EthAddr> {
+        look_up(self.0, next_hop)
+    }
+
+    fn speaker(&self, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
+        hold_down::speaker(self.0, router, port, sender)
+    }
+}
+
 /// What MAC_Binding says of a next hop.
-pub(crate) fn look_up(db: &Db, next_hop: &NextHop) -> Option<EthAddr> {
+fn look_up(db: &Db, next_hop: &NextHop) -> Option<EthAddr> {
     let (name, _) = port(db, next_hop.datapath, next_hop.port)?;
     let row = db.neighbor_rows.peek(&(name, next_hop.ip)).first()?;
     db.sb.mac_binding.peek(row)?.mac.parse().ok()

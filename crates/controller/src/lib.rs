@@ -22,6 +22,7 @@ pub mod daemon;
 pub mod desired;
 pub mod features;
 mod gateway;
+mod hold_down;
 mod index;
 pub mod install;
 mod installed;

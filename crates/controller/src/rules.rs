@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    advertise, announce, binding, bridge, chassis, conjunction, ct_zone, gateway, index, installed, learned,
-    logical_flow, names, neighbor, physical, port, reach, settings, tunnel,
+    advertise, announce, binding, bridge, chassis, conjunction, ct_zone, gateway, hold_down, index,
+    installed, learned, logical_flow, names, neighbor, physical, port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
 
@@ -182,6 +182,7 @@ fn logical_flows(e: &mut Engine<Db>) {
         |db| &mut db.desired.meters,
         physical::punt_meters::of_tunnels,
     );
+    e.rule("hold_down/meters", |db| &db.held_down, |db| &mut db.desired.meters, hold_down::meters);
     e.allocator("meter", |db| &mut db.meter_ids, |db| db.desired.meters.grant(&mut db.meter_ids));
     e.rule(
         "logical_flow/conjunctions",
@@ -202,6 +203,7 @@ fn logical_flows(e: &mut Engine<Db>) {
         |db| &mut db.desired.flows,
         physical::punt_meters::flows_of_tunnels,
     );
+    e.rule("hold_down", |db| &db.held_down, |db| &mut db.desired.flows, hold_down::flow);
     e.rule("logical_flow", |db| &db.sites, |db| &mut db.desired.flows, logical_flow::lower);
 }
 

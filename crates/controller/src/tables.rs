@@ -14,6 +14,7 @@ use crate::settings::{EncapKind, Settings};
 use crate::tunnel::{Tunnel, WantedTunnel};
 use kiln_incr::{Database, Derived, Relation, Visitor};
 use kiln_ovsdb::Text;
+use kiln_responder::NextHop;
 use kiln_schema_ovn::sb::Southbound;
 use kiln_schema_vswitch::VswitchDb;
 use kiln_types::{EthAddr, Uuid};
@@ -84,6 +85,9 @@ tables! {
         facts: Derived<(), Facts>,
         progress: Derived<(), Progress>,
         contested: Derived<Uuid, ()>,
+
+        // What the slow path knows: next hops that gave no answer a moment ago.
+        held_down: Derived<NextHop, ()>,
 
         // Who refers to whom, and who has which name.
         root: Relation<(), Uuid>,

@@ -85,3 +85,8 @@ fn groups_and_tables() {
 fn gateway_router() {
     same("northd_gateway_router", include_str!("networks/gateway-router.nbctl"));
 }
+
+#[test]
+fn mtu() {
+    same("northd_mtu", include_str!("networks/mtu.nbctl"));
+}

@@ -81,6 +81,7 @@ const GOOD: &str = r#"
     nd_ns { nd.target = xxreg0; output; }; ? ip
     nd_na_router { nd.tll = xreg0[0..47]; inport = ""; /* Allow. */ output; }; => nd_na_router { nd.tll = xreg0[0..47]; inport = ""; output; }; ? nd_ns
     icmp4_error { icmp4.frag_mtu = 1500; output; }; ? ip4
+    fragment(1400){ip4.dst=ip4.src;output;}; next; => fragment(1400) { ip4.dst = ip4.src; output; }; next; ? ip4
     icmp6 { drop; }; ? ip6
     tcp_reset { output; }; ? tcp
     sctp_abort { output; }; ? sctp

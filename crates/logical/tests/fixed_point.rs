@@ -422,7 +422,7 @@ const PLAIN: [&str; 14] = [
     "ct_lb_mark;",
 ];
 
-const NESTED: [&str; 12] = [
+const NESTED: [&str; 13] = [
     "clone",
     "arp",
     "nd_ns",
@@ -430,6 +430,7 @@ const NESTED: [&str; 12] = [
     "nd_na_router",
     "icmp4",
     "icmp4_error",
+    "fragment(1400)",
     "icmp6",
     "icmp6_error",
     "tcp_reset",

@@ -4,8 +4,8 @@ use kiln_abi::stages::{Datapath, Pipeline};
 use kiln_logical::action::parse;
 use kiln_logical::env::{OptionDef, OptionKind};
 use kiln_lower::{ActionError, Context, Meter, Names, Resources, SelectGroup, Tables, lower_actions};
-use kiln_openflow::Actions;
 use kiln_openflow::msg::Group;
+use kiln_openflow::{Action, Actions};
 use kiln_types::{DatapathKey, OfPort, Uuid};
 use std::cell::RefCell;
 
@@ -223,4 +223,17 @@ fn a_live_tunnel_decides_whether_packets_are_forwarded() {
     let here =
         lower("fwd_group(liveness=\"true\", childports=\"rem9\", \"vif1\");", &context(), &network).unwrap();
     assert!(here.is_empty(), "no tunnel leads to a port that is here");
+}
+
+/// Kiln's own action: the opcode, the MTU in 16 bits, 48 zero bits, and what is done with an error; the packet waits.
+#[test]
+fn fragments_are_made_by_the_controller() {
+    let found = lower("fragment(1400) { reg1 = 2; }; next;", &context(), &Network::default()).unwrap();
+    let nested = lower("reg1 = 2;", &context(), &Network::default()).unwrap();
+    let userdata =
+        [&[0x6b, 0x69, 0x6c, 0, 0, 0, 0, 0], &[5, 0x78, 0, 0, 0, 0, 0, 0], nested.as_bytes()].concat();
+    let list: Vec<Action> = found.iter().collect();
+    let [Action::Controller(up), next] = list.as_slice() else { panic!("{found}") };
+    assert_eq!((&*up.userdata, up.pause), (&userdata[..], true));
+    assert_eq!(*next, Action::resubmit(8 + 11), "the pieces go on behind it");
 }

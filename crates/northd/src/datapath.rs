@@ -1,6 +1,8 @@
 //! Datapath_Binding: a row for each logical switch and router.
 
+use crate::router::unreachable;
 use crate::tables::Ctx;
+use kiln_abi::options::datapath::ICMP_UNREACHABLE;
 use kiln_ovsdb::{Map, Text};
 use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
@@ -42,6 +44,9 @@ pub(crate) fn of_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(Uuid, sb::D
     ids.push(("disable_garp_rarp", quiet.to_string()));
     if options.get("always_learn_from_arp_request").is_some_and(|value| &**value == "false") {
         ids.push(("always_learn_from_arp_request", "false".to_owned()));
+    }
+    if unreachable::is_told(ctx, router) {
+        ids.push((ICMP_UNREACHABLE, "true".to_owned()));
     }
     for option in ROUTER_OPTIONS {
         if let Some(value) = options.get(*option) {

@@ -12,6 +12,8 @@ use kiln_types::Uuid;
 pub(crate) mod option {
     /// `Logical_Router.options`: packets without a route, and those whose next hop gives no answer, are told of.
     pub(crate) const ICMP_UNREACHABLE: &str = "icmp_unreachable";
+    /// `Logical_Router_Port.options`: IPv4 packets larger than the MTU are fragmented, where their senders allow it.
+    pub(crate) const FRAGMENT: &str = "fragment";
 }
 
 /// What a value of `l3_defaults` says; `None` if it is neither of the two.
@@ -40,4 +42,9 @@ fn is_on(ctx: &Ctx<'_>, said: Option<&Text>) -> bool {
 /// Whether an option of a Logical_Router is on.
 pub(crate) fn router_option(ctx: &Ctx<'_>, router: &Uuid, option: &str) -> bool {
     ctx.row(&ctx.nb.logical_router, router).is_some_and(|row| is_on(ctx, row.options().get(option)))
+}
+
+/// Whether an option of a Logical_Router_Port is on.
+pub(crate) fn port_option(ctx: &Ctx<'_>, port: &Uuid, option: &str) -> bool {
+    ctx.row(&ctx.nb.logical_router_port, port).is_some_and(|row| is_on(ctx, row.options().get(option)))
 }

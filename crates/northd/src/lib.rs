@@ -13,6 +13,7 @@ mod compiler;
 mod copp;
 pub mod daemon;
 mod datapath;
+mod features;
 mod flow;
 mod global;
 mod index;

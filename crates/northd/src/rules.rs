@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    acl_id, address_set, datapath, global, index, ip_multicast, ipam, keys, meter, multicast, outstanding,
-    port_binding, port_group, router, switch, tag,
+    acl_id, address_set, datapath, features, global, index, ip_multicast, ipam, keys, meter, multicast,
+    outstanding, port_binding, port_group, router, switch, tag,
 };
 use kiln_incr::Engine;
 
@@ -74,6 +74,7 @@ fn indexes(e: &mut Engine<Db>) {
     e.rule("ip_multicast_rows", |db| &db.sb.ip_multicast, |db| &mut db.ip_multicast_rows, ip_multicast::rows);
     e.rule("multicast_rows", |db| &db.sb.multicast_group, |db| &mut db.multicast_rows, multicast::rows);
     e.rule("chassis_named", |db| &db.sb.chassis, |db| &mut db.chassis_named, index::chassis_named);
+    e.rule("feature_lacking", |db| &db.sb.chassis, |db| &mut db.feature_lacking, features::lacking);
     e.rule("vxlan_chassis", |db| &db.sb.chassis, |db| &mut db.vxlan_chassis, global::vxlan_chassis);
     e.rule("sb_global_rows", |db| &db.sb.sb_global, |db| &mut db.sb_global_rows, global::sb_global_rows);
     e.rule(
@@ -236,8 +237,8 @@ fn switch_flows(e: &mut Engine<Db>) {
 
 fn router_flows(e: &mut Engine<Db>) {
     use crate::router::{
-        admission, advertise, arp_request, arp_resolve, delivery, icmp, ip_input, neighbor, passing, policy,
-        routing, unreachable,
+        admission, advertise, arp_request, arp_resolve, delivery, icmp, ip_input, mtu, neighbor, passing,
+        policy, routing, unreachable,
     };
     e.rule("router/admission", |db| &db.nb.logical_router, |db| &mut db.flows, admission::common);
     e.rule("router/admission/port", |db| &db.router_ports, |db| &mut db.flows, admission::of_port);
@@ -263,6 +264,7 @@ fn router_flows(e: &mut Engine<Db>) {
         |db| &mut db.flows,
         arp_resolve::of_switch_port,
     );
+    e.rule("router/mtu/port", |db| &db.router_ports, |db| &mut db.flows, mtu::of_port);
     e.rule("router/arp_request", |db| &db.nb.logical_router, |db| &mut db.flows, arp_request::common);
     e.rule("router/arp_request/port", |db| &db.router_ports, |db| &mut db.flows, arp_request::of_port);
     e.rule("router/arp_request/routes", |db| &db.routes, |db| &mut db.flows, arp_request::of_routes);

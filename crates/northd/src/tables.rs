@@ -214,6 +214,7 @@ database! {
         port_group_rows: Relation<Text, Uuid>,
         ip_multicast_rows: Relation<Uuid, Uuid>,
         multicast_rows: Relation<(Uuid, Text), Uuid>,
+        feature_lacking: Relation<&'static str, Uuid>,
         vxlan_chassis: Relation<Uuid, Uuid>,
         sb_global_rows: Relation<Uuid, Uuid>,
         chassis_progress: Relation<Uuid, (i64, i64, Uuid)>,

@@ -190,6 +190,14 @@ const OPTIONS: &[(&str, &str)] = &[
     ("ignore_lsp_down", "false"),
     ("mac_prefix", "0a:0b:0c"),
     ("ignore_chassis_features", "true"),
+    ("l3_defaults", "rfc"),
+    ("l3_defaults", "none"),
+    ("icmp_unreachable", "true"),
+    ("icmp_unreachable", "false"),
+    ("gateway_mtu", "1400"),
+    ("gateway_mtu", "x"),
+    ("gateway_mtu_bypass", "tcp"),
+    ("gateway_mtu_bypass", "1) || (1"),
 ];
 const MATCHES: &[&str] = &[
     "ip4.src == 10.0.0.0/8",

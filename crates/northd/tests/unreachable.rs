@@ -102,3 +102,42 @@ fn a_default_route_by_source_is_a_route() {
             .any(|flow| flow.starts_with("4 reg7 == 0 && ip4.dst == 0.0.0.0/0"))
     );
 }
+
+/// On a gateway router, what is meant for its addresses may be meant for what it translates: it goes on, and only before it
+/// would be routed is it refused.
+#[test]
+fn a_gateway_router_refuses_what_no_translation_took_away() {
+    let about_own = |world: &World, stage: &str| -> Vec<String> {
+        world
+            .flows(stage)
+            .into_iter()
+            .filter(|flow| flow.contains("ip4.dst == 10.0.0.1") || flow.contains("ip4.dst == {10.0.0.1"))
+            .collect()
+    };
+    let world = network(r#"["chassis","hv1"]"#, "");
+    let input = about_own(&world, "lr_in_ip_input");
+    assert!(
+        input.iter().all(|flow| flow.ends_with("-> drop;") || flow.contains("icmp4.type = 0")),
+        "{input:#?}"
+    );
+    assert!(about_own(&world, "lr_in_ip_routing").is_empty());
+    let world = network(r#"["chassis","hv1"]"#, r#"["l3_defaults","rfc"]"#);
+    let input = about_own(&world, "lr_in_ip_input");
+    assert!(
+        input.iter().all(|flow| flow.contains("icmp4.type = 0")),
+        "only echo requests end there: {input:#?}"
+    );
+    let refused = about_own(&world, "lr_in_ip_routing");
+    let of = |what: &str| {
+        refused.iter().find(|flow| flow.contains(what)).unwrap_or_else(|| panic!("{what}: {refused:#?}"))
+    };
+    assert_eq!(
+        *of("tcp_reset"),
+        "10480 ip4 && ip4.dst == 10.0.0.1 && !ip.later_frag && tcp -> tcp_reset { eth.dst <-> eth.src; \
+         ip4.dst <-> ip4.src; next(16); };"
+    );
+    assert!(of("icmp4.code = 3").starts_with("10480 ") && of("icmp4.code = 2").starts_with("10470 "));
+    assert!(of("drop;").starts_with("10460 "));
+    let kept = about_own(&network("", r#"["l3_defaults","rfc"]"#), "lr_in_ip_routing");
+    assert!(kept.is_empty(), "a router on all chassis refuses at once: {kept:#?}");
+}

@@ -26,6 +26,8 @@ pub mod icmp6 {
     pub const UNREACHABLE: u8 = 1;
     /// Code of unreachable: administratively prohibited.
     pub const PROHIBITED: u8 = 1;
+    /// Code of unreachable: the address.
+    pub const ADDRESS: u8 = 3;
     /// Code of unreachable: the port.
     pub const PORT: u8 = 4;
     /// Type: packet too big.

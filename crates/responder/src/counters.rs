@@ -2,7 +2,7 @@
 
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::Level;
-use kiln_packet::Unanswerable;
+use kiln_packet::{Unanswerable, Unfragmentable};
 use std::collections::BTreeMap;
 
 /// Something that is counted.
@@ -16,6 +16,8 @@ pub enum Event {
     Held,
     /// A packet was sent on through the rest of its pipeline.
     Resumed,
+    /// A packet was cut, and its pieces were sent on through the rest of its pipeline.
+    Cut,
     /// A binding or a forwarding database entry was noted, to be written.
     Learned,
     /// No request was sent, since an answer to one for the same next hop is awaited.
@@ -40,6 +42,7 @@ impl Event {
             Event::Answered => "answered",
             Event::Held => "held",
             Event::Resumed => "resumed",
+            Event::Cut => "cut",
             Event::Learned => "learned",
             Event::Paced => "paced",
             Event::Failed => "failed",
@@ -96,6 +99,8 @@ pub enum DropReason {
     Stale,
     /// No error and no reset may be sent about it.
     Unanswerable(Unanswerable),
+    /// It is larger than the MTU, and cannot be cut.
+    Unfragmentable(Unfragmentable),
 }
 
 impl DropReason {
@@ -136,6 +141,12 @@ impl DropReason {
                 Unanswerable::IcmpError => "drop_about_icmp_error",
                 Unanswerable::Reset => "drop_about_reset",
             },
+            DropReason::Unfragmentable(why) => match why {
+                Unfragmentable::NotIpv4 => "drop_not_ipv4",
+                Unfragmentable::DontFragment => "drop_must_not_be_cut",
+                Unfragmentable::MtuTooSmall => "drop_mtu_too_small",
+                Unfragmentable::BadFragment => "drop_bad_fragment",
+            },
         }
     }
 }
@@ -143,6 +154,12 @@ impl DropReason {
 impl From<Unanswerable> for DropReason {
     fn from(why: Unanswerable) -> Self {
         DropReason::Unanswerable(why)
+    }
+}
+
+impl From<Unfragmentable> for DropReason {
+    fn from(why: Unfragmentable) -> Self {
+        DropReason::Unfragmentable(why)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     Class, Config, DropReason, Event, Load, MAX_FAILURES, MAX_NEXT_HOPS, MAX_OUTPUT,
     MAX_PACKETS_PER_NEXT_HOP, MAX_PENDING, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
 };
+use kiln_abi::opcodes::Opcode;
 use kiln_openflow::msg::{Message, PacketIn, Xid};
 use kiln_openflow::{Field, Match, Version};
 use kiln_types::{EthAddr, Instant, Rng};
@@ -75,7 +76,8 @@ impl Run<'_> {
     /// A packet-in with any opcode, registers, nested actions and packet.
     fn packet_in(&mut self, opcode: u8) -> Option<Box<PacketIn>> {
         let shape = self.byte()?;
-        let mut userdata = vec![0, 0, 0, opcode % 32, 0, 0, 0, 0];
+        let opcode = if opcode % 32 == 31 { Opcode::FRAGMENT.0 } else { u32::from(opcode % 32) };
+        let mut userdata = [opcode.to_be_bytes(), [0; 4]].concat();
         let mut metadata = Match::builder();
         metadata
             .exact(Field::METADATA, 7u8)
@@ -112,7 +114,8 @@ impl Run<'_> {
         assert!(load.pending_bindings <= MAX_PENDING && load.pending_fdb <= MAX_PENDING);
         assert!(load.output <= MAX_OUTPUT && load.failures <= MAX_FAILURES);
         let counters = self.responder.counters();
-        let sent = counters.total(Event::Answered) + counters.total(Event::Resumed);
+        let sent = [Event::Answered, Event::Resumed, Event::Cut].map(|event| counters.total(event));
+        let sent: u64 = sent.iter().sum();
         let paid: u64 = Class::ALL.iter().map(|class| self.responder.budgets().counts(*class).paid).sum();
         assert!(sent <= paid, "{sent} packets were sent, and {paid} paid for");
     }

@@ -1,5 +1,6 @@
 //! Who pays for a packet, and from which budget.
 
+use crate::answer::fragment;
 use crate::punt::Punt;
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Class, Payer};
@@ -33,8 +34,10 @@ pub(crate) fn class(opcode: Opcode, punt: &Punt<'_>) -> Class {
             Class::Neighbor
         }
         Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => Class::Error,
+        Opcode::FRAGMENT if fragment::is_forbidden(&punt.packet) => Class::Error,
+        Opcode::FRAGMENT => Class::Fragment,
         Opcode::ICMP if key.nw_ttl <= 1 => Class::Error,
-        Opcode::ICMP => Class::Unreachable,
+        Opcode::ICMP | Opcode::HELD_DOWN => Class::Unreachable,
         Opcode::TCP_RESET | Opcode::SCTP_ABORT => Class::Reset,
         Opcode::REJECT if matches!(key.nw_proto, ip_proto::TCP | ip_proto::SCTP) => Class::Reset,
         Opcode::REJECT => Class::Unreachable,
@@ -47,4 +50,9 @@ pub(crate) fn class(opcode: Opcode, punt: &Punt<'_>) -> Class {
         | Opcode::DHCP_RELAY_RESP_CHK => Class::Dhcp,
         _ => Class::Rest,
     }
+}
+
+/// How many packets' worth of work a packet asks for: a datagram that is cut comes to several.
+pub(crate) fn cost(class: Class, punt: &Punt<'_>) -> u32 {
+    if class == Class::Fragment { fragment::pieces(punt) } else { 1 }
 }

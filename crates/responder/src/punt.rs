@@ -48,4 +48,10 @@ impl<'a> Punt<'a> {
     pub(crate) fn nested(&self) -> Result<Actions, DropReason> {
         nested::decode(&self.metadata, self.payload)
     }
+
+    /// The same, of an action with arguments of so many bytes before its nested actions.
+    pub(crate) fn nested_behind(&self, arguments_len: usize) -> Result<Actions, DropReason> {
+        let nested = self.payload.get(arguments_len..).ok_or(DropReason::BadActions)?;
+        nested::decode(&self.metadata, nested)
+    }
 }

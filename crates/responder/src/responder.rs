@@ -4,7 +4,10 @@ mod unasked;
 
 use crate::advertise::Advertiser;
 use crate::announce::Announcer;
-use crate::answer::{self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset};
+use crate::answer::fragment::{self, Cut};
+use crate::answer::{
+    self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset, unreachable,
+};
 use crate::learned::Learned;
 use crate::payment::{self, payer};
 use crate::punt::{self, Punt};
@@ -16,6 +19,7 @@ use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Most messages to the switch that wait to be taken.
@@ -67,6 +71,13 @@ pub trait Neighbors {
     /// The Ethernet address of a next hop. The port may be a `chassisredirect` port, whose bindings are those of the
     /// router port that it stands for.
     fn mac(&self, next_hop: &NextHop) -> Option<EthAddr>;
+
+    /// With which of its addresses a router's port speaks to `sender`, if senders are told of packets whose next hop gives no
+    /// answer.
+    fn speaker(&self, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
+        let _ = (router, port, sender);
+        None
+    }
 }
 
 impl<F: Fn(&NextHop) -> Option<EthAddr>> Neighbors for F {
@@ -161,7 +172,9 @@ impl Responder {
         neighbors: &impl Neighbors,
     ) -> Result<(), DropReason> {
         let punt = Punt::read(&packet_in);
-        self.pay(now, payment::class(opcode, &punt), &payer(&punt))?;
+        let class = payment::class(opcode, &punt);
+        let cost = payment::cost(class, &punt);
+        self.budgets.pay_for(now, class, &payer(&punt), cost).map_err(DropReason::OverBudget)?;
         match opcode {
             Opcode::ARP => {
                 let hop = answer::arp::next_hop(&punt)?;
@@ -173,6 +186,8 @@ impl Responder {
                 let known = self.resolve(now, opcode, &punt, hop, answer::nd_ns::request, neighbors)?;
                 return self.go_on(now, opcode, packet_in, hop, known);
             }
+            Opcode::HELD_DOWN => self.unreachable(&punt, neighbors)?,
+            Opcode::FRAGMENT => return self.fragment(&punt, &packet_in),
             Opcode::PUT_ARP => {
                 let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.reg0().into())?;
                 self.learn_binding(now, neighbor)?;
@@ -246,8 +261,11 @@ impl Responder {
                 self.pay(now, Class::Query, &payer)?;
                 let request = Request { opcode, payer, actions, packet: make(punt).into() };
                 self.send(opcode, request.actions.clone(), request.packet.to_vec());
-                let gone = self.unresolved.ask(now, hop, request);
-                self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), gone);
+                let asked = self.unresolved.ask(now, hop, request);
+                self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), asked.pushed_out);
+                if let Some(again) = asked.again {
+                    note_failure(&mut self.failures, again);
+                }
                 Ok(None)
             }
             Arrival::Waits => {
@@ -277,6 +295,31 @@ impl Responder {
         let kept = if held.kept { Event::Held } else { Event::Dropped(DropReason::WaitingFull) };
         self.counters.count(Some(opcode), kept);
         self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), held.pushed_out);
+        Ok(())
+    }
+
+    /// Sends the pieces of a packet on, each as the packet itself would have gone; or an error about it, if it must not be cut.
+    fn fragment(&mut self, punt: &Punt<'_>, packet_in: &PacketIn) -> Result<(), DropReason> {
+        if !punt.is_paused {
+            return Err(DropReason::NotPaused);
+        }
+        let fragments = match fragment::cut(punt)? {
+            Cut::Fragments(fragments) => fragments,
+            Cut::Refused(error) => {
+                let actions = punt.nested_behind(fragment::ARGUMENTS_LEN)?;
+                self.send(Opcode::FRAGMENT, actions, error.to_vec());
+                return Ok(());
+            }
+        };
+        // A datagram of which a piece is missing is of no use.
+        if self.output.len() + fragments.len() > MAX_OUTPUT {
+            return Err(DropReason::OutputFull);
+        }
+        self.counters.count(Some(Opcode::FRAGMENT), Event::Cut);
+        self.output.extend(fragments.map(|piece| {
+            let piece = PacketIn { packet: piece.to_vec().into(), ..packet_in.clone() };
+            Message::Resume(Box::new(piece.into_resume()))
+        }));
         Ok(())
     }
 
@@ -381,12 +424,9 @@ impl Responder {
                 }
             }
             Due::Failed(failure) => {
-                if failures.len() >= MAX_FAILURES {
-                    failures.pop_front();
-                }
                 let opcode = if failure.next_hop.ip.is_ipv4() { Opcode::ARP } else { Opcode::ND_NS };
                 counters.count(Some(opcode), Event::Failed);
-                failures.push_back(failure);
+                note_failure(failures, failure);
             }
         });
     }
@@ -397,9 +437,33 @@ impl Responder {
         self.failures.drain(..).collect()
     }
 
-    /// The packets that wait for a next hop, oldest first: what senders are to be told of when it has failed.
-    pub fn waiting(&self, next_hop: &NextHop) -> impl Iterator<Item = &PacketIn> {
-        self.unresolved.waiting(next_hop).map(|(_, packet_in)| &**packet_in)
+    /// Of the packets that wait for a next hop which has failed, those go whose routers tell senders so, and the senders are
+    /// told. The others go on waiting: a late answer is as good as any.
+    pub fn tell_unreachable(&mut self, now: Instant, next_hop: &NextHop, neighbors: &impl Neighbors) {
+        let told = |(_, packet_in): &(Opcode, Box<PacketIn>)| {
+            unreachable::speaker(&Punt::read(packet_in), neighbors).is_some()
+        };
+        for (opcode, packet_in) in self.unresolved.give_up(next_hop, told) {
+            self.counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved));
+            if let Err(reason) = self.tell(now, &Punt::read(&packet_in), neighbors) {
+                self.counters.count(Some(Opcode::HELD_DOWN), Event::Dropped(reason));
+            }
+        }
+    }
+
+    /// Tells the sender of a packet that its next hop gives no answer.
+    fn tell(&mut self, now: Instant, punt: &Punt<'_>, neighbors: &impl Neighbors) -> Result<(), DropReason> {
+        self.counters.count(Some(Opcode::HELD_DOWN), Event::Received);
+        self.admit()?;
+        self.pay(now, Class::Unreachable, &payer(punt))?;
+        self.unreachable(punt, neighbors)
+    }
+
+    fn unreachable(&mut self, punt: &Punt<'_>, neighbors: &impl Neighbors) -> Result<(), DropReason> {
+        let speaker = unreachable::speaker(punt, neighbors).ok_or(DropReason::HeldDown)?;
+        let packet = unreachable::about(punt, speaker)?.to_vec();
+        self.send(Opcode::HELD_DOWN, unreachable::routed(punt)?, packet);
+        Ok(())
     }
 
     /// What was paid for and what was refused.
@@ -433,6 +497,14 @@ impl Responder {
             adverts: self.advertiser.len(),
         }
     }
+}
+
+/// Keeps a failure until it is taken; of too many, the oldest goes.
+fn note_failure(failures: &mut VecDeque<Failure>, failure: Failure) {
+    if failures.len() >= MAX_FAILURES {
+        failures.pop_front();
+    }
+    failures.push_back(failure);
 }
 
 /// How full the queues are, each beside its bound.

@@ -7,10 +7,11 @@
 //!     |  resolved: give the packets|   |  packet after that: keep, ask                     |    | packet within 2 s:
 //!     +----------------------------+   +---------------------------------------------------+    | dropped at once
 //!     +-----------------------------------------------------------------------------------------+
-//!       resolved, or no packet is left after that
+//!       resolved, or nobody wants to go there any more
 //! ```
 //!
-//! A packet waits for ten seconds, also past a failure: an answer that comes late is as good as any.
+//! A packet waits for ten seconds, also past a failure: an answer that comes late is as good as any. That a next hop has
+//! failed is remembered for as long: while it is asked for again, those who go on sending need not come up for that.
 
 use kiln_types::{DatapathKey, HashMap, Instant, PortKey};
 use std::collections::{BTreeSet, VecDeque};
@@ -50,6 +51,8 @@ pub struct Failure {
     pub next_hop: NextHop,
     /// Until when packets for it are dropped, unless an answer comes.
     pub until: Instant,
+    /// It is asked for again, after the end of its hold-down: one packet waits, and others need not.
+    pub asked_again: bool,
 }
 
 /// Packets of type `T` and requests of type `R` by next hop.
@@ -89,7 +92,7 @@ impl<T, R> Waiting<T, R> {
     fn next_check(&self, now: Instant) -> Option<Instant> {
         let query = match self.query {
             Query::Asked { at, .. } => Some(at + QUERY_INTERVAL),
-            Query::Failed { until } => Some(until).filter(|until| *until > now),
+            Query::Failed { until } => Some(until + MAX_WAIT).filter(|forgotten| *forgotten > now),
         };
         let oldest = self.packets.front().map(|kept| kept.since + MAX_WAIT);
         [query, oldest].into_iter().flatten().min()
@@ -107,6 +110,15 @@ pub(crate) enum Arrival {
     HeldDown,
     /// As many next hops are asked for as may.
     Full,
+}
+
+/// What came of asking for a next hop.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// How many packets had to go for it.
+    pub(crate) pushed_out: usize,
+    /// It has failed lately: others need not come up until this attempt is over.
+    pub(crate) again: Option<Failure>,
 }
 
 /// What became of a packet that came to wait.
@@ -151,13 +163,14 @@ impl<T, R> Unresolved<T, R> {
     }
 
     /// A request for `hop` is sent now: it is asked for from here on, as [`Arrival::First`] allowed. When there is no room,
-    /// the next hop that failed first gives way; how many packets went with it is returned.
-    pub(crate) fn ask(&mut self, now: Instant, hop: NextHop, request: R) -> usize {
+    /// the next hop that failed first gives way.
+    pub(crate) fn ask(&mut self, now: Instant, hop: NextHop, request: R) -> Asked {
         let query = Query::Asked { tries: 1, at: now };
         if let Some(mut waiting) = self.take_out(&hop) {
             (waiting.query, waiting.request) = (query, request);
             self.put_back(now, hop, waiting);
-            return 0;
+            let until = now + QUERY_INTERVAL * u32::from(MAX_QUERIES);
+            return Asked { pushed_out: 0, again: Some(Failure { next_hop: hop, until, asked_again: true }) };
         }
         let mut gone = 0;
         if self.next_hops.len() >= MAX_NEXT_HOPS
@@ -166,7 +179,7 @@ impl<T, R> Unresolved<T, R> {
             gone = self.resolve(&failed).count();
         }
         self.put_back(now, hop, Waiting { packets: VecDeque::new(), query, request, check: now });
-        gone
+        Asked { pushed_out: gone, again: None }
     }
 
     /// Takes a packet of `len` bytes that wants to go to `hop`, which is asked for.
@@ -230,7 +243,7 @@ impl<T, R> Unresolved<T, R> {
                     waiting.query = Query::Asked { tries: tries + 1, at: now };
                 } else {
                     let until = now + HOLD_DOWN;
-                    due(Due::Failed(Failure { next_hop: hop, until }));
+                    due(Due::Failed(Failure { next_hop: hop, until, asked_again: false }));
                     waiting.query = Query::Failed { until };
                 }
             }
@@ -244,9 +257,14 @@ impl<T, R> Unresolved<T, R> {
         gone.iter().flat_map(|hop| self.resolve(hop)).for_each(dropped);
     }
 
-    /// The packets that wait for `hop`, oldest first.
-    pub(crate) fn waiting(&self, hop: &NextHop) -> impl Iterator<Item = &T> {
-        self.next_hops.get(hop).into_iter().flat_map(|w| &w.packets).map(|kept| &kept.packet)
+    /// Takes those packets that wait for `hop` and that `chosen` names, oldest first.
+    pub(crate) fn give_up(&mut self, hop: &NextHop, chosen: impl Fn(&T) -> bool) -> Vec<T> {
+        let Some(waiting) = self.next_hops.get_mut(hop) else { return Vec::new() };
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut waiting.packets).into_iter().partition(|kept| chosen(&kept.packet));
+        waiting.packets = kept;
+        self.bytes -= gone.iter().map(|kept| kept.len).sum::<usize>();
+        gone.into_iter().map(|kept| kept.packet).collect()
     }
 
     /// When [`Unresolved::advance`] next has something to do.
@@ -327,11 +345,13 @@ mod tests {
         assert_eq!(packet(&mut u, 3000, 7, 3), (Arrival::HeldDown, false));
         assert_eq!(packet(&mut u, 4999, 7, 4), (Arrival::HeldDown, false));
         assert_eq!(pass(&mut u, 5000), [""; 0]);
-        assert_eq!(u.waiting(&hop(7)).copied().collect::<Vec<_>>(), [0, 1, 2], "they wait for a late answer");
+        assert_eq!(u.packets(), 3, "they wait for a late answer");
         assert_eq!(packet(&mut u, 6000, 7, 5), (Arrival::First, true));
         let told = ["7000 ask 7", "8000 ask 7", "9000 failed until 11000", "10000 drop 0", "10900 drop 1"];
         assert_eq!(pass(&mut u, 11_000), told);
-        assert_eq!(pass(&mut u, 60_000), ["12500 drop 2", "16000 drop 5"]);
+        assert_eq!(pass(&mut u, 20_999), ["12500 drop 2", "16000 drop 5"]);
+        assert_eq!(u.next_hops(), 1, "its failure is remembered for ten seconds past the hold-down");
+        assert_eq!(pass(&mut u, 60_000), [""; 0]);
         assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0));
     }
 
@@ -359,6 +379,39 @@ mod tests {
         assert_eq!(u.resolve(&hop(1)).collect::<Vec<_>>(), [3, 4, 5, 6]);
     }
 
+    /// A flood to a next hop that has failed costs a packet for each attempt.
+    #[test]
+    fn asking_again_is_told_while_the_failure_is_remembered() {
+        let mut u = Numbered::new();
+        assert_eq!(u.ask(at(0), hop(7), 7).again, None);
+        pass(&mut u, 3000);
+        let again = |ms: u64| Some(Failure { next_hop: hop(7), until: at(ms + 3000), asked_again: true });
+        assert_eq!(u.ask(at(5001), hop(7), 7).again, again(5001));
+        assert_eq!(pass(&mut u, 9000).last().map(String::as_str), Some("8001 failed until 10001"));
+        assert_eq!(u.ask(at(20_000), hop(7), 7).again, again(20_000));
+        pass(&mut u, 35_001);
+        assert_eq!(u.ask(at(35_001), hop(7), 7).again, None, "it is forgotten");
+        // an answer ends it as well
+        pass(&mut u, 38_001);
+        assert_eq!(u.resolve(&hop(7)).count(), 0);
+        assert_eq!(u.ask(at(38_500), hop(7), 7).again, None);
+    }
+
+    #[test]
+    fn packets_can_be_given_up() {
+        let mut u = Numbered::new();
+        for n in 0..4 {
+            packet(&mut u, 0, 7, n);
+        }
+        pass(&mut u, 3000);
+        assert_eq!(u.give_up(&hop(7), |n| n % 2 == 1), [1, 3]);
+        assert_eq!((u.packets(), u.bytes()), (2, 200));
+        assert_eq!(u.give_up(&hop(7), |_| true), [0, 2]);
+        assert_eq!(packet(&mut u, 4999, 7, 4), (Arrival::HeldDown, false), "it has failed all the same");
+        assert_eq!(pass(&mut u, 60_000), [""; 0]);
+        assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0));
+    }
+
     #[test]
     fn bounds() {
         let mut u = Numbered::new();
@@ -370,8 +423,9 @@ mod tests {
         pass(&mut u, 4000);
         // those that failed give way, first those that failed first
         assert_eq!(u.arrival(at(4000), &hop(5000)), Arrival::First);
-        assert_eq!(u.ask(at(4000), hop(5000), 5000), 1, "with the packet that waited for it");
-        assert_eq!((u.next_hops(), u.waiting(&hop(0)).count()), (MAX_NEXT_HOPS, 0));
+        let asked = Asked { pushed_out: 1, again: None };
+        assert_eq!(u.ask(at(4000), hop(5000), 5000), asked, "with the packet that waited for it");
+        assert_eq!((u.next_hops(), u.resolve(&hop(0)).count()), (MAX_NEXT_HOPS, 0));
 
         let mut u = Numbered::new();
         u.ask(at(0), hop(1), 1);
@@ -445,7 +499,7 @@ mod tests {
             for times in asked.values() {
                 prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= QUERY_INTERVAL));
             }
-            for _ in 0..20 {
+            for _ in 0..30 {
                 now = now + QUERY_INTERVAL;
                 unresolved.advance(now, |_| ());
             }

@@ -74,6 +74,9 @@ const FREE: &[(&str, &str)] = &[
 const FREE_KEYS: &[&str] =
     &["ovn-installed-ts", "ovn-nb-cfg-ts", "ovn-startup-ts", "ovn-nb-cfg", "ovn-remote"];
 
+/// Keys of maps that Kiln adds to stock's, by which its daemons tell each other what is theirs.
+const OWN_KEYS: &[&str] = &["kiln-fragment"];
+
 /// A database's content, one line an item.
 #[derive(Clone, Debug, Default)]
 pub struct Southbound {
@@ -202,7 +205,7 @@ fn canonical(value: &Value, names: &BTreeMap<String, String>) -> String {
 /// own version.
 fn key_and_value(pair: &Value, names: &BTreeMap<String, String>) -> Option<String> {
     let key = canonical(&pair[0], names);
-    if FREE_KEYS.contains(&key.as_str()) {
+    if FREE_KEYS.contains(&key.as_str()) || OWN_KEYS.contains(&key.as_str()) {
         return None;
     }
     let is_own = key.starts_with("ct-zone-") || key == "northd_internal_version";

@@ -355,6 +355,8 @@ fn what_options_of_rows_default_to() {
     assert_eq!(options(&store), "l3_defaults=stock", "a file that is silent overrules nobody");
     store.apply(&network("one", ""));
     assert_eq!(options(&store), "l3_defaults=rfc", "it was the only one to say so");
+    store.apply(&network("two", ""));
+    assert_eq!(options(&store), "l3_defaults=rfc");
     assert_eq!(store.apply(&network("one", "")) + store.apply(&network("two", "")), 0);
     store.apply(&parse("n.yaml", "name: one").unwrap());
     store.apply(&parse("n.yaml", "name: two").unwrap());

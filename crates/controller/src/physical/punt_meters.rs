@@ -54,6 +54,7 @@ impl Source {
             PuntClass::Neighbor => &[Class::Neighbor],
             PuntClass::Error => &[Class::Error, Class::Unreachable],
             PuntClass::Reset => &[Class::Reset, Class::Unreachable],
+            PuntClass::Fragment => &[Class::Fragment],
             PuntClass::RouterAdvert => &[Class::RouterAdvert],
             PuntClass::Dhcp => &[Class::Dhcp],
             PuntClass::Dns => &[Class::Dns],

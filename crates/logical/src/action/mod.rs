@@ -601,6 +601,14 @@ pub enum Action<'a> {
     Pop(FieldRef),
     /// Nested actions.
     Nested(Nested, Vec<Action<'a>>),
+    /// Kiln's own: cuts an IPv4 packet, and the fragments go on. One that must not be cut ends here, and nested actions run
+    /// on an error that tells its sender of the MTU.
+    Fragment {
+        /// The most bytes that a fragment has from its IP header on.
+        mtu: u16,
+        /// What is done with the error.
+        error: Vec<Action<'a>>,
+    },
     /// Sends through conntrack and on to the next table.
     CtNext(Zone),
     /// Commits the connection, and sets its mark and label.

@@ -13,6 +13,9 @@ use smallvec::SmallVec;
 /// How deep nested actions may go.
 const MAX_DEPTH: u32 = 32;
 
+/// The smallest MTU that a link for IPv4 may have (RFC 791, section 3.2).
+const MTU_MIN: u16 = 68;
+
 /// Reads a flow's actions.
 pub fn parse<'a>(text: &'a str, place: Place, env: &dyn Environment) -> Result<Actions<'a>, Error> {
     let mut parser = ActionParser {
@@ -94,6 +97,7 @@ impl<'a> ActionParser<'a, '_> {
             "put_nd" => Self::put_nd,
             "put_fdb" => Self::put_fdb,
             "set_queue" => Self::set_queue,
+            "fragment" => Self::fragment,
             "set_meter" => Self::set_meter,
             "log" => Self::log,
             "trigger_event" => Self::trigger_event,
@@ -121,15 +125,7 @@ impl<'a> ActionParser<'a, '_> {
 
     fn nested(&mut self, nested: Nested) -> Result<Action<'a>, Error> {
         self.p.take()?;
-        if self.depth >= MAX_DEPTH {
-            return Err(self.p.error(format!("actions nested more than {MAX_DEPTH} deep")));
-        }
-        // What the made packet's actions need says nothing about the packet that the flow matches, but for a copy.
-        let outer = self.prerequisites.clone();
-        let list = self.braces()?;
-        if nested != Nested::Clone {
-            self.prerequisites = outer;
-        }
+        let list = if nested == Nested::Clone { self.braces()? } else { self.made()? };
         let needed = match nested {
             Nested::Clone | Nested::Reject => None,
             Nested::Arp | Nested::NdNs => Some("ip"),
@@ -145,8 +141,33 @@ impl<'a> ActionParser<'a, '_> {
         Ok(Action::Nested(nested, list))
     }
 
+    /// `fragment(mtu) { … }`.
+    fn fragment(&mut self) -> Result<Action<'a>, Error> {
+        self.p.expect(Op::LParen)?;
+        let column = self.p.column;
+        let mtu = self.u16("an MTU in bytes")?;
+        if mtu < MTU_MIN {
+            return Err(Error::new(column, format!("expected an MTU of {MTU_MIN} or more, found {mtu}")));
+        }
+        self.p.expect(Op::RParen)?;
+        let error = self.made()?;
+        self.need("ip4");
+        Ok(Action::Fragment { mtu, error })
+    }
+
+    /// `{ … }`, to run on a packet that is made: what its actions need says nothing about the packet that the flow matches.
+    fn made(&mut self) -> Result<Vec<Action<'a>>, Error> {
+        let outer = self.prerequisites.clone();
+        let list = self.braces()?;
+        self.prerequisites = outer;
+        Ok(list)
+    }
+
     /// `{ … }`.
     fn braces(&mut self) -> Result<Vec<Action<'a>>, Error> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.p.error(format!("actions nested more than {MAX_DEPTH} deep")));
+        }
         self.p.expect(Op::LBrace)?;
         self.depth += 1;
         let list = self.block(&Token::Op(Op::RBrace))?;

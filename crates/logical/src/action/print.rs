@@ -1,8 +1,8 @@
 //! The canonical text of actions.
 
 use super::{
-    Action, Actions, Endpoint, Family, LbAffinity, LoadBalance, Log, Nested, Next, ObsPoint, OptionValue,
-    Plain, Sample, Select, Value,
+    Action, Actions, Endpoint, Family, LbAffinity, LoadBalance, Log, Next, ObsPoint, OptionValue, Plain,
+    Sample, Select, Value,
 };
 use crate::token::write_quoted;
 use kiln_types::IpText;
@@ -66,7 +66,8 @@ impl Display for Action<'_> {
             Action::DecTtl => f.write_str("ip.ttl--"),
             Action::Push(field) => write!(f, "push({field})"),
             Action::Pop(field) => write!(f, "pop({field})"),
-            Action::Nested(nested, inner) => nested_text(f, *nested, inner),
+            Action::Nested(nested, inner) => nested_text(f, nested.as_str(), inner),
+            Action::Fragment { mtu, error } => nested_text(f, &format!("fragment({mtu})"), error),
             Action::Query { dst, query } => write!(f, "{dst} = {}()", query.as_str()),
             Action::SetQueue(queue) => write!(f, "set_queue({queue})"),
             Action::SetMeter { rate_kbps, burst_kb: None } => write!(f, "set_meter({rate_kbps})"),
@@ -102,8 +103,8 @@ impl Display for Action<'_> {
     }
 }
 
-fn nested_text(f: &mut Formatter<'_>, nested: Nested, inner: &[Action<'_>]) -> fmt::Result {
-    write!(f, "{} {{ ", nested.as_str())?;
+fn nested_text(f: &mut Formatter<'_>, name: &str, inner: &[Action<'_>]) -> fmt::Result {
+    write!(f, "{name} {{ ")?;
     list(f, inner)?;
     f.write_str(" }")
 }

@@ -81,6 +81,10 @@ impl Encoder<'_> {
             Logical::Push(field) => self.push(Action::StackPush(bits(*field))),
             Logical::Pop(field) => self.push(Action::StackPop(bits(*field))),
             Logical::Nested(nested, list) => self.nested_action(*nested, list)?,
+            Logical::Fragment { mtu, error } => {
+                let data = userdata::fragment(*mtu, &self.nested(error)?);
+                self.controller(data, true);
+            }
             Logical::CtNext(_)
             | Logical::CtCommit(_)
             | Logical::CtCommitToZone(_)

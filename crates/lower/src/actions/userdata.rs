@@ -6,8 +6,8 @@ use crate::error::ActionError;
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::punts::PuntClass;
 use kiln_logical::action::{Action as Logical, EmptyLbBackends, Log, Nested, Severity, Verdict};
-use kiln_openflow::Subfield;
 use kiln_openflow::action::{Action, Controller};
+use kiln_openflow::{Actions, Subfield};
 
 /// The eight bytes before the payload.
 pub(super) fn header(opcode: Opcode) -> Vec<u8> {
@@ -22,6 +22,15 @@ pub(super) fn with_result(opcode: Opcode, dst: Subfield) -> Vec<u8> {
     let mut data = header(opcode);
     dst.field.info().header.put(&mut data, false, dst.field.n_bytes());
     data.extend_from_slice(&u32::from(dst.ofs).to_be_bytes());
+    data
+}
+
+/// The MTU and what is done with an error about a packet that must not be cut.
+pub(super) fn fragment(mtu: u16, error: &Actions) -> Vec<u8> {
+    let mut data = header(Opcode::FRAGMENT);
+    data.extend_from_slice(&mtu.to_be_bytes());
+    data.extend_from_slice(&[0; 6]);
+    data.extend_from_slice(error.as_bytes());
     data
 }
 

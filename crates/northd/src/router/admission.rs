@@ -1,5 +1,6 @@
 //! Stage `lr_in_admission`: frames that are meant for the router.
 
+use super::mtu::{self, Mtu};
 use super::{port_flows, router_flows};
 use crate::flow::Flow;
 use crate::switch::admission::TUNNEL_MTU_ERROR;
@@ -24,5 +25,6 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let (name, mac) = (&row.name, row.mac);
     let accept = format!("xreg0[0..47] = {mac}; next;");
     flows.add(STAGE, 50, format_args!("eth.mcast && inport == \"{name}\""), &accept);
-    flows.add(STAGE, 50, format_args!("eth.dst == {mac} && inport == \"{name}\""), &accept);
+    let mtu = Mtu::of(ctx, port);
+    mtu::admit(mtu.as_ref(), &format!("eth.dst == {mac} && inport == \"{name}\""), &accept, &mut flows);
 }

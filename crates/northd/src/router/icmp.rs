@@ -3,10 +3,11 @@
 
 use super::facing::{Facing, facing};
 use super::ip_input::{STAGE, set};
-use super::port_flows;
+use super::{port_flows, unreachable};
 use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, RouterPort};
+use kiln_abi::stages::Stage;
 use kiln_types::Uuid;
 use std::net::IpAddr;
 
@@ -14,9 +15,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let protection = Protection::of_router(ctx, &row.router);
     echo(row, &mut flows);
-    // On a gateway router such packets may be replies to what it translated.
-    if row.gateway.is_none() {
-        unreachable(row, &protection, &mut flows);
+    match Refusal::of(ctx, row) {
+        Some(place) => refuse(row, place, &protection, &mut flows),
+        None => silent(row, STAGE, 60, &mut flows),
     }
     time_exceeded(row, &protection, &mut flows);
 }
@@ -45,8 +46,55 @@ fn echo(row: &RouterPort, flows: &mut Flows<'_>) {
     );
 }
 
+/// Where a router says that nothing listens on its addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// As packets come in.
+    AtOnce,
+    /// Before they would be routed: on a gateway router, packets to its addresses may be answers to what it translated, and
+    /// only those that no translation took away are for itself. Stock says nothing there.
+    Untranslated,
+}
+
+impl Refusal {
+    /// That of a port's router; `None` if it says nothing.
+    fn of(ctx: &Ctx<'_>, row: &RouterPort) -> Option<Refusal> {
+        if row.gateway.is_none() {
+            Some(Refusal::AtOnce)
+        } else if unreachable::is_told(ctx, &row.router) {
+            Some(Refusal::Untranslated)
+        } else {
+            None
+        }
+    }
+
+    const fn stage(self) -> Stage {
+        match self {
+            Refusal::AtOnce => STAGE,
+            Refusal::Untranslated => Stage::LR_IN_IP_ROUTING,
+        }
+    }
+
+    /// What is added to priorities: among routes, they come before all of them.
+    const fn above(self) -> u16 {
+        match self {
+            Refusal::AtOnce => 0,
+            Refusal::Untranslated => 10_400,
+        }
+    }
+
+    /// Where an answer goes on.
+    fn then(self) -> String {
+        match self {
+            Refusal::AtOnce => "next;".to_owned(),
+            Refusal::Untranslated => format!("next({});", Stage::LR_IN_IP_ROUTING.number),
+        }
+    }
+}
+
 /// RFC 1122, section 3.2.2.1: nothing listens on a router's addresses.
-fn unreachable(row: &RouterPort, protection: &Protection<'_, '_>, flows: &mut Flows<'_>) {
+fn refuse(row: &RouterPort, place: Refusal, protection: &Protection<'_, '_>, flows: &mut Flows<'_>) {
+    let (stage, above, then) = (place.stage(), place.above(), place.then());
     let v4 = row.ipv4.iter().map(|net| ("4", net.addr().to_string(), 3, 3, 2));
     let v6 = row.ipv6.iter().map(|net| ("6", net.addr().to_string(), 1, 4, 3));
     for (family, ip, kind, port_code, protocol_code) in v4.chain(v6) {
@@ -54,21 +102,21 @@ fn unreachable(row: &RouterPort, protection: &Protection<'_, '_>, flows: &mut Fl
         let back = format!("eth.dst <-> eth.src; ip{family}.dst <-> ip{family}.src;");
         for (protocol, reset) in [("tcp", "tcp_reset"), ("sctp", "sctp_abort")] {
             flows.add_metered(
-                STAGE,
-                80,
+                stage,
+                above + 80,
                 format_args!("{meant} && {protocol}"),
-                format_args!("{reset} {{ {back} next; }};"),
+                format_args!("{reset} {{ {back} {then} }};"),
                 protection.meter(Protocol::TcpReset),
             );
         }
         let mut say = |priority, protocol: &str, code: u8| {
             flows.add_metered(
-                STAGE,
-                priority,
+                stage,
+                above + priority,
                 format_args!("{meant}{protocol}"),
                 format_args!(
                     "icmp{family} {{ {back} ip.ttl = 255; icmp{family}.type = {kind}; icmp{family}.code = {code}; \
-                     next; }};"
+                     {then} }};"
                 ),
                 protection.error_meter(family == "4"),
             );
@@ -76,6 +124,17 @@ fn unreachable(row: &RouterPort, protection: &Protection<'_, '_>, flows: &mut Fl
         say(80, " && udp", port_code);
         say(70, "", protocol_code);
     }
+    silent(row, stage, above + 60, flows);
+}
+
+/// Whatever else is meant for a port's own addresses.
+fn silent(row: &RouterPort, stage: Stage, priority: u16, flows: &mut Flows<'_>) {
+    if !row.ipv4.is_empty() {
+        let own = set(row.ipv4.iter().map(|net| net.addr()));
+        flows.add(stage, priority, format_args!("ip4.dst == {own}"), "drop;");
+    }
+    let own = set(row.ipv6.iter().map(|net| net.addr()));
+    flows.add(stage, priority, format_args!("ip6.dst == {own}"), "drop;");
 }
 
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.

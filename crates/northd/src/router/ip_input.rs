@@ -36,14 +36,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let own_sources = row.ipv4.iter().map(|net| net.addr()).chain(broadcasts);
     if !row.ipv4.is_empty() {
         flows.add(STAGE, 100, format_args!("ip4.src == {} && reg9[0] == 0", set(own_sources)), "drop;");
-        flows.add(
-            STAGE,
-            60,
-            format_args!("ip4.dst == {}", set(row.ipv4.iter().map(|net| net.addr()))),
-            "drop;",
-        );
     }
-    flows.add(STAGE, 60, format_args!("ip6.dst == {}", set(row.ipv6.iter().map(|net| net.addr()))), "drop;");
     answer_neighbours(row, &Protection::of_router(ctx, &row.router), &mut flows);
 }
 

@@ -13,7 +13,7 @@ use crate::tables::Ctx;
 use kiln_types::Uuid;
 
 /// Whether a router says so.
-pub(super) fn is_told(ctx: &Ctx<'_>, router: &Uuid) -> bool {
+pub(crate) fn is_told(ctx: &Ctx<'_>, router: &Uuid) -> bool {
     l3_defaults::router_option(ctx, router, option::ICMP_UNREACHABLE)
 }
 

@@ -2,6 +2,7 @@
 //! responder's.
 
 pub(crate) mod arp;
+pub(crate) mod fragment;
 pub(crate) mod icmp_error;
 pub(crate) mod nd_na;
 pub(crate) mod nd_ns;
@@ -11,6 +12,7 @@ pub(crate) mod put_nd_ra_opts;
 pub(crate) mod reject;
 pub(crate) mod sctp_abort;
 pub(crate) mod tcp_reset;
+pub(crate) mod unreachable;
 
 use crate::DropReason;
 

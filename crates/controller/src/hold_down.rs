@@ -1,0 +1,151 @@
+//! Next hops that gave no answer a moment ago: their packets end in the switch, in the table of stage `lr_in_arp_request`,
+//! instead of coming up to be asked about. Where the router tells senders so, a few come up for that.
+//!
+//! Which next hops these are is told by the slow path; it is an input table like the databases' ones.
+
+use crate::desired::{DesiredFlow, MeterSpec, Named};
+use crate::physical::write::*;
+use crate::tables::{Ctx, Db};
+use kiln_abi::opcodes::Opcode;
+use kiln_abi::options::datapath::ICMP_UNREACHABLE;
+use kiln_abi::punts::PuntClass;
+use kiln_abi::registers::{router, scratch};
+use kiln_abi::stages::{Pipeline, Stage};
+use kiln_abi::tables;
+use kiln_openflow::action::Controller;
+use kiln_openflow::msg::{Meter, MeterBand};
+use kiln_openflow::{Action, Field};
+use kiln_responder::NextHop;
+use kiln_types::{DatapathKey, EthAddr, Instant, IpNet, Ipv6Net, PortKey, Uuid, eui64_link_local};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Above all logical flows of the stage.
+const PRIORITY: u16 = 1000;
+/// How many packets a second come up to be told of, of all failed next hops behind one port; as many as a chassis tells of
+/// in all would let one port have everything.
+const TOLD_PPS: u32 = 200;
+/// Most next hops that are held down; beyond them the one that has least time left goes.
+pub(crate) const MAX_HELD_DOWN: usize = 2000;
+
+/// The next hops that are held down, and until when.
+#[derive(Debug, Default)]
+pub(crate) struct HoldDowns {
+    ends: BTreeSet<(Instant, NextHop)>,
+    until: BTreeMap<NextHop, Instant>,
+}
+
+impl HoldDowns {
+    /// Holds a next hop down. What has to go for it is taken off the table as well.
+    pub(crate) fn begin(&mut self, next_hop: NextHop, until: Instant, db: &mut Db) {
+        self.end(&next_hop, db);
+        if self.until.len() >= MAX_HELD_DOWN
+            && let Some(&(_, first)) = self.ends.first()
+        {
+            self.end(&first, db);
+        }
+        self.until.insert(next_hop, until);
+        self.ends.insert((until, next_hop));
+        db.held_down.put(next_hop, ());
+    }
+
+    /// Lets a next hop go. Whether it was held down.
+    pub(crate) fn end(&mut self, next_hop: &NextHop, db: &mut Db) -> bool {
+        let Some(until) = self.until.remove(next_hop) else { return false };
+        self.ends.remove(&(until, *next_hop));
+        db.held_down.delete(next_hop);
+        true
+    }
+
+    /// Lets those go whose time is over. Whether there were any.
+    pub(crate) fn advance(&mut self, now: Instant, db: &mut Db) -> bool {
+        let mut any = false;
+        while let Some(&(_, next_hop)) = self.ends.first().filter(|(end, _)| *end <= now) {
+            any |= self.end(&next_hop, db);
+        }
+        any
+    }
+
+    /// When the next one is to go.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.ends.first().map(|(end, _)| *end)
+    }
+}
+
+/// Whether the datapath's router tells senders of packets that cannot be delivered.
+fn is_told(ctx: &Ctx<'_>, datapath: &Uuid) -> bool {
+    ctx.row(&ctx.sb.datapath_binding, datapath)
+        .is_some_and(|row| row.external_ids().get(ICMP_UNREACHABLE).is_some_and(|text| &**text == "true"))
+}
+
+/// The meter of a port whose senders are told.
+fn meter_name(next_hop: &NextHop) -> Box<str> {
+    format!("__held_down: {} {}", next_hop.datapath.0, next_hop.port.0).into()
+}
+
+/// A datapath that matters here and whose senders are told.
+fn local<'c>(ctx: &'c Ctx<'_>, next_hop: &NextHop) -> Option<&'c Uuid> {
+    let row = ctx.all(&ctx.datapath_keyed, &next_hop.datapath.0).first()?;
+    ctx.has(&ctx.local_datapaths, row).then_some(row)
+}
+
+/// The meters that the flows need.
+pub(crate) fn meters(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<Named<MeterSpec>>) {
+    if local(ctx, next_hop).is_some_and(|datapath| is_told(ctx, datapath)) {
+        let band = MeterBand { typ: MeterBand::DROP, rate: TOLD_PPS, burst: TOLD_PPS, prec_level: 0 };
+        let spec = MeterSpec { flags: Meter::PKTPS | Meter::STATS | Meter::BURST, bands: vec![band] };
+        out.push(Named { name: meter_name(next_hop), spec });
+    }
+}
+
+/// The flow that ends packets for a next hop.
+pub(crate) fn flow(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<DesiredFlow>) {
+    if local(ctx, next_hop).is_none() {
+        return;
+    }
+    let mut unresolved = outport(next_hop.datapath.0, next_hop.port.0);
+    unresolved.exact(Field::ETH_DST, 0u64);
+    let v4 = 1u128 << router::reg9::NEXTHOP_IS_IPV4;
+    let family = match next_hop.ip {
+        IpAddr::V4(ip) => {
+            unresolved.exact(Field::reg(scratch::ARP_IPV4), ip.to_bits());
+            v4
+        }
+        IpAddr::V6(ip) => {
+            unresolved.exact(Field::xxreg(scratch::PUT_ND_XXREG), ip.to_bits());
+            0
+        }
+    };
+    unresolved.masked(Field::reg(9), family, v4);
+    // Without a meter a flood would come up; then nobody is told.
+    let meter = ctx.value(&ctx.meter_ids, &meter_name(next_hop)).copied();
+    let tell = |meter: u32| {
+        let class = PuntClass::of(Opcode::HELD_DOWN).map(|class| Action::resubmit(class.table()));
+        let userdata = [Opcode::HELD_DOWN.0.to_be_bytes(), [0; 4]].concat();
+        let controller =
+            Controller { userdata: userdata.into(), meter_id: Some(meter), ..Controller::default() };
+        class.into_iter().chain([Action::Controller(Box::new(controller))])
+    };
+    let has_meters = ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters);
+    let actions = meter.filter(|_| has_meters).into_iter().flat_map(tell);
+    let table = tables::of_stage(Pipeline::Ingress, Stage::LR_IN_ARP_REQUEST.number);
+    Flows { cookie: 0, out }.add(table, PRIORITY, &unresolved, actions.collect());
+}
+
+/// With which of its addresses a port speaks to `sender`, if its router tells senders of packets that cannot be delivered: the
+/// one whose network the sender is in, or the first of the family, a link-local one last.
+pub(crate) fn speaker(db: &Db, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
+    let datapath = db.datapath_keyed.peek(&router.0).first()?;
+    let ids = &db.sb.datapath_binding.peek(datapath)?.external_ids;
+    ids.get(ICMP_UNREACHABLE).filter(|text| &***text == "true")?;
+    let row = db.port_keyed.peek(&(*datapath, port.0)).first()?;
+    // Column `mac`: the Ethernet address, then the networks; the link-local address that follows goes without saying.
+    let mut words = db.sb.port_binding.peek(row)?.mac.iter().flat_map(|text| text.split_ascii_whitespace());
+    let mac: EthAddr = words.next()?.parse().ok()?;
+    let link_local = Ipv6Net::new(eui64_link_local(mac), 64).ok().map(IpNet::V6);
+    let nets = words.filter_map(|text| text.parse().ok()).chain(link_local);
+    let nets: Vec<IpNet> = nets.filter(|net| net.addr().is_ipv4() == sender.is_ipv4()).collect();
+    let global = |net: &&IpNet| !matches!(net.addr(), IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let near = nets.iter().find(|net| net.contains(&sender));
+    near.or_else(|| nets.iter().find(global)).or(nets.first()).map(IpNet::addr)
+}
