@@ -94,6 +94,12 @@ fn resubmission_comes_back_and_copies_do_not() {
 fn loops_end() {
     let mut deep = switch(&[(0, 1, "", "resubmit(,0)")]);
     assert_eq!(deep.run(packet(), &mut Tracker::default()), [Event::TooManyLookups]);
+    let mut long = Switch::default();
+    for table in 0..200 {
+        long.add(table, 1, "", &format!("resubmit(,{})", table + 1));
+    }
+    long.add(200, 1, "", "output:2");
+    assert_eq!(outputs(&mut long, packet()), [(2, 0)], "later tables are not deeper");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use kiln_openflow::{Actions, Field, FieldValue, Instruction, Match};
 use kiln_types::{Instant, OfPort};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many look-ups one packet may take (ovs-actions(7), resubmit: 4,096 in all, 64 deep).
+/// How many look-ups one packet may take (ovs-actions(7), resubmit: 4,096 in all, 64 deep, where going on to a later table
+/// does not count as deeper).
 const MAX_LOOKUPS: usize = 4096;
 const MAX_DEPTH: usize = 64;
 
@@ -289,7 +290,7 @@ impl<'a> Run<'a> {
                 Instruction::ApplyActions(actions) => {
                     self.list(actions.iter().collect(), table, packet, depth)
                 }
-                Instruction::GotoTable(next) => self.table(next, packet, depth + 1),
+                Instruction::GotoTable(next) => self.table(next, packet, depth),
                 Instruction::WriteMetadata { value, mask } => {
                     packet.write(&FieldValue::masked(Field::METADATA, value.into(), mask.into()));
                     On
@@ -364,7 +365,8 @@ impl<'a> Run<'a> {
                 if ct {
                     seen = as_first_packet(seen);
                 }
-                return self.table_as(to.unwrap_or(table), &seen, packet, depth + 1);
+                let to = to.unwrap_or(table);
+                return self.table_as(to, &seen, packet, depth + usize::from(to <= table));
             }
             Action::Clone(actions) => self.copy(&actions, table, packet, depth),
             Action::Controller(to) if to.pause => {
