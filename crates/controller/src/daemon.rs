@@ -184,6 +184,11 @@ impl ControllerDaemon {
         &mut self.compiler
     }
 
+    /// The responder.
+    pub fn responder(&self) -> &Responder {
+        &self.responder
+    }
+
     // connections
 
     fn switch(&mut self, side: Side) -> &mut SwitchLink {

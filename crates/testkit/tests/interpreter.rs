@@ -94,6 +94,12 @@ fn resubmission_comes_back_and_copies_do_not() {
 fn loops_end() {
     let mut deep = switch(&[(0, 1, "", "resubmit(,0)")]);
     assert_eq!(deep.run(packet(), &mut Tracker::default()), [Event::TooManyLookups]);
+    let mut long = Switch::default();
+    for table in 0..200 {
+        long.add(table, 1, "", &format!("resubmit(,{})", table + 1));
+    }
+    long.add(200, 1, "", "output:2");
+    assert_eq!(outputs(&mut long, packet()), [(2, 0)], "later tables are not deeper");
 }
 
 #[test]
@@ -165,6 +171,64 @@ fn groups_choose_among_copies() {
     let all = group.replace("select", "all");
     switch.groups.insert(1, all.parse().expect("a group"));
     assert_eq!(outputs(&mut switch, packet()), [(2, 0), (3, 3), (9, 0)]);
+}
+
+#[test]
+fn a_pipeline_waits_for_a_controller_and_goes_on_where_it_was() {
+    let mut switch = switch(&[
+        (0, 1, "", "set_field:1->reg0,push:NXM_NX_REG0[],resubmit(,1),output:9"),
+        (1, 1, "", "controller(pause,userdata=05),resubmit(,2),pop:NXM_NX_REG1[],output:3"),
+    ]);
+    let [Event::Controller { userdata, packet, rest: Some(rest) }] =
+        &switch.run(packet(), &mut Tracker::default())[..]
+    else {
+        panic!("it waits")
+    };
+    assert_eq!((&userdata[..], packet.get(Field::reg(0))), (&[5][..], 1));
+    // What is looked up afterwards is what stands then, and what the controller changed stays changed.
+    switch.add(2, 1, "eth_dst=00:00:00:00:00:07", "output:2");
+    let mut answer = packet.clone();
+    answer.set(Field::ETH_DST, 7);
+    let events = switch.resume(rest.clone(), answer, &mut Tracker::default());
+    let ports: Vec<(u32, u128)> = events
+        .iter()
+        .map(|event| match event {
+            Event::Output { port, packet } => (port.0, packet.get(Field::reg(1))),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ports, [(2, 0), (3, 1), (9, 1)]);
+}
+
+#[test]
+fn only_the_copy_that_asks_waits() {
+    let mut switch = switch(&[(0, 1, "", "clone(controller(pause),output:2),output:3")]);
+    let events = switch.run(packet(), &mut Tracker::default());
+    let [Event::Controller { packet, rest: Some(rest), .. }, Event::Output { port, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(port.0, 3);
+    let events = switch.resume(rest.clone(), packet.clone(), &mut Tracker::default());
+    assert!(matches!(&events[..], [Event::Output { port, .. }] if port.0 == 2), "{events:?}");
+}
+
+#[test]
+fn a_packet_meets_flows_with_and_without_its_metadata() {
+    let mut switch = switch(&[
+        (0, 5, "metadata=7", "output:2"),
+        (0, 9, "metadata=8", "output:3"),
+        (0, 4, "ip", "output:4"),
+        (0, 7, "metadata=0x10/0x10", "output:5"),
+    ]);
+    let mut with = |metadata: u128| {
+        let mut packet = packet();
+        packet.set(Field::METADATA, metadata);
+        outputs(&mut switch, packet)
+    };
+    assert_eq!([with(7), with(8), with(9), with(0x17)], [[(2, 0)], [(3, 0)], [(4, 0)], [(5, 0)]]);
+    let counted: Vec<(u16, u64)> =
+        switch.tables.counted(0).map(|(flow, hits)| (flow.priority, hits.packets)).collect();
+    assert_eq!(counted, [(7, 1), (4, 1), (5, 1), (9, 1)]);
 }
 
 #[test]

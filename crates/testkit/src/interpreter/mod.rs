@@ -1,5 +1,5 @@
 //! A naive OpenFlow switch: what flows do to a packet, by linear search, without caches. It is slow and meant to be read:
-//! the oracle that other things which run or make flows are held against.
+//! the oracle that other things which run or make flows are held against, and what the simulator's chassis have.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -29,5 +29,5 @@ mod tables;
 
 pub use conntrack::Tracker;
 pub use packet::Packet;
-pub use run::{Event, Switch, World};
-pub use tables::{Flow, Tables};
+pub use run::{Continuation, Event, Switch, World};
+pub use tables::{Flow, Hits, Tables};

@@ -17,6 +17,11 @@ pub struct Packet {
     pub queue: u32,
 }
 
+/// A tunnel option is one field, however long an action says that it is.
+fn whole(field: Field) -> Field {
+    field.as_tun_metadata().map_or(field, |n| Field::tun_metadata(n, Field::TUN_METADATA_MAX_LEN))
+}
+
 /// Ports in 16 bits and in 32 (OpenFlow 1.5.1, section 7.2.1).
 fn wide_port(port: u128) -> u128 {
     if port >= 0xff00 { 0xffff_0000 | port } else { port }
@@ -39,7 +44,7 @@ impl Packet {
         if let Some((first, count)) = Packet::span(field) {
             return self.registers[first..first + count].iter().fold(0, |v, reg| v << 32 | u128::from(*reg));
         }
-        let plain = |field: Field| self.fields.get(&field).copied().unwrap_or(0);
+        let plain = |field: Field| self.fields.get(&whole(field)).copied().unwrap_or(0);
         match field {
             Field::VLAN_VID => plain(Field::VLAN_TCI) & 0x1fff,
             Field::VLAN_PCP => plain(Field::VLAN_TCI) >> 13,
@@ -69,7 +74,7 @@ impl Packet {
             Field::IP_ECN => (Field::NW_TOS, raw(self, Field::NW_TOS) & 0xfc | value & 3),
             Field::NW_TOS => (Field::NW_TOS, raw(self, Field::NW_TOS) & 3 | value & 0xfc),
             Field::IN_PORT => (Field::IN_PORT_OXM, wide_port(value)),
-            other => (other, value),
+            other => (whole(other), value),
         };
         self.fields.insert(field, value);
     }
@@ -121,6 +126,8 @@ mod tests {
         packet.set(Field::IP_DSCP, 46);
         packet.set(Field::IP_ECN, 1);
         assert_eq!((packet.get(Field::NW_TOS), packet.get(Field::IP_DSCP)), (184, 46));
+        packet.set(Field::tun_metadata(3, 4), 0x0007_0005);
+        assert_eq!(packet.get(Field::tun_metadata(3, 124)), 0x0007_0005);
         packet.set(Field::IN_PORT, 0xfffd);
         assert_eq!(packet.get(Field::IN_PORT_OXM), 0xffff_fffd);
     }

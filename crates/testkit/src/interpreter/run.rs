@@ -5,10 +5,11 @@ use super::tables::{Flow, Tables};
 use kiln_openflow::action::{Action, Ct, CtZone, Learn, LearnDst, LearnSrc, Sample, SampleArg};
 use kiln_openflow::msg::{Bucket, Group};
 use kiln_openflow::{Actions, Field, FieldValue, Instruction, Match};
-use kiln_types::OfPort;
+use kiln_types::{Instant, OfPort};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many look-ups one packet may take (ovs-actions(7), resubmit: 4,096 in all, 64 deep).
+/// How many look-ups one packet may take (ovs-actions(7), resubmit: 4,096 in all, 64 deep, where going on to a later table
+/// does not count as deeper).
 const MAX_LOOKUPS: usize = 4096;
 const MAX_DEPTH: usize = 64;
 
@@ -26,10 +27,10 @@ pub enum Event {
     Controller {
         /// What the packet-in carries back.
         userdata: Box<[u8]>,
-        /// Whether the pipeline waits for an answer.
-        pause: bool,
         /// As what.
         packet: Packet,
+        /// What is still to be done, if the pipeline waits for an answer.
+        rest: Option<Continuation>,
     },
     /// It was sampled.
     Sample {
@@ -46,8 +47,29 @@ pub enum Event {
     Unsupported(String),
 }
 
+/// What is left of a pipeline that waits for a controller; [`Switch::resume`] goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// The innermost list first.
+    lists: Vec<List>,
+    stack: Vec<u128>,
+    set: Vec<Action>,
+}
+
+/// What is left of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum List {
+    Actions(u8, Vec<Action>),
+    Instructions(u8, Vec<Instruction>),
+}
+
 /// What a switch asks the world outside of its flows.
 pub trait World {
+    /// The time, for what flows count.
+    fn now(&self) -> Instant {
+        Instant::ZERO
+    }
+
     /// Sends the packet through the connection tracker: its `ct_` fields, and what is translated, change.
     fn track(&mut self, packet: &mut Packet, ct: &Ct, zone: u16);
 
@@ -90,6 +112,8 @@ struct Run<'a> {
     set: Vec<Action>,
     /// Copies that the connection tracker sends back to a table.
     tracked: VecDeque<(u8, Packet, Vec<u128>)>,
+    /// The packet-in that the pipeline is about to wait for, and the lists that were broken off on the way out.
+    pausing: Option<(Box<[u8]>, Vec<List>)>,
 }
 
 /// Whether the list goes on.
@@ -97,8 +121,10 @@ struct Run<'a> {
 enum Flowing {
     On,
     Ended,
+    /// It waits for a controller, and so does whatever called it.
+    Paused,
 }
-use Flowing::{Ended, On};
+use Flowing::{Ended, On, Paused};
 
 impl Switch {
     /// Adds a flow from the stock tools' text.
@@ -122,23 +148,42 @@ impl Switch {
 
     /// What comes of a packet that enters at `table`.
     pub fn run_at(&mut self, table: u8, packet: Packet, world: &mut dyn World) -> Vec<Event> {
-        let mut run = Run {
-            switch: self,
-            world,
-            events: Vec::new(),
-            lookups: 0,
-            stack: Vec::new(),
-            set: Vec::new(),
-            tracked: VecDeque::from([(table, packet, Vec::new())]),
-        };
-        while let Some((table, mut packet, stack)) = run.tracked.pop_front() {
-            run.stack = stack;
-            if run.table(table, &mut packet, 0) == On {
-                let set = ordered(std::mem::take(&mut run.set));
-                run.list(set, table, &mut packet, 0);
-            }
+        let mut run = Run::new(self, world);
+        run.tracked.push_back((table, packet, Vec::new()));
+        run.finish()
+    }
+
+    /// What comes of a packet that a controller sends: its actions are done first.
+    pub fn run_actions(&mut self, actions: &Actions, packet: Packet, world: &mut dyn World) -> Vec<Event> {
+        self.resume(Continuation::from_actions(actions), packet, world)
+    }
+
+    /// Goes on where a pipeline waited, with the packet that the controller gives back.
+    pub fn resume(&mut self, rest: Continuation, mut packet: Packet, world: &mut dyn World) -> Vec<Event> {
+        let mut run = Run::new(self, world);
+        (run.stack, run.set) = (rest.stack, rest.set);
+        let mut lists = rest.lists.into_iter();
+        let mut flowing = On;
+        while flowing == On
+            && let Some(list) = lists.next()
+        {
+            flowing = match list {
+                List::Actions(table, actions) => run.list(actions, table, &mut packet, 0),
+                List::Instructions(table, rest) => run.instructions(rest, table, &mut packet, 0),
+            };
         }
-        run.events
+        if let Some((_, broken_off)) = &mut run.pausing {
+            broken_off.extend(lists);
+        }
+        run.end(flowing, 0, packet);
+        run.finish()
+    }
+}
+
+impl Continuation {
+    fn from_actions(actions: &Actions) -> Continuation {
+        let lists = vec![List::Actions(0, actions.iter().collect())];
+        Continuation { lists, stack: Vec::new(), set: Vec::new() }
     }
 }
 
@@ -163,7 +208,57 @@ fn ordered(mut set: Vec<Action>) -> Vec<Action> {
     set
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(switch: &'a mut Switch, world: &'a mut dyn World) -> Run<'a> {
+        Run {
+            switch,
+            world,
+            events: Vec::new(),
+            lookups: 0,
+            stack: Vec::new(),
+            set: Vec::new(),
+            tracked: VecDeque::new(),
+            pausing: None,
+        }
+    }
+
+    /// Runs the copies that the connection tracker sends back, until there are none.
+    fn finish(mut self) -> Vec<Event> {
+        while let Some((table, mut packet, stack)) = self.tracked.pop_front() {
+            self.stack = stack;
+            let flowing = self.table(table, &mut packet, 0);
+            self.end(flowing, table, packet);
+        }
+        self.events
+    }
+
+    /// The outermost list has ended: what was put off is done, or the packet waits.
+    fn end(&mut self, flowing: Flowing, table: u8, mut packet: Packet) {
+        if flowing == On {
+            let set = ordered(std::mem::take(&mut self.set));
+            self.list(set, table, &mut packet, 0);
+        }
+        self.freeze(packet);
+        self.set.clear();
+    }
+
+    /// Hands a packet whose pipeline was broken off to the controller.
+    fn freeze(&mut self, packet: Packet) {
+        let Some((userdata, lists)) = self.pausing.take() else { return };
+        let (stack, set) = (self.stack.clone(), std::mem::take(&mut self.set));
+        let rest = Some(Continuation { lists, stack, set });
+        self.events.push(Event::Controller { userdata, packet, rest });
+    }
+
+    /// Acts on a copy, whose end is not the packet's.
+    fn copy(&mut self, actions: &Actions, table: u8, packet: &Packet, depth: usize) {
+        let (mut copy, stack) = (packet.clone(), self.stack.clone());
+        if self.list(actions.iter().collect(), table, &mut copy, depth) == Paused {
+            self.freeze(copy);
+        }
+        self.stack = stack;
+    }
+
     fn table(&mut self, table: u8, packet: &mut Packet, depth: usize) -> Flowing {
         let seen = packet.clone();
         self.table_as(table, &seen, packet, depth)
@@ -176,13 +271,26 @@ impl Run<'_> {
             self.events.push(Event::TooManyLookups);
             return Ended;
         }
-        let Some(flow) = self.switch.tables.lookup(table, seen) else { return On };
-        for instruction in flow.instructions.clone() {
+        let now = self.world.now();
+        let Some(flow) = self.switch.tables.meet(now, table, seen) else { return On };
+        let instructions = flow.instructions.to_vec();
+        self.instructions(instructions, table, packet, depth)
+    }
+
+    fn instructions(
+        &mut self,
+        instructions: Vec<Instruction>,
+        table: u8,
+        packet: &mut Packet,
+        depth: usize,
+    ) -> Flowing {
+        let mut rest = instructions.into_iter();
+        while let Some(instruction) = rest.next() {
             let flowing = match instruction {
                 Instruction::ApplyActions(actions) => {
                     self.list(actions.iter().collect(), table, packet, depth)
                 }
-                Instruction::GotoTable(next) => self.table(next, packet, depth + 1),
+                Instruction::GotoTable(next) => self.table(next, packet, depth),
                 Instruction::WriteMetadata { value, mask } => {
                     packet.write(&FieldValue::masked(Field::METADATA, value.into(), mask.into()));
                     On
@@ -205,8 +313,11 @@ impl Run<'_> {
                 Instruction::Meter(_) => Ended,
                 Instruction::Unknown(bytes) => self.unsupported(format!("instruction {bytes:02x?}")),
             };
-            if flowing == Ended {
-                return Ended;
+            if let (Paused, Some((_, lists))) = (flowing, &mut self.pausing) {
+                lists.push(List::Instructions(table, rest.by_ref().collect()));
+            }
+            if flowing != On {
+                return flowing;
             }
         }
         On
@@ -218,12 +329,17 @@ impl Run<'_> {
     }
 
     fn list(&mut self, actions: Vec<Action>, table: u8, packet: &mut Packet, depth: usize) -> Flowing {
-        for action in actions {
+        let mut rest = actions.into_iter();
+        while let Some(action) = rest.next() {
             if let Action::Exit = action {
                 return Ended;
             }
-            if self.action(action, table, packet, depth) == Ended {
-                return Ended;
+            let flowing = self.action(action, table, packet, depth);
+            if let (Paused, Some((_, lists))) = (flowing, &mut self.pausing) {
+                lists.push(List::Actions(table, rest.by_ref().collect()));
+            }
+            if flowing != On {
+                return flowing;
             }
         }
         On
@@ -249,18 +365,18 @@ impl Run<'_> {
                 if ct {
                     seen = as_first_packet(seen);
                 }
-                return self.table_as(to.unwrap_or(table), &seen, packet, depth + 1);
+                let to = to.unwrap_or(table);
+                return self.table_as(to, &seen, packet, depth + usize::from(to <= table));
             }
-            Action::Clone(actions) => {
-                // The copy's end is not the packet's.
-                let (mut copy, stack) = (packet.clone(), self.stack.clone());
-                self.list(actions.iter().collect(), table, &mut copy, depth);
-                self.stack = stack;
+            Action::Clone(actions) => self.copy(&actions, table, packet, depth),
+            Action::Controller(to) if to.pause => {
+                self.pausing = Some((to.userdata.clone(), Vec::new()));
+                return Paused;
             }
             Action::Controller(to) => self.events.push(Event::Controller {
                 userdata: to.userdata.clone(),
-                pause: to.pause,
                 packet: packet.clone(),
+                rest: None,
             }),
             Action::Ct(ct) => self.track(&ct, packet),
             Action::CtClear => clear_connection(packet),
@@ -317,8 +433,8 @@ impl Run<'_> {
         match port {
             OfPort::CONTROLLER => self.events.push(Event::Controller {
                 userdata: Box::default(),
-                pause: false,
                 packet: packet.cut(max_len.into()),
+                rest: None,
             }),
             OfPort::IN_PORT => self.leave(in_port, packet.clone()),
             // A packet never leaves where it came in, unless that is said.
@@ -357,10 +473,7 @@ impl Run<'_> {
             _ => group.buckets.iter().find(|bucket| alive(self, bucket)).into_iter().collect(),
         };
         for bucket in buckets {
-            // What a bucket does to its copy ends with it.
-            let (mut copy, stack) = (packet.clone(), self.stack.clone());
-            self.list(bucket.actions.iter().collect(), table, &mut copy, depth + 1);
-            self.stack = stack;
+            self.copy(&bucket.actions, table, packet, depth + 1);
         }
         On
     }
@@ -392,8 +505,8 @@ impl Run<'_> {
         if told {
             self.events.push(Event::Controller {
                 userdata: Box::default(),
-                pause: false,
                 packet: packet.clone(),
+                rest: None,
             });
         }
         Ended
@@ -425,7 +538,7 @@ impl Run<'_> {
                 LearnDst::Output => actions.push(Action::output(OfPort(value as u32))),
             }
         }
-        let known = self.switch.tables.flows().iter().filter(|flow| flow.cookie == learn.cookie).count();
+        let known = self.switch.tables.flows().filter(|flow| flow.cookie == learn.cookie).count();
         let room = learn.limit == 0 || known < learn.limit as usize;
         let encoded = Actions::encode(&actions).ok().filter(|_| room);
         if let Some(dst) = &learn.result_dst {
