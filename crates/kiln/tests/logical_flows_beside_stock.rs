@@ -309,7 +309,6 @@ fn assert_agree(stock: &[&String], kiln: &[&String]) {
     let (stock, kiln) = (switch(stock), switch(kiln));
     for (table, metadata) in stock
         .flows()
-        .iter()
         .chain(kiln.flows())
         .map(|flow| (flow.table, flow.flow_match.get(Field::METADATA).map_or(0, |said| said.value)))
     {
