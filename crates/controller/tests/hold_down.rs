@@ -52,16 +52,14 @@ fn held(compiler: &Compiler) -> Vec<(IpAddr, Vec<Action>)> {
             assert_eq!(value(Field::reg(15)), Some(PORT.0.into()));
             assert_eq!(value(Field::ETH_DST), Some(0), "whose address is known is sent on");
             let is_v4 = flow.flow_match.get(Field::reg(9)).map(|v| (v.value, v.mask));
-            let ip: IpAddr = match value(Field::xxreg(0)) {
-                Some(ip) => {
-                    assert_eq!(is_v4, Some((0, 0x200)));
-                    std::net::Ipv6Addr::from_bits(ip).into()
-                }
-                None => {
-                    assert_eq!(is_v4, Some((0x200, 0x200)));
-                    std::net::Ipv4Addr::from_bits(value(Field::reg(0)).expect("an address") as u32).into()
-                }
+            // An IPv4 address is in the first of the four registers alone.
+            let next_hop = flow.flow_match.get(Field::xxreg(0)).expect("an address");
+            let (ip, expected): (IpAddr, _) = if next_hop.is_exact() {
+                (std::net::Ipv6Addr::from_bits(next_hop.value).into(), (0, 0x200))
+            } else {
+                (std::net::Ipv4Addr::from_bits((next_hop.value >> 96) as u32).into(), (0x200, 0x200))
             };
+            assert_eq!(is_v4, Some(expected));
             let actions = flow.instructions.iter().flat_map(|instruction| match instruction {
                 Instruction::ApplyActions(actions) => actions.iter().collect::<Vec<_>>(),
                 other => panic!("{other:?}"),

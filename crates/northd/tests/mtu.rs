@@ -39,10 +39,12 @@ fn larger(world: &World) -> Vec<String> {
 }
 
 fn add_chassis(world: &mut World, name: &str, config: &str) {
+    // No two tunnels end at one address.
+    let number = world.rows(SB, "Encap").len() + 1;
     let answer = world.edit(
         SB,
         &format!(
-            r#"{{"op":"insert","table":"Encap","uuid-name":"e","row":{{"type":"geneve","ip":"192.0.2.1","chassis_name":"{name}"}}}},
+            r#"{{"op":"insert","table":"Encap","uuid-name":"e","row":{{"type":"geneve","ip":"192.0.2.{number}","chassis_name":"{name}"}}}},
                {{"op":"insert","table":"Chassis","row":{{"name":"{name}","hostname":"{name}","encaps":["named-uuid","e"],"other_config":["map",[{config}]]}}}}"#
         ),
     );

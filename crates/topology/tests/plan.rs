@@ -360,7 +360,7 @@ fn what_options_of_rows_default_to() {
     assert_eq!(store.apply(&network("one", "")) + store.apply(&network("two", "")), 0);
     store.apply(&parse("n.yaml", "name: one").unwrap());
     store.apply(&parse("n.yaml", "name: two").unwrap());
-    assert_eq!(options(&store), "");
+    assert_eq!(options(&store), "none");
 }
 
 /// A network of a small universe: names recur, so that items stay, change, move, come and go.
