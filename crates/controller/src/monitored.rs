@@ -45,6 +45,7 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
             "chassis",
             "encap",
             "mac",
+            "nat_addresses",
             "port_security",
             "up",
             "requested_chassis",

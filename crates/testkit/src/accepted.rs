@@ -51,8 +51,8 @@ const POINT_TO_POINT: &str = "In a network of two addresses neither is for broad
 
 const MASKED: &str = "Sixteen reserved groups in one masked match.";
 const TWICE: &str = "The same move, which stock makes twice.";
-const ANNOUNCED: &str =
-    "Stock announces ports on physical networks, and its own router learns from that; Kiln does not yet.";
+const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
+     follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
 
 const UNUSED: &str =
     "A route of a table that no port of the router uses: nothing sets the number that this looks at.";
@@ -119,6 +119,10 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::OpenFlow, Side::Stock, &["table=67 ", "set_field:0x40/0x40->reg10"], ANNOUNCED),
     of(Part::OpenFlow, Side::Stock, &["table=79 ", "actions=drop"], ANNOUNCED),
     of(Part::Row, Side::Stock, &["MAC_Binding "], ANNOUNCED),
+    of(Part::OpenFlow, Side::Kiln, &["table=66 ", "set_field:0x40/0x40->reg10"], ANNOUNCED),
+    of(Part::OpenFlow, Side::Kiln, &["table=67 ", "set_field:0x40/0x40->reg10"], ANNOUNCED),
+    of(Part::OpenFlow, Side::Kiln, &["table=79 ", "actions=drop"], ANNOUNCED),
+    of(Part::Row, Side::Kiln, &["MAC_Binding "], ANNOUNCED),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_routing)", "ip4.dst==10.121.0.0/16 && reg7=="], UNUSED),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_routing_ecmp)", "reg9[9]=1;reg9[10]=1;next;"], ORDER),
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_routing_ecmp)", "actions=(reg9[10]=1;reg0="], ORDER),
