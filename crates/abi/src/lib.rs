@@ -11,12 +11,14 @@
 //! | [`opcodes`] | the first word of a `controller` action's userdata |
 //! | [`keys`] | tunnel keys: ranges, reserved values, multicast groups |
 //! | [`tunnel`] | Geneve's option, VXLAN's layout, overheads |
+//! | [`age`] | the text that says after how long neighbours are forgotten |
 //! | [`options`] | names of options and features that the daemons tell each other in the databases |
 //! | [`own`] | what is Kiln's own and not OVN's |
 //!
 //! The numbers are those of OVN 26.03: ovn-northd(8), ovn-architecture(7), ovn-controller(8) and ovn-sb(5).
 #![forbid(unsafe_code)]
 
+pub mod age;
 pub mod conntrack;
 pub mod dhcp;
 pub mod keys;

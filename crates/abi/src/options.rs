@@ -110,3 +110,24 @@ pub mod lflow_external_id {
     /// Where in northd's source the flow is made.
     pub const SOURCE: &str = "source";
 }
+
+/// Keys about neighbours that are learned, as northd hands them to controllers: in `Datapath_Binding.external_ids` for a router,
+/// in `Port_Binding.options` for a router port. Those that stock knows have its meaning; it passes over the others.
+pub mod mac_binding {
+    /// Router: after how many seconds the first of its neighbours is forgotten.
+    pub const AGE_THRESHOLD: &str = "mac_binding_age_threshold";
+    /// Router: the same by prefix, where it depends on the address ([`crate::age`]).
+    pub const AGE_THRESHOLDS: &str = "mac_binding_age_thresholds";
+    /// Router: [`TRACKED`] where only answers to queries are learned; absent where everything is.
+    pub const LEARNING: &str = "mac_binding_learning";
+    /// A value of [`LEARNING`].
+    pub const TRACKED: &str = "tracked";
+    /// A value of [`LEARNING`] in the northbound database.
+    pub const OPEN: &str = "open";
+    /// Router or router port: the most neighbours that are learned there.
+    pub const LIMIT: &str = "mac_binding_limit";
+    /// Router port with a limit: next hops of configured routes, which never give way to others; with spaces between.
+    pub const GATEWAYS: &str = "mac_binding_gateways";
+    /// Switch: after how many seconds a station behind a port is forgotten.
+    pub const FDB_AGE_THRESHOLD: &str = "fdb_age_threshold";
+}

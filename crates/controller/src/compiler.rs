@@ -205,9 +205,9 @@ impl Compiler {
         self.engine.db.progress.peek(&())
     }
 
-    /// Neighbours that became known since the last call.
-    pub fn take_known(&mut self) -> Vec<(kiln_responder::NextHop, kiln_types::EthAddr)> {
-        self.engine.db.known.take()
+    /// Rows of MAC_Binding that came, changed or went since the last call.
+    pub(crate) fn take_bindings(&mut self) -> Vec<crate::bindings::Change> {
+        self.engine.db.bindings.take_changes()
     }
 
     /// Addresses that are no longer announced, and those that are from now on.

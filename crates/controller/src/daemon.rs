@@ -10,13 +10,14 @@ mod counters;
 mod dump;
 mod exit;
 mod inject;
+mod neighbors;
+mod statistics;
 mod switch;
 
 pub use commands::{COMMANDS, CommandSpec};
 
 use crate::chassis::Progress;
 use crate::install::{self, Installer};
-use crate::learned::Southbound;
 use crate::tables::Facts;
 use crate::{Compiler, features, learned, monitored, settings};
 use exit::Exit;
@@ -28,6 +29,7 @@ use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
 use kiln_responder::{Neighbors, Responder};
 use kiln_types::{Instant, Rng, Uuid};
+use neighbors::Neighborhood;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use switch::SwitchLink;
@@ -87,6 +89,7 @@ pub struct ControllerDaemon {
     installer: Installer,
     probe: features::Probe,
     responder: Responder,
+    neighborhood: Neighborhood,
     compiler: Compiler,
     sb_txn: InFlight,
     local_txn: InFlight,
@@ -150,6 +153,7 @@ impl ControllerDaemon {
             installer: Installer::new(),
             probe: features::Probe::new(),
             responder: Responder::new(kiln_responder::Config::default(), fork()),
+            neighborhood: Neighborhood::new(fork()),
             compiler,
             sb_txn: InFlight::default(),
             local_txn: InFlight::default(),
@@ -277,6 +281,7 @@ impl ControllerDaemon {
             self.installer.poll_timeout(),
             self.responder.deadline(),
             self.compiler.hold_down_deadline(),
+            self.neighborhood.poll_timeout(),
             self.sb_txn.poll_timeout(),
             self.local_txn.poll_timeout(),
             self.report_at.map(|(at, _)| at),
@@ -506,6 +511,9 @@ impl ControllerDaemon {
             warn!(target: "main", rl = 10, "{side:?} transaction failed: {error}");
         }
         self.exit.transacted(id);
+        if side == Side::Southbound {
+            self.neighbors_transacted(now, id, outcome);
+        }
         let flight = if side == Side::Local { &mut self.local_txn } else { &mut self.sb_txn };
         self.stale |= flight.answered(now, id, outcome);
     }
@@ -518,6 +526,7 @@ impl ControllerDaemon {
         }
         self.note_installer(now, wall_ms);
         while let Some(event) = self.features.poll_event(now) {
+            self.note_statistics(now, wall_ms, &event);
             if let Some(found) = self.probe.handle(&event, &mut self.features.session) {
                 let mut facts = self.compiler.facts().clone();
                 facts.groups = found.groups;
@@ -582,7 +591,7 @@ impl ControllerDaemon {
     fn note_packet(&mut self, now: Instant, event: session::Event) {
         match event {
             session::Event::Message { message: Message::PacketIn(packet_in), .. } => {
-                self.responder.packet_in(now, packet_in, &Southbound(self.compiler.db()));
+                self.responder.packet_in(now, packet_in, &learned::Known(self.compiler.db()));
             }
             session::Event::Error { error, .. } if error.code == ErrorCode::NX_RESUME_STALE => {
                 self.responder.resume_refused();
@@ -610,13 +619,13 @@ impl ControllerDaemon {
         self.stale |= self.compiler.end_hold_downs(now);
         for failure in self.responder.take_failures() {
             // What is known of neighbours comes first.
-            if Southbound(self.compiler.db()).mac(&failure.next_hop).is_some() {
+            if learned::Known(self.compiler.db()).mac(&failure.next_hop).is_some() {
                 continue;
             }
             self.compiler.hold_down(&failure);
             self.stale = true;
             if !failure.asked_again {
-                self.responder.tell_unreachable(now, &failure.next_hop, &Southbound(self.compiler.db()));
+                self.responder.tell_unreachable(now, &failure.next_hop, &learned::Known(self.compiler.db()));
             }
         }
     }
@@ -624,26 +633,14 @@ impl ControllerDaemon {
     fn serve_packets(&mut self, now: Instant, wall_ms: i64) {
         let gone = self.compiler.take_gone();
         if !gone.is_empty() {
-            self.responder.forget(|datapath, port| gone.contains(&(datapath, port)));
+            let gone = |datapath, port| gone.contains(&(datapath, port));
+            self.responder.forget(gone);
+            self.neighborhood.forget(gone);
         }
-        for (next_hop, mac) in self.compiler.take_known() {
-            self.stale |= self.compiler.end_hold_down(&next_hop);
-            self.responder.binding_known(&next_hop, mac);
-        }
+        self.note_neighbors(now, wall_ms);
         self.follow_unasked(now);
         self.follow_failures(now);
-        if self.southbound.session().is_synced() {
-            let writes = self.responder.take_writes(now);
-            if !writes.is_empty() {
-                let mut txn = self.southbound.session().txn();
-                for write in &writes {
-                    learned::write(self.compiler.db(), write, wall_ms, &mut txn);
-                }
-                if !txn.is_empty() {
-                    self.southbound.session_mut().transact(txn);
-                }
-            }
-        }
+        self.serve_neighbors(now, wall_ms);
         while let Some(message) = self.responder.poll_output() {
             // What a connection that has just gone would have sent is lost, as packets are.
             let _ = self.packets.session.send(&message);

@@ -11,6 +11,9 @@
 mod advertise;
 mod announce;
 mod binding;
+mod binding_limits;
+mod binding_writes;
+mod bindings;
 mod bridge;
 mod changes;
 mod chassis;

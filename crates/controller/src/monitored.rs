@@ -51,14 +51,14 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
             "requested_chassis",
         ],
     ),
-    ("MAC_Binding", &["logical_port", "ip", "mac", "datapath"]),
+    ("MAC_Binding", &["logical_port", "ip", "mac", "timestamp", "datapath"]),
     ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"]),
     ("DHCP_Options", &["name", "code", "type"]),
     ("DHCPv6_Options", &["name", "code", "type"]),
     ("Gateway_Chassis", &["name", "chassis", "priority"]),
     ("HA_Chassis", &["chassis", "priority"]),
     ("HA_Chassis_Group", &["ha_chassis", "ref_chassis"]),
-    ("FDB", &["mac", "dp_key", "port_key"]),
+    ("FDB", &["mac", "dp_key", "port_key", "timestamp"]),
     ("Chassis_Template_Var", &["chassis", "variables"]),
 ];
 

@@ -42,6 +42,10 @@ const OVERRIDING: u16 = 150;
 
 pub(crate) fn learned(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
     let Some(binding) = ctx.row(&ctx.sb.mac_binding, row) else { return };
+    if binding.mac().is_empty() {
+        // It is only asked for.
+        return;
+    }
     let found = neighbor(ctx, "MAC_Binding", binding.logical_port(), binding.ip(), binding.mac());
     let Some(neighbor) = found else { return };
     let mut flows = Flows { cookie: cookie(*row), out };

@@ -2,7 +2,7 @@
 
 use crate::tables::Db;
 use crate::{
-    advertise, announce, binding, bridge, chassis, conjunction, ct_zone, gateway, hold_down, index,
+    advertise, announce, binding, bindings, bridge, chassis, conjunction, ct_zone, gateway, hold_down, index,
     installed, learned, logical_flow, names, neighbor, physical, port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
@@ -159,7 +159,9 @@ fn neighbors(e: &mut Engine<Db>) {
     e.rule("neighbor/port", |db| &db.ports, |db| &mut db.gone, learned::port_keys);
     e.rule("announce", |db| &db.residence, |db| &mut db.announced, announce::of_port);
     e.rule("advertise", |db| &db.residence, |db| &mut db.advertised, advertise::of_port);
-    e.rule("neighbor/known", |db| &db.sb.mac_binding, |db| &mut db.known, learned::known);
+    e.rule("neighbor/learns", |db| &db.local_datapaths, |db| &mut db.learns, bindings::learns);
+    e.rule("neighbor/station_keep", |db| &db.learns, |db| &mut db.station_keeps, bindings::station_keep);
+    e.rule("neighbor/standing", |db| &db.sb.mac_binding, |db| &mut db.bindings, bindings::standing);
 }
 
 fn logical_flows(e: &mut Engine<Db>) {

@@ -6,7 +6,6 @@ use crate::chassis::{Progress, Registration};
 use crate::ct_zone;
 use crate::desired::Desired;
 use crate::installed::Bound;
-use crate::learned::Known;
 use crate::outstanding::{Ops, SbOp, VsOp};
 use crate::port::LocalPort;
 use crate::reach::{LocalDatapath, Steps};
@@ -138,6 +137,7 @@ tables! {
         vlan_routers: Relation<Uuid, Uuid>,
         macs_translated: Relation<(), ()>,
 
+        learns: Derived<Uuid, crate::bindings::Learns>,
         neighbor_rows: Relation<(Text, IpAddr), Uuid>,
         station_rows: Relation<(i64, EthAddr), Uuid>,
 
@@ -158,7 +158,8 @@ tables! {
         steps: Steps,
         zone_requests: ct_zone::Requests,
         bound: Bound,
-        known: Known,
+        bindings: crate::bindings::Bindings,
+        station_keeps: crate::bindings::StationKeeps,
         gone: crate::learned::Gone,
         announced: crate::changes::Changes<kiln_responder::Announcement>,
         advertised: crate::changes::Changes<kiln_responder::PeriodicAdvert>,

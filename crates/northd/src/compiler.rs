@@ -1,5 +1,6 @@
 //! The compiler: replicas in, transactions out.
 
+use crate::expiry::Pace;
 use crate::flow::flow_uuid;
 use crate::flow::table::Place;
 use crate::global;
@@ -11,7 +12,7 @@ use kiln_incr::{Engine, Report, RuleStats};
 use kiln_ovsdb::column::Pairs;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, RowDecoder, RowError, Text};
-use kiln_types::{HashSet, Uuid};
+use kiln_types::{HashSet, Instant, Uuid};
 use std::time::Duration;
 
 /// Keeps what the southbound database should hold in step with the northbound one.
@@ -21,6 +22,7 @@ pub struct Compiler {
     groups_changed: bool,
     /// The last `nb_cfg` that was seen, and when, in milliseconds since 1970.
     nb_cfg_seen: (i64, i64),
+    expiry: Pace,
 }
 
 impl Compiler {
@@ -28,7 +30,13 @@ impl Compiler {
     pub fn new(seed: u64) -> Self {
         let mut engine = Engine::new(Db::new(seed));
         rules::add(&mut engine);
-        Compiler { engine, logical_flow_refetch: None, groups_changed: false, nb_cfg_seen: (0, 0) }
+        Compiler {
+            engine,
+            logical_flow_refetch: None,
+            groups_changed: false,
+            nb_cfg_seen: (0, 0),
+            expiry: Pace::default(),
+        }
     }
 
     /// The tables.
@@ -125,6 +133,17 @@ impl Compiler {
     /// The rules that ran since the last call, and for what.
     pub fn take_trace(&mut self) -> Vec<String> {
         self.engine.take_trace()
+    }
+
+    /// Deletes the rows of the southbound database that have expired. `wall_ms` is the time, in milliseconds since 1970. To be
+    /// called before [`Compiler::southbound`], which ends a transaction.
+    pub fn expire(&mut self, now: Instant, wall_ms: i64, txn: &mut Txn) {
+        self.expiry.write(&self.engine.db, now, wall_ms, txn);
+    }
+
+    /// When [`Compiler::expire`] next has something to do.
+    pub fn next_expiry(&self, now: Instant, wall_ms: i64) -> Option<Instant> {
+        self.expiry.deadline(&self.engine.db, now, wall_ms)
     }
 
     /// Writes what the southbound database lacks, and assumes that it will be done: to be followed by

@@ -50,6 +50,8 @@ pub struct NorthdDaemon {
     paused: bool,
     /// Something has come since the last settle.
     stale: bool,
+    /// When the next row expires.
+    expire_at: Option<Instant>,
 }
 
 fn session_config(side: Side, cluster_id: Option<uuid::Uuid>) -> SessionConfig {
@@ -81,6 +83,7 @@ impl NorthdDaemon {
             sb_txn: InFlight::default(),
             paused: config.paused,
             stale: false,
+            expire_at: None,
         };
         if !daemon.paused {
             daemon.southbound.session_mut().lock(LOCK);
@@ -154,7 +157,7 @@ impl NorthdDaemon {
 
     /// When to call [`NorthdDaemon::handle_timeout`] and [`NorthdDaemon::advance`] next, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let retry = [self.nb_txn.poll_timeout(), self.sb_txn.poll_timeout()];
+        let retry = [self.nb_txn.poll_timeout(), self.sb_txn.poll_timeout(), self.expire_at];
         [self.northbound.poll_timeout(), self.southbound.poll_timeout()]
             .into_iter()
             .chain(retry)
@@ -177,6 +180,7 @@ impl NorthdDaemon {
             || !self.northbound.session().is_synced()
             || !self.southbound.session().is_synced()
         {
+            self.expire_at = None;
             return;
         }
         if std::mem::take(&mut self.stale) {
@@ -188,8 +192,10 @@ impl NorthdDaemon {
             }
         }
         if self.sb_txn.may_send(now) {
-            self.write_southbound();
+            self.write_southbound(now, wall_ms);
         }
+        // While a transaction is under way, its answer comes first.
+        self.expire_at = self.compiler.next_expiry(now, wall_ms).filter(|_| self.sb_txn.may_send(now));
         if self.nb_txn.may_send(now) && self.compiler.northbound_lacks() {
             let mut txn = self.northbound.session().txn();
             self.compiler.northbound(wall_ms, &mut txn);
@@ -207,10 +213,11 @@ impl NorthdDaemon {
         }
     }
 
-    fn write_southbound(&mut self) {
+    fn write_southbound(&mut self, now: Instant, wall_ms: i64) {
         let mut txn = self.southbound.session().txn();
         txn.assert_lock(LOCK);
         let empty = txn.len();
+        self.compiler.expire(now, wall_ms, &mut txn);
         self.compiler.southbound(&mut txn);
         if txn.len() > empty {
             debug!(target: "northd", "southbound transaction of {} operations", txn.len() - empty);

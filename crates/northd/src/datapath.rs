@@ -3,14 +3,14 @@
 use crate::router::unreachable;
 use crate::tables::Ctx;
 use kiln_abi::options::datapath::ICMP_UNREACHABLE;
+use kiln_abi::options::mac_binding;
 use kiln_ovsdb::{Map, Text};
 use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
 
 /// Options of a switch or router that chassis read from the binding's `external_ids`, under the same name.
-const SWITCH_OPTIONS: &[&str] =
-    &["interconn-ts", "fdb_age_threshold", "ct-zone-limit", "dynamic-routing-vni"];
-const ROUTER_OPTIONS: &[&str] = &["mac_binding_age_threshold", "snat-ct-zone", "ct-zone-limit"];
+const SWITCH_OPTIONS: &[&str] = &["interconn-ts", "ct-zone-limit", "dynamic-routing-vni"];
+const ROUTER_OPTIONS: &[&str] = &["snat-ct-zone", "ct-zone-limit"];
 
 fn text_map(pairs: Vec<(&str, String)>) -> Map<Text, Text> {
     Map::from_vec(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
@@ -28,6 +28,9 @@ pub(crate) fn of_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, sb::D
         if let Some(value) = row.other_config().get(*option) {
             ids.push((option, value.to_string()));
         }
+    }
+    if let Some(threshold) = crate::expiry::fdb_threshold(ctx, switch) {
+        ids.push((mac_binding::FDB_AGE_THRESHOLD, threshold.to_string()));
     }
     out.push((datapath.row, binding(*switch, datapath.key, "logical-switch", ids)));
 }
@@ -53,6 +56,7 @@ pub(crate) fn of_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(Uuid, sb::D
             ids.push((option, value.to_string()));
         }
     }
+    crate::router::learning::datapath_ids(ctx, router, &mut ids);
     out.push((datapath.row, binding(*router, datapath.key, "logical-router", ids)));
 }
 

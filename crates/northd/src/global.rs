@@ -2,9 +2,10 @@
 
 use crate::l3_defaults;
 use crate::outstanding::NbOp;
+use crate::router::learning;
 use crate::tables::{Ctx, Db};
 use kiln_abi::keys;
-use kiln_abi::options::sb_global as option;
+use kiln_abi::options::{mac_binding, sb_global as option};
 use kiln_ovsdb::{Map, Text};
 use kiln_schema_ovn::sb;
 use kiln_types::{EthAddr, Rng, Uuid};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub ignore_chassis_features: bool,
     /// `l3_defaults`: rows that do not say otherwise are treated as RFCs have it (`rfc`), not as stock does (`stock`).
     pub rfc_defaults: bool,
+    /// `mac_binding_learning`, or else `l3_defaults`: routers that do not say otherwise learn only what they asked for.
+    pub tracked_learning: bool,
 }
 
 static DEFAULTS: Settings = Settings {
@@ -50,6 +53,7 @@ static DEFAULTS: Settings = Settings {
     probe_interval: None,
     ignore_chassis_features: false,
     rfc_defaults: false,
+    tracked_learning: false,
 };
 
 /// The settings in force.
@@ -151,6 +155,18 @@ fn rfc_defaults(ctx: &Ctx<'_>, global: &Uuid, value: Option<&Text>) -> bool {
     })
 }
 
+/// What routers learn that do not say so themselves; `default` where NB_Global does not say it either.
+fn tracked_learning(ctx: &Ctx<'_>, global: &Uuid, value: Option<&Text>, default: bool) -> bool {
+    let Some(value) = value else { return default };
+    learning::parse(value).unwrap_or_else(|| {
+        ctx.report(format!(
+            "NB_Global {global}, column options: {} `{value}` is neither `open` nor `tracked`; it is passed over",
+            mac_binding::LEARNING
+        ));
+        default
+    })
+}
+
 pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, Settings)>) {
     let Some(options) = options(ctx, global) else { return };
     let flag = |key: &str, default: bool| match options.get(key).map(|value| &**value) {
@@ -158,6 +174,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
         Some("false") => false,
         _ => default,
     };
+    let rfc = rfc_defaults(ctx, global, options.get(L3_DEFAULTS));
     out.push((
         ONLY,
         Settings {
@@ -175,7 +192,8 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
             vxlan_mode: vxlan_mode(ctx, &options),
             probe_interval: options.get("northd_probe_interval").and_then(|text| parse_probe(text)),
             ignore_chassis_features: flag("ignore_chassis_features", false),
-            rfc_defaults: rfc_defaults(ctx, global, options.get(L3_DEFAULTS)),
+            rfc_defaults: rfc,
+            tracked_learning: tracked_learning(ctx, global, options.get(mac_binding::LEARNING), rfc),
         },
     ));
 }

@@ -13,6 +13,7 @@ mod compiler;
 mod copp;
 pub mod daemon;
 mod datapath;
+mod expiry;
 mod features;
 mod flow;
 mod global;
@@ -38,6 +39,6 @@ mod tag;
 
 pub use compiler::{Compiler, SouthboundReplica};
 pub use flow::{Flow, FlowTable, flow_uuid};
-pub use monitored::northbound_columns;
+pub use monitored::{northbound_columns, southbound_columns};
 pub use name::PortName;
 pub use tables::Db;

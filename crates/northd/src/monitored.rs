@@ -113,8 +113,8 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
         ],
     ),
     ("Multicast_Group", &["datapath", "name", "tunnel_key", "ports"]),
-    ("MAC_Binding", &["logical_port", "datapath"]),
-    ("FDB", &["dp_key", "port_key"]),
+    ("MAC_Binding", &["logical_port", "ip", "timestamp", "datapath"]),
+    ("FDB", &["dp_key", "port_key", "timestamp"]),
     ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"]),
     (
         "IP_Multicast",
@@ -157,6 +157,11 @@ const LOGICAL_FLOW: &[&str] = &[
 /// The northbound tables that rules read, each with the columns that they read.
 pub fn northbound_columns() -> &'static [(&'static str, &'static [&'static str])] {
     NORTHBOUND
+}
+
+/// The southbound tables that rules read, each with the columns that they read.
+pub fn southbound_columns() -> &'static [(&'static str, &'static [&'static str])] {
+    SOUTHBOUND
 }
 
 fn monitors(tables: &[(&str, &[&str])]) -> Vec<TableMonitor> {

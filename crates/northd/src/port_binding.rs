@@ -148,6 +148,7 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     let mut options: Vec<(Text, Text)> = peer.map(|peer| ("peer".into(), peer)).into_iter().collect();
     let r#type = joining(checked.gateway.as_ref(), &mut options);
     crate::router::advertise::periodic(&row, checked, &mut options);
+    crate::router::learning::port_options(ctx, port, &row, &checked.router, &mut options);
     let networks = row.networks().all();
     let mac = std::iter::once(row.mac()).chain(networks).map(|text| &**text).collect::<Vec<_>>().join(" ");
     out.push((

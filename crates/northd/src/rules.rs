@@ -2,8 +2,8 @@
 
 use crate::tables::Db;
 use crate::{
-    acl_id, address_set, datapath, features, global, index, ip_multicast, ipam, keys, meter, multicast,
-    outstanding, port_binding, port_group, router, switch, tag,
+    acl_id, address_set, datapath, expiry, features, global, index, ip_multicast, ipam, keys, meter,
+    multicast, outstanding, port_binding, port_group, router, switch, tag,
 };
 use kiln_incr::Engine;
 
@@ -78,6 +78,12 @@ fn indexes(e: &mut Engine<Db>) {
     e.rule("vxlan_chassis", |db| &db.sb.chassis, |db| &mut db.vxlan_chassis, global::vxlan_chassis);
     e.rule("sb_global_rows", |db| &db.sb.sb_global, |db| &mut db.sb_global_rows, global::sb_global_rows);
     e.rule(
+        "expiry/chassis",
+        |db| &db.sb.chassis,
+        |db| &mut db.without_timestamps,
+        expiry::without_timestamps,
+    );
+    e.rule(
         "chassis_progress",
         |db| &db.sb.chassis_private,
         |db| &mut db.chassis_progress,
@@ -149,6 +155,8 @@ fn ports(e: &mut Engine<Db>) {
         keys::request_router_port,
     );
     e.allocator("port_keys", |db| &mut db.port_grants, keys::grant_ports);
+    e.rule("switch_keyed", |db| &db.nb.logical_switch, |db| &mut db.switch_keyed, expiry::switch_keyed);
+    e.rule("expiry/thresholds", |db| &db.nb.logical_router, |db| &mut db.age_thresholds, expiry::thresholds);
     e.rule("ports_by_key", |db| &db.switch_ports, |db| &mut db.ports_by_key, port_binding::ports_by_key);
 }
 
@@ -161,6 +169,7 @@ fn routes(e: &mut Engine<Db>) {
         router::nexthop::connected_lengths,
     );
     e.rule("route", |db| &db.nb.logical_router_static_route, |db| &mut db.routes, router::route::checked);
+    e.rule("gateways", |db| &db.routes, |db| &mut db.gateways, router::learning::gateways);
     e.rule("ecmp_groups", |db| &db.routes, |db| &mut db.ecmp_groups, router::route::ecmp_groups);
     e.rule("ecmp_ids", |db| &db.ecmp_groups, |db| &mut db.ecmp_ids, router::route::ecmp_ids);
     e.rule(
@@ -316,6 +325,8 @@ fn wanted_rows(e: &mut Engine<Db>) {
 }
 
 fn differences(e: &mut Engine<Db>) {
+    e.rule("expiry/neighbor", |db| &db.sb.mac_binding, |db| &mut db.expiries, expiry::of_neighbor);
+    e.rule("expiry/station", |db| &db.sb.fdb, |db| &mut db.expiries, expiry::of_station);
     use outstanding as o;
     e.rule("sb_global", |db| &db.want_sb_global, |db| &mut db.sb_ops, o::sb_global);
     e.rule("sb_global/stale", |db| &db.sb.sb_global, |db| &mut db.sb_ops, o::stale_sb_global);

@@ -218,6 +218,7 @@ database! {
         vxlan_chassis: Relation<Uuid, Uuid>,
         sb_global_rows: Relation<Uuid, Uuid>,
         chassis_progress: Relation<Uuid, (i64, i64, Uuid)>,
+        without_timestamps: Relation<&'static str, Uuid>,
 
         // Sets of addresses and groups of ports.
         set_sources: Relation<Text, address_set::Source>,
@@ -255,9 +256,12 @@ database! {
         edges: Relation<Uuid, crate::switch::edge::Part>,
         port_grants: Derived<Uuid, PortGrant>,
         ports_by_key: Relation<i64, i64>,
+        switch_keyed: Relation<i64, Uuid>,
+        age_thresholds: Derived<Uuid, kiln_abi::age::AgeThresholds>,
         connected: Relation<(Uuid, Net), (Uuid, IpAddr)>,
         connected_lengths: Relation<Uuid, (bool, u8)>,
         routes: Relation<RouteGroup, Route>,
+        gateways: Relation<Uuid, IpAddr>,
         ecmp_groups: Relation<Uuid, RouteGroup>,
         ecmp_ids: Derived<RouteGroup, u16>,
         symmetric_routers: Relation<Uuid, ()>,
@@ -290,6 +294,7 @@ database! {
         datapath_keys: DatapathKeys,
         ipam: Ipam,
         port_keys: PortKeys,
+        expiries: crate::expiry::Expiries,
         sb_ops: Ops<SbOp>,
         nb_ops: Ops<NbOp>,
     }

@@ -176,6 +176,15 @@ const OPTIONS: &[(&str, &str)] = &[
     ("always_learn_from_arp_request", "false"),
     ("dynamic_neigh_routers", "true"),
     ("mac_binding_age_threshold", "60"),
+    ("mac_binding_age_threshold", "10.0.0.0/25:9;fd00::/64:60"),
+    ("mac_binding_age_threshold", "x"),
+    ("mac_binding_learning", "tracked"),
+    ("mac_binding_learning", "open"),
+    ("mac_binding_learning", "x"),
+    ("mac_binding_limit", "7"),
+    ("mac_binding_limit", "x"),
+    ("mac_binding_removal_limit", "1"),
+    ("l3_defaults", "rfc"),
     ("snat-ct-zone", "9"),
     ("disable_garp_rarp", "true"),
     ("pkt_mark", "7"),
@@ -425,11 +434,21 @@ fn insert(
     world.edit(NB, &operations);
 }
 
+const NEIGHBORS: &[&str] =
+    &["10.0.0.20", "10.0.0.21", "10.0.0.200", "10.0.1.9", "fd00::20", "fd01::20", "192.0.2.1", "bad"];
+
+/// A time about which rows expire.
+fn timestamp(rng: &mut Rng) -> i64 {
+    world::WALL_MS + rng.i64(-200..200) * 1000
+}
+
 /// What chassis do meanwhile: they come and go, claim ports, learn neighbours; and what an operator should not do.
-fn southbound_edit(world: &mut World, rng: &mut Rng) {
+fn southbound_edit(world: &mut World, rng: &mut Rng, changed: &mut BTreeSet<(&'static str, &'static str)>) {
     let (chassis, ports) = (world.rows(SB, "Chassis"), world.rows(SB, "Port_Binding"));
     let row = |uuid: Uuid| format!(r#"[["_uuid","==",["uuid","{uuid}"]]]"#);
-    let operations = match rng.u8(..13) {
+    let learned = [(4, "MAC_Binding"), (5, "FDB"), (13, "MAC_Binding"), (14, "FDB")];
+    let choice = rng.u8(..16);
+    let operations = match choice {
         0 => r#"{"op":"insert","table":"Encap","uuid-name":"e","row":{"type":"geneve","ip":"192.0.2.1","chassis_name":"hv1"}},
                 {"op":"insert","table":"Chassis","uuid-name":"c","row":{"name":"hv1","hostname":"host","encaps":["named-uuid","e"]}},
                 {"op":"insert","table":"Chassis_Private","row":{"name":"hv1","chassis":["named-uuid","c"]}}"#
@@ -447,15 +466,17 @@ fn southbound_edit(world: &mut World, rng: &mut Rng) {
             let Some(datapath) = pick(&world.rows(SB, "Datapath_Binding"), rng) else { return };
             let name = one(rng, LRP_NAMES);
             format!(
-                r#"{{"op":"insert","table":"MAC_Binding","row":{{"logical_port":"{name}","ip":"10.0.0.{}","mac":"0a:00:00:00:00:09","datapath":["uuid","{datapath}"]}}}}"#,
-                rng.u8(..)
+                r#"{{"op":"insert","table":"MAC_Binding","row":{{"logical_port":"{name}","ip":"{}","mac":"0a:00:00:00:00:09","timestamp":{},"datapath":["uuid","{datapath}"]}}}}"#,
+                one(rng, NEIGHBORS),
+                timestamp(rng)
             )
         }
         5 => format!(
-            r#"{{"op":"insert","table":"FDB","row":{{"mac":"0a:00:00:00:00:{:02x}","dp_key":{},"port_key":{}}}}}"#,
+            r#"{{"op":"insert","table":"FDB","row":{{"mac":"0a:00:00:00:00:{:02x}","dp_key":{},"port_key":{},"timestamp":{}}}}}"#,
             rng.u8(..),
             rng.u8(1..9),
-            rng.u8(1..9)
+            rng.u8(1..9),
+            timestamp(rng)
         ),
         6 => {
             let flows = world.rows(SB, "Logical_Flow");
@@ -475,6 +496,16 @@ fn southbound_edit(world: &mut World, rng: &mut Rng) {
         ),
         10 => r#"{"op":"mutate","table":"Address_Set","where":[],"mutations":[["addresses","insert","10.0.0.98"]]}"#
             .to_owned(),
+        13 | 14 => {
+            let table = if choice == 13 { "MAC_Binding" } else { "FDB" };
+            let Some(learned) = pick(&world.rows(SB, table), rng) else { return };
+            format!(
+                r#"{{"op":"update","table":"{table}","where":{},"row":{{"timestamp":{}}}}}"#,
+                row(learned),
+                timestamp(rng)
+            )
+        }
+        15 => return world.wait(std::time::Duration::from_secs(rng.u64(..30))),
         11 => r#"{"op":"mutate","table":"Port_Group","where":[],"mutations":[["ports","insert","rogue"]]}"#.to_owned(),
         _ => {
             let table = one(rng, &["Address_Set", "Port_Group", "IP_Multicast", "Multicast_Group"]);
@@ -482,7 +513,19 @@ fn southbound_edit(world: &mut World, rng: &mut Rng) {
             format!(r#"{{"op":"delete","table":"{table}","where":{}}}"#, row(gone))
         }
     };
-    world.edit(SB, &operations);
+    let answer = world.edit(SB, &operations);
+    if let Some((_, table)) = learned.iter().find(|(of, _)| *of == choice)
+        && !answer.contains("\"error\":\"")
+    {
+        let columns: &[&str] = if choice > 5 {
+            &["timestamp"]
+        } else if *table == "FDB" {
+            &["dp_key", "port_key", "timestamp"]
+        } else {
+            &["logical_port", "ip", "timestamp", "datapath"]
+        };
+        changed.extend(columns.iter().map(|column| (*table, *column)));
+    }
 }
 
 fn run(seed: u64, edits: usize) -> BTreeSet<(&'static str, &'static str)> {
@@ -494,7 +537,7 @@ fn run(seed: u64, edits: usize) -> BTreeSet<(&'static str, &'static str)> {
     world.run();
     for number in 0..edits {
         if rng.u8(..5) == 0 {
-            southbound_edit(&mut world, &mut rng);
+            southbound_edit(&mut world, &mut rng, &mut changed);
         } else {
             edit(&mut world, &mut rng, &mut changed);
         }
@@ -529,7 +572,9 @@ fn a_fresh_northd_has_nothing_to_add() {
     for seed in 0..20 {
         changed.extend(run(seed, 500));
     }
-    for (table, columns) in kiln_northd::northbound_columns() {
+    let learned =
+        kiln_northd::southbound_columns().iter().filter(|(table, _)| ["MAC_Binding", "FDB"].contains(table));
+    for (table, columns) in kiln_northd::northbound_columns().iter().chain(learned) {
         for column in *columns {
             assert!(
                 changed.contains(&(*table, *column)),

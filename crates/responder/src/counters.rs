@@ -20,6 +20,16 @@ pub enum Event {
     Cut,
     /// A binding or a forwarding database entry was noted, to be written.
     Learned,
+    /// A binding that nobody was seen to have asked for was set aside, until the query is seen.
+    Early,
+    /// The query was seen: the binding is noted after all.
+    Asked,
+    /// A query could not be noted, to be written for other chassis to see.
+    Untold,
+    /// A neighbour that is known was asked whether it is still there.
+    Probed,
+    /// A neighbour that is known could not be asked, for want of budget or room.
+    NotProbed,
     /// No request was sent, since an answer to one for the same next hop is awaited.
     Paced,
     /// A next hop gave no answer to the last request.
@@ -44,6 +54,11 @@ impl Event {
             Event::Resumed => "resumed",
             Event::Cut => "cut",
             Event::Learned => "learned",
+            Event::Early => "early",
+            Event::Asked => "asked",
+            Event::Untold => "untold",
+            Event::Probed => "probed",
+            Event::NotProbed => "not_probed",
             Event::Paced => "paced",
             Event::Failed => "failed",
             Event::Dropped(reason) => reason.name(),
@@ -93,6 +108,10 @@ pub enum DropReason {
     AnnouncementsFull,
     /// As many learned entries wait to be written as may.
     LearnedFull,
+    /// As many bindings are set aside until their queries are seen as may.
+    EarlyFull,
+    /// Nobody asked for the address that it tells of.
+    Unsolicited,
     /// The address to learn is not one host's.
     NotAHost,
     /// The switch no longer knew its continuation.
@@ -128,6 +147,8 @@ impl DropReason {
             DropReason::PortGone => "drop_port_gone",
             DropReason::AnnouncementsFull => "drop_announcements_full",
             DropReason::LearnedFull => "drop_learned_full",
+            DropReason::EarlyFull => "drop_early_full",
+            DropReason::Unsolicited => "drop_unsolicited",
             DropReason::NotAHost => "drop_not_a_host",
             DropReason::Stale => "drop_stale",
             DropReason::Unanswerable(why) => match why {

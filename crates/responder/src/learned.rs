@@ -4,12 +4,14 @@ use kiln_types::{HashMap, Instant};
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
-/// Most bindings that wait to be written, and as many forwarding database entries.
-pub const MAX_PENDING: usize = 1000;
+/// Most bindings that wait to be written, and as many forwarding database entries: as many as may be paid for in a second, so
+/// that a storm within its budget is written whole.
+pub const MAX_PENDING: usize = 20_000;
 
 /// Values by key, each due at a time of its own.
 #[derive(Debug)]
 pub(crate) struct Learned<K, V> {
+    max: usize,
     values: HashMap<K, (Instant, V)>,
     due: BTreeSet<(Instant, K)>,
 }
@@ -19,14 +21,15 @@ pub(crate) struct Learned<K, V> {
 pub(crate) struct Full;
 
 impl<K: Copy + Ord + Hash, V> Learned<K, V> {
-    pub(crate) fn new() -> Self {
-        Learned { values: HashMap::default(), due: BTreeSet::new() }
+    /// Nothing yet, and at most `max` values at any time.
+    pub(crate) fn new(max: usize) -> Self {
+        Learned { max, values: HashMap::default(), due: BTreeSet::new() }
     }
 
     /// Takes `value`, to be handed on at `due`. A value that already waits gives way to it, and lends it its time if that
     /// is sooner: a stream of changes does not put off their writing.
     pub(crate) fn offer(&mut self, due: Instant, key: K, value: V) -> Result<(), Full> {
-        let room = self.values.len() < MAX_PENDING;
+        let room = self.values.len() < self.max;
         match self.values.get_mut(&key) {
             Some(old) => {
                 if due < old.0 {
@@ -56,8 +59,20 @@ impl<K: Copy + Ord + Hash, V> Learned<K, V> {
         })
     }
 
+    /// Hands on the value of `key`, whenever it is due.
+    pub(crate) fn take(&mut self, key: &K) -> Option<V> {
+        let (due, value) = self.values.remove(key)?;
+        self.due.remove(&(due, *key));
+        Some(value)
+    }
+
+    /// Whether a value waits under `key`.
+    pub(crate) fn holds(&self, key: &K) -> bool {
+        self.values.contains_key(key)
+    }
+
     /// Drops the entries that `keep` does not hold on to.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&K, &V) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
         let due = &mut self.due;
         self.values.retain(|key, (at, value)| {
             let kept = keep(key, value);
@@ -90,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_latest_value_is_handed_on_at_the_earliest_time() {
-        let mut learned = Learned::new();
+        let mut learned = Learned::new(9);
         learned.offer(at(30), 1, 'a').unwrap();
         learned.offer(at(50), 1, 'b').unwrap();
         learned.offer(at(20), 2, 'c').unwrap();
@@ -104,13 +119,15 @@ mod tests {
 
     #[test]
     fn full_refuses_new_keys_alone() {
-        let mut learned = Learned::new();
-        for key in 0..MAX_PENDING {
+        let mut learned = Learned::new(10);
+        for key in 0..10 {
             learned.offer(at(1), key, 0).unwrap();
         }
-        assert_eq!(learned.offer(at(0), MAX_PENDING, 0), Err(Full));
+        assert_eq!(learned.offer(at(0), 10, 0), Err(Full));
         assert_eq!(learned.offer(at(0), 7, 1), Ok(()));
         assert_eq!(learned.take_due(at(0)).collect::<Vec<_>>(), [(7, 1)]);
+        assert_eq!((learned.take(&3), learned.take(&3), learned.holds(&3)), (Some(0), None, false));
+        assert_eq!((learned.len(), learned.due.len()), (8, 8));
     }
 
     proptest! {
@@ -119,14 +136,14 @@ mod tests {
             offers in proptest::collection::vec((0u64..100, 0u16..1500, any::<u8>()), 0..2000),
             step in 1u64..40,
         ) {
-            let mut learned = Learned::new();
+            let mut learned = Learned::new(1000);
             let mut expected = std::collections::BTreeMap::new();
             for (due, key, value) in offers {
                 if learned.offer(at(due), key, value).is_ok() {
                     let entry = expected.entry(key).or_insert((due, value));
                     *entry = (entry.0.min(due), value);
                 }
-                prop_assert!(learned.len() <= MAX_PENDING);
+                prop_assert!(learned.len() <= 1000);
                 prop_assert_eq!(learned.due.len(), learned.len());
             }
             let mut now = 0;

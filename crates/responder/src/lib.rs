@@ -16,6 +16,10 @@
 //! It knows no sockets, clock or randomness: time comes in with every call, messages and writes are taken out, and
 //! [`Responder::deadline`] says when to come back. Every queue has a named bound, every packet that is dropped has a named
 //! reason and a counter ([`Counters`]).
+//!
+//! Where a router learns only what it asked for ([`Learning::Tracked`]), queries are written as bindings without an address, for
+//! the chassis that sees the answer; an answer whose query is not seen yet waits for it. [`Renewal`] keeps track of
+//! neighbours that expire, and asks those in use in time.
 #![forbid(unsafe_code)]
 
 mod advertise;
@@ -26,9 +30,13 @@ mod counters;
 pub mod fuzz;
 mod learned;
 mod metadata;
+mod moves;
 mod nested;
 mod payment;
+mod probe;
 mod punt;
+mod reachability;
+mod renewal;
 mod responder;
 mod timetable;
 mod unresolved;
@@ -38,7 +46,12 @@ pub use announce::{Announcement, FIRST_PAUSE, LAST_PAUSE, MAX_ANNOUNCEMENTS};
 pub use counters::{Counters, DropReason, Event};
 pub use kiln_budget::{Class, Level, Limits};
 pub use learned::MAX_PENDING;
-pub use responder::{Config, Load, MAX_FAILURES, MAX_OUTPUT, Neighbors, Responder, Write};
+pub use moves::{MAX_MOVES, MOVE_BURST, MOVE_INTERVAL};
+pub use probe::Probe;
+pub use renewal::{Heard, Renewal, Use};
+pub use responder::{
+    Config, Learning, Load, MAX_EARLY, MAX_EARLY_WAIT, MAX_FAILURES, MAX_OUTPUT, Neighbors, Responder, Write,
+};
 pub use unresolved::{
     Failure, HOLD_DOWN, MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_QUERIES, MAX_WAIT, MAX_WAITING_BYTES,
     NextHop, QUERY_INTERVAL,

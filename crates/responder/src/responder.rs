@@ -8,10 +8,12 @@ use crate::answer::fragment::{self, Cut};
 use crate::answer::{
     self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset, unreachable,
 };
-use crate::learned::Learned;
+use crate::learned::{Learned, MAX_PENDING};
+use crate::moves::Moves;
 use crate::payment::{self, payer};
+use crate::probe::Probe;
 use crate::punt::{self, Punt};
-use crate::unresolved::{Arrival, Due, Unresolved};
+use crate::unresolved::{Arrival, Due, MAX_NEXT_HOPS, Unresolved};
 use crate::{Counters, DropReason, Event, Failure, NextHop};
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Budgets, Class, Limits, Payer};
@@ -27,6 +29,12 @@ pub const MAX_OUTPUT: usize = 4096;
 
 /// Most failures of next hops that wait to be taken; the oldest go.
 pub const MAX_FAILURES: usize = 1000;
+
+/// Most bindings that wait for the queries that they answer to be seen.
+pub const MAX_EARLY: usize = 1000;
+
+/// How long they wait: an answer may overtake its query on the way through the database.
+pub const MAX_EARLY_WAIT: Duration = Duration::from_secs(2);
 
 /// What the operator can tune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,8 @@ impl Default for Config {
 pub enum Write {
     /// Table MAC_Binding: the neighbour is at this Ethernet address.
     MacBinding(NextHop, EthAddr),
+    /// Table MAC_Binding: the neighbour is asked for, so that whoever sees the answer may believe it.
+    Query(NextHop),
     /// Table FDB: the Ethernet address is behind this port of the switch.
     Fdb(DatapathKey, EthAddr, PortKey),
 }
@@ -78,6 +88,23 @@ pub trait Neighbors {
         let _ = (router, port, sender);
         None
     }
+
+    /// Whether what a neighbour says of itself may be believed.
+    fn learning(&self, _next_hop: &NextHop) -> Learning {
+        Learning::Open
+    }
+}
+
+/// What a router learns of a neighbour (`options:mac_binding_learning`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// Whatever it says.
+    Open,
+    /// What it answers.
+    Tracked {
+        /// Some chassis has asked for it: there is a row, with or without an address.
+        asked: bool,
+    },
 }
 
 impl<F: Fn(&NextHop) -> Option<EthAddr>> Neighbors for F {
@@ -104,6 +131,9 @@ pub struct Responder {
     unresolved: Unresolved<(Opcode, Box<PacketIn>), Request>,
     failures: VecDeque<Failure>,
     bindings: Learned<NextHop, EthAddr>,
+    early: Learned<NextHop, put_mac_binding::Neighbor>,
+    queries: Learned<NextHop, ()>,
+    moves: Moves,
     fdb: Learned<(DatapathKey, EthAddr), PortKey>,
     next_write: Instant,
     announcer: Announcer,
@@ -123,8 +153,11 @@ impl Responder {
             budgets: Budgets::new(config.limits),
             unresolved: Unresolved::new(),
             failures: VecDeque::new(),
-            bindings: Learned::new(),
-            fdb: Learned::new(),
+            bindings: Learned::new(MAX_PENDING),
+            early: Learned::new(MAX_EARLY),
+            queries: Learned::new(MAX_NEXT_HOPS),
+            moves: Moves::default(),
+            fdb: Learned::new(MAX_PENDING),
             next_write: Instant::ZERO,
             announcer: Announcer::new(),
             advertiser: Advertiser::new(),
@@ -190,15 +223,16 @@ impl Responder {
             Opcode::FRAGMENT => return self.fragment(&punt, &packet_in),
             Opcode::PUT_ARP => {
                 let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.reg0().into())?;
-                self.learn_binding(now, neighbor)?;
+                return self.judge(now, opcode, neighbor, neighbors);
             }
             Opcode::PUT_ND => {
                 let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.xxreg0().into())?;
-                self.learn_binding(now, neighbor)?;
+                return self.judge(now, opcode, neighbor, neighbors);
             }
             Opcode::PUT_FDB => {
                 let (datapath, mac, port) = put_fdb::entry(&punt)?;
                 self.fdb.offer(now, (datapath, mac), port).map_err(|_| DropReason::LearnedFull)?;
+                self.counters.count(Some(opcode), Event::Learned);
             }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
@@ -227,9 +261,6 @@ impl Responder {
             }
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
             _ => return Err(DropReason::UnknownOpcode),
-        }
-        if matches!(opcode, Opcode::PUT_ARP | Opcode::PUT_ND | Opcode::PUT_FDB) {
-            self.counters.count(Some(opcode), Event::Learned);
         }
         Ok(())
     }
@@ -265,6 +296,9 @@ impl Responder {
                 self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), asked.pushed_out);
                 if let Some(again) = asked.again {
                     note_failure(&mut self.failures, again);
+                }
+                if neighbors.learning(&hop) != Learning::Open && self.queries.offer(now, hop, ()).is_err() {
+                    self.counters.count(Some(opcode), Event::Untold);
                 }
                 Ok(None)
             }
@@ -323,12 +357,76 @@ impl Responder {
         Ok(())
     }
 
-    fn learn_binding(&mut self, now: Instant, neighbor: put_mac_binding::Neighbor) -> Result<(), DropReason> {
+    /// Notes a binding, or sets it aside until it is seen that somebody asked for it.
+    fn judge(
+        &mut self,
+        now: Instant,
+        opcode: Opcode,
+        neighbor: put_mac_binding::Neighbor,
+        neighbors: &impl Neighbors,
+    ) -> Result<(), DropReason> {
+        let unasked = neighbors.learning(&neighbor.hop) == Learning::Tracked { asked: false };
+        if unasked && !self.unresolved.holds(&neighbor.hop) {
+            // The first wait counts: a host that goes on claiming an address is not kept for ever.
+            let replaces = self.early.holds(&neighbor.hop);
+            let due = now + MAX_EARLY_WAIT;
+            self.early.offer(due, neighbor.hop, neighbor).map_err(|_| DropReason::EarlyFull)?;
+            if replaces {
+                self.counters.count(Some(opcode), Event::Dropped(DropReason::Unsolicited));
+            }
+            self.counters.count(Some(opcode), Event::Early);
+            return Ok(());
+        }
+        self.learn_binding(now, neighbor, neighbors.mac(&neighbor.hop))?;
+        self.counters.count(Some(opcode), Event::Learned);
+        Ok(())
+    }
+
+    /// Notes a binding. A neighbour that is known at another address moves as often as it may.
+    fn learn_binding(
+        &mut self,
+        now: Instant,
+        neighbor: put_mac_binding::Neighbor,
+        known: Option<EthAddr>,
+    ) -> Result<(), DropReason> {
+        let put_mac_binding::Neighbor { hop, mac, flooded } = neighbor;
         let delay_max_ms = self.config.race_delay_max.as_millis() as u64;
-        let race = neighbor.flooded && delay_max_ms > 0;
+        let race = flooded && delay_max_ms > 0;
         let delay_ms = if race { self.rng.u64(1..=delay_max_ms) } else { 0 };
-        let due = now + Duration::from_millis(delay_ms);
-        self.bindings.offer(due, neighbor.hop, neighbor.mac).map_err(|_| DropReason::LearnedFull)
+        let mut due = now + Duration::from_millis(delay_ms);
+        if known.is_some_and(|old| old != mac) && !self.bindings.holds(&hop) {
+            due = self.moves.next(now, &hop).max(due);
+            self.moves.moved(due, hop, mac);
+        }
+        self.bindings.offer(due, hop, mac).map_err(|_| DropReason::LearnedFull)
+    }
+
+    /// A row of MAC_Binding has come, with an address or without: somebody asked for the neighbour, and what it has said of itself
+    /// meanwhile is believed.
+    pub fn asked(&mut self, now: Instant, next_hop: &NextHop) {
+        let Some(neighbor) = self.early.take(next_hop) else { return };
+        let opcode = put_opcode(next_hop);
+        match self.learn_binding(now, neighbor, None) {
+            Ok(()) => self.counters.count(Some(opcode), Event::Asked),
+            Err(reason) => self.counters.count(Some(opcode), Event::Dropped(reason)),
+        }
+    }
+
+    /// A row of MAC_Binding says another address than before, whoever wrote it.
+    pub fn moved(&mut self, now: Instant, next_hop: NextHop, mac: EthAddr) {
+        self.moves.moved(now, next_hop, mac);
+    }
+
+    /// Asks a neighbour that is known whether it is still there. Returns whether there was budget for it.
+    pub fn probe(&mut self, now: Instant, probe: &Probe) -> bool {
+        let opcode = if probe.next_hop.ip.is_ipv4() { Opcode::ARP } else { Opcode::ND_NS };
+        let room = self.output.len() < MAX_OUTPUT;
+        let message = probe.message().filter(|_| room);
+        let sent = message.filter(|_| self.budgets.pay(now, Class::Query, &probe.payer()).is_ok());
+        self.counters.count(Some(opcode), if sent.is_some() { Event::Probed } else { Event::NotProbed });
+        let paid = sent.is_some();
+        self.output.extend(sent);
+        paid
     }
 
     /// Sends a packet that was made, with actions that the switch runs on it.
@@ -370,6 +468,15 @@ impl Responder {
             |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::PortGone)),
         );
         self.bindings.retain(|hop, _| !gone(hop.datapath, hop.port));
+        self.early.retain(|hop, _| {
+            let gone = gone(hop.datapath, hop.port);
+            if gone {
+                self.counters.count(Some(put_opcode(hop)), Event::Dropped(DropReason::PortGone));
+            }
+            !gone
+        });
+        self.queries.retain(|hop, ()| !gone(hop.datapath, hop.port));
+        self.moves.forget(|hop| gone(hop.datapath, hop.port));
         self.fdb.retain(|(datapath, _), port| !gone(*datapath, *port));
         self.budgets.forget(|datapath, port| port.is_some_and(|port| gone(datapath, port)));
     }
@@ -392,8 +499,9 @@ impl Responder {
             return Vec::new();
         }
         let bindings = self.bindings.take_due(now).map(|(hop, mac)| Write::MacBinding(hop, mac));
+        let queries = self.queries.take_due(now).map(|(hop, ())| Write::Query(hop));
         let fdb = self.fdb.take_due(now).map(|((datapath, mac), port)| Write::Fdb(datapath, mac, port));
-        let writes: Vec<Write> = bindings.chain(fdb).collect();
+        let writes: Vec<Write> = bindings.chain(queries).chain(fdb).collect();
         if !writes.is_empty() {
             self.next_write = now + self.config.write_interval;
         }
@@ -409,6 +517,9 @@ impl Responder {
     /// what is due is announced.
     pub fn tick(&mut self, now: Instant) {
         self.announce_due(now);
+        for (hop, _) in self.early.take_due(now) {
+            self.counters.count(Some(put_opcode(&hop)), Event::Dropped(DropReason::Unsolicited));
+        }
         let Responder { unresolved, counters, budgets, failures, output, .. } = self;
         unresolved.advance(now, |due| match due {
             Due::TooOld((opcode, _)) => {
@@ -473,9 +584,12 @@ impl Responder {
 
     /// When [`Responder::tick`] or [`Responder::take_writes`] next have something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        let learned = [self.bindings.deadline(), self.fdb.deadline()].into_iter().flatten().min();
-        let write = learned.map(|due| due.max(self.next_write));
-        [write, self.unresolved.deadline(), self.announce_deadline()].into_iter().flatten().min()
+        let learned = [self.bindings.deadline(), self.queries.deadline(), self.fdb.deadline()];
+        let write = learned.into_iter().flatten().min().map(|due| due.max(self.next_write));
+        [write, self.early.deadline(), self.unresolved.deadline(), self.announce_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What was done and what was dropped.
@@ -490,6 +604,8 @@ impl Responder {
             waiting_packets: self.unresolved.packets(),
             waiting_bytes: self.unresolved.bytes(),
             pending_bindings: self.bindings.len(),
+            early_bindings: self.early.len(),
+            pending_queries: self.queries.len(),
             pending_fdb: self.fdb.len(),
             output: self.output.len(),
             failures: self.failures.len(),
@@ -507,6 +623,11 @@ fn note_failure(failures: &mut VecDeque<Failure>, failure: Failure) {
     failures.push_back(failure);
 }
 
+/// What tells of a neighbour.
+fn put_opcode(next_hop: &NextHop) -> Opcode {
+    if next_hop.ip.is_ipv4() { Opcode::PUT_ARP } else { Opcode::PUT_ND }
+}
+
 /// How full the queues are, each beside its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Load {
@@ -518,6 +639,10 @@ pub struct Load {
     pub waiting_bytes: usize,
     /// Bindings that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
     pub pending_bindings: usize,
+    /// Bindings that wait for their queries to be seen: at most [`MAX_EARLY`].
+    pub early_bindings: usize,
+    /// Queries that wait to be written: at most [`MAX_NEXT_HOPS`](crate::MAX_NEXT_HOPS).
+    pub pending_queries: usize,
     /// Forwarding database entries that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
     pub pending_fdb: usize,
     /// Messages that wait to be taken: at most [`MAX_OUTPUT`].

@@ -267,6 +267,11 @@ impl<T, R> Unresolved<T, R> {
         gone.into_iter().map(|kept| kept.packet).collect()
     }
 
+    /// Whether `hop` is asked for or held down, or packets wait for it.
+    pub(crate) fn holds(&self, hop: &NextHop) -> bool {
+        self.next_hops.contains_key(hop)
+    }
+
     /// When [`Unresolved::advance`] next has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.checks.first().map(|(check, _)| *check)

@@ -46,6 +46,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     command("inject-pkt", "MICROFLOW", 1, 1),
     command("lflow-cache/flush", "", 0, 0),
     command("lflow-cache/show-stats", "", 0, 0),
+    command("mac-binding/show", "", 0, 0),
     command("meter-table-list", "", 0, 0),
     command("recompute", "", 0, 0),
     command("sb-cluster-state-reset", "", 0, 0),
@@ -89,6 +90,7 @@ impl ControllerDaemon {
                 self.stale = true;
                 self.lflow_watermark = 0;
             }
+            "mac-binding/show" => self.show_neighbors(&mut out),
             "lflow-cache/show-stats" => self.show_cache(&mut out),
             "inject-pkt" => {
                 let message = inject::packet_out(self.compiler.db(), &args[0])?;

@@ -15,6 +15,7 @@ impl ControllerDaemon {
             let counters = link.session.counters();
             counters.visit(&mut |what, total| visit(&format!("openflow_{name}_{what}"), total));
         }
+        self.count_neighbors(visit);
         let budgets = self.responder.budgets();
         for class in Class::ALL {
             let counts = budgets.counts(class);

@@ -88,6 +88,10 @@ fn peer_ports(db: &Db) -> Vec<String> {
 /// Bindings of local datapaths. The cookie is the row's, as on its flows.
 fn mac_bindings(db: &Db) -> Vec<String> {
     let line = |(row, binding): (&Uuid, &kiln_schema_ovn::sb::MacBinding)| {
+        if binding.mac.is_empty() {
+            // Only asked for.
+            return None;
+        }
         let datapath = db.local_datapaths.peek(&binding.datapath)?;
         let port = db.ports.iter().find(|(_, port)| port.name == binding.logical_port);
         let key = port.map_or(0, |(_, port)| port.key);

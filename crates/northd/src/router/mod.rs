@@ -8,6 +8,7 @@ pub(crate) mod delivery;
 mod facing;
 pub(crate) mod icmp;
 pub(crate) mod ip_input;
+pub(crate) mod learning;
 pub(crate) mod mtu;
 pub(crate) mod neighbor;
 pub(crate) mod nexthop;

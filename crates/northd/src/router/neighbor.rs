@@ -1,7 +1,7 @@
 //! Stages `lr_in_lookup_neighbor` and `lr_in_learn_neighbor`: what ARP and neighbour discovery tell about others is
 //! looked up, and learned when it is new.
 
-use super::{port_flows, router_flows};
+use super::{learning, port_flows, router_flows};
 use crate::copp::{Protection, Protocol};
 use crate::flow::Flow;
 use crate::tables::Ctx;
@@ -18,9 +18,30 @@ fn always_learns(ctx: &Ctx<'_>, router: &Uuid) -> bool {
         .is_none_or(|value| &**value != "false")
 }
 
+/// What a router learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sources {
+    /// Everything that it hears.
+    All,
+    /// Answers, and requests that are meant for it; other requests only update what is known.
+    Own,
+    /// Answers; requests only update what is known.
+    Answers,
+}
+
+fn sources(ctx: &Ctx<'_>, router: &Uuid) -> Sources {
+    if learning::is_tracked(ctx, router) {
+        Sources::Answers
+    } else if always_learns(ctx, router) {
+        Sources::All
+    } else {
+        Sources::Own
+    }
+}
+
 pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
-    let always = always_learns(ctx, router);
+    let always = sources(ctx, router) == Sources::All;
     let may = if always { "" } else { "reg9[3] = 1; " };
     let known = if always { "" } else { "reg9[3] = lookup_nd_ip(inport, ip6.src); " };
     flows.add(
@@ -70,20 +91,22 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
-    let always = always_learns(ctx, &row.router);
+    let sources = sources(ctx, &row.router);
     let lookup = "reg9[2] = lookup_arp(inport, arp.spa, arp.sha);";
     for net in &row.ipv4 {
         let asked = format!("inport == \"{}\" && arp.spa == {}", row.name, net.trunc());
-        if always {
+        if sources == Sources::All {
             flows.add(LOOKUP, 100, format_args!("{asked} && arp.op == 1"), format_args!("{lookup} next;"));
             continue;
         }
-        flows.add(
-            LOOKUP,
-            110,
-            format_args!("{asked} && arp.tpa == {} && arp.op == 1", net.addr()),
-            format_args!("{lookup} reg9[3] = 1; next;"),
-        );
+        if sources == Sources::Own {
+            flows.add(
+                LOOKUP,
+                110,
+                format_args!("{asked} && arp.tpa == {} && arp.op == 1", net.addr()),
+                format_args!("{lookup} reg9[3] = 1; next;"),
+            );
+        }
         flows.add(
             LOOKUP,
             100,

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 pub const NB: &str = "OVN_Northbound";
 pub const SB: &str = "OVN_Southbound";
+/// The time of day when the world's own time begins, in milliseconds since 1970.
+pub const WALL_MS: i64 = 1_699_999_999_000;
 
 /// A daemon and its connections.
 struct Member {
@@ -106,7 +108,7 @@ impl World {
     fn turn(&mut self, at: usize) -> bool {
         let now = self.now;
         let member = &mut self.members[at];
-        member.daemon.advance(now, 1_700_000_000_000);
+        member.daemon.advance(now, WALL_MS + now.as_millis() as i64);
         let mut busy = false;
         for side in SIDES {
             while let Some(action) = member.daemon.poll_action(now, side) {

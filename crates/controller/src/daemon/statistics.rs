@@ -1,0 +1,174 @@
+//! When packets of neighbours and stations were last seen: what the switch has counted in tables 66, 72 and 79, asked of it as often
+//! as the shortest-lived row makes necessary.
+
+use kiln_abi::registers::{reg, scratch};
+use kiln_abi::tables;
+use kiln_openflow::msg::{FlowStats, FlowStatsRequest, Message, MultipartReply, MultipartRequest};
+use kiln_openflow::session::Session;
+use kiln_openflow::{Field, Xid};
+use kiln_responder::NextHop;
+use kiln_types::{DatapathKey, EthAddr, Instant, PortKey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The switch is asked no more often.
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
+/// And no more rarely, so that a row whose time is shortened is not overlooked.
+const MAX_INTERVAL: Duration = Duration::from_mins(1);
+/// How long after a neighbour was asked its answer is looked for.
+const ANSWER_TIME: Duration = Duration::from_millis(300);
+/// Most neighbours that are looked at one by one; for more of them the whole table is.
+const MAX_SINGLE_LOOKS: usize = 64;
+/// Most questions that wait for their answers; a switch that is so slow is asked when it has caught up.
+const MAX_ASKED: usize = 256;
+
+/// What was counted, and how long ago the last packet was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A packet to a neighbour.
+    Used(NextHop, Duration),
+    /// A packet of a neighbour.
+    Heard(NextHop, Duration),
+    /// A packet of a station.
+    Station(i64, EthAddr, Duration),
+}
+
+/// Questions to the switch.
+#[derive(Debug, Default)]
+pub(super) struct Statistics {
+    /// With the time between the looks that each belongs to.
+    asked: BTreeMap<Xid, Duration>,
+    /// When everything was last looked at.
+    looked_at: Option<Instant>,
+    looks: BTreeSet<(Instant, u64)>,
+    next_at: Option<Instant>,
+}
+
+/// Which tables are to be looked at, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) neighbors: Option<Duration>,
+    pub(super) stations: Option<Duration>,
+}
+
+impl Wanted {
+    fn interval(&self) -> Option<Duration> {
+        let shortest = [self.neighbors, self.stations].into_iter().flatten().min()?;
+        Some(shortest.clamp(MIN_INTERVAL, MAX_INTERVAL))
+    }
+}
+
+impl Statistics {
+    /// The connection is new: nothing that was asked will be answered.
+    pub(super) fn restart(&mut self) {
+        self.asked.clear();
+    }
+
+    /// A neighbour was asked, whose flows have this cookie: its answer is looked for.
+    pub(super) fn expect(&mut self, now: Instant, cookie: u64) {
+        self.looks.insert((now + ANSWER_TIME, cookie));
+    }
+
+    /// Asks what is due.
+    pub(super) fn advance(&mut self, now: Instant, wanted: Wanted, session: &mut Session) {
+        let Some(interval) = wanted.interval() else {
+            (self.looked_at, self.next_at) = (None, None);
+            self.looks.clear();
+            return;
+        };
+        let due = self.looked_at.map_or(now, |at| at + interval);
+        self.next_at = Some(due);
+        if due <= now {
+            let since = self.looked_at.map_or(interval, |at| now - at);
+            let mut tables = Vec::new();
+            if wanted.neighbors.is_some() {
+                tables.extend([tables::MAC_BINDING, tables::MAC_CACHE_USE]);
+            }
+            if wanted.stations.is_some() {
+                tables.push(tables::LOOKUP_FDB);
+            }
+            for table_id in tables {
+                self.ask(session, since, FlowStatsRequest { table_id, ..FlowStatsRequest::default() });
+            }
+            self.looked_at = Some(now);
+            self.next_at = Some(now + interval);
+        }
+        self.look(now, interval, session);
+    }
+
+    /// Looks for the answers of those who were asked.
+    fn look(&mut self, now: Instant, since: Duration, session: &mut Session) {
+        let later = self.looks.split_off(&(now + Duration::from_micros(1), 0));
+        let due = std::mem::replace(&mut self.looks, later);
+        let table_id = tables::MAC_CACHE_USE;
+        if due.len() > MAX_SINGLE_LOOKS {
+            return self.ask(session, since, FlowStatsRequest { table_id, ..FlowStatsRequest::default() });
+        }
+        for (_, cookie) in due {
+            let request =
+                FlowStatsRequest { table_id, cookie, cookie_mask: u64::MAX, ..FlowStatsRequest::default() };
+            self.ask(session, since, request);
+        }
+    }
+
+    fn ask(&mut self, session: &mut Session, since: Duration, request: FlowStatsRequest) {
+        if self.asked.len() >= MAX_ASKED {
+            return;
+        }
+        // A session that is not ready is asked at the next time.
+        if let Ok(xid) = session.send(&Message::MultipartRequest(MultipartRequest::Flow(request))) {
+            self.asked.insert(xid, since);
+        }
+    }
+
+    /// The switch refused a question.
+    pub(super) fn refused(&mut self, xid: Xid) {
+        self.asked.remove(&xid);
+    }
+
+    /// The switch's answer to one of the questions: what it has counted, and the time between the looks.
+    pub(super) fn answered(&mut self, xid: Xid, reply: &MultipartReply) -> Option<(Vec<Seen>, Duration)> {
+        let since = self.asked.remove(&xid)?;
+        let MultipartReply::Flow(flows) = reply else { return None };
+        Some((flows.iter().filter_map(seen).collect(), since))
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        [self.next_at, self.looks.first().map(|(at, _)| *at)].into_iter().flatten().min()
+    }
+}
+
+/// What a flow has counted; `None` if it never met a packet: it has been idle since it was made.
+fn seen(flow: &FlowStats) -> Option<Seen> {
+    let (seconds, nanos) = flow.counters.idle?;
+    let ago = Duration::new(seconds.into(), nanos.min(999_999_999));
+    if flow.counters.packets == Some(0) {
+        return None;
+    }
+    let fields = &flow.flow_match;
+    let datapath = u32::try_from(fields.get(Field::METADATA)?.value).ok()?;
+    let hop = |port: u8, ip: IpAddr| {
+        let port = PortKey(u16::try_from(fields.get(Field::reg(port))?.value).ok()?);
+        Some(NextHop { datapath: DatapathKey(datapath), port, ip })
+    };
+    let v4 = |field| fields.get(field).map(|v| IpAddr::from((v.value as u32).to_be_bytes()));
+    match flow.table_id {
+        tables::MAC_BINDING => {
+            let v6 =
+                fields.get(Field::xxreg(scratch::GET_ND_XXREG)).map(|v| IpAddr::from(v.value.to_be_bytes()));
+            let ip = v6.or_else(|| v4(Field::reg(scratch::ARP_IPV4)))?;
+            Some(Seen::Used(hop(reg::OUTPORT, ip)?, ago))
+        }
+        tables::MAC_CACHE_USE => {
+            let v6 = || fields.get(Field::IPV6_SRC).map(|v| IpAddr::from(v.value.to_be_bytes()));
+            let ip = v4(Field::IPV4_SRC).or_else(|| v4(Field::ARP_SPA)).or_else(v6)?;
+            Some(Seen::Heard(hop(reg::INPORT, ip)?, ago))
+        }
+        tables::LOOKUP_FDB => {
+            let mac = EthAddr::from_u64(fields.get(Field::ETH_SRC)?.value as u64);
+            Some(Seen::Station(datapath.into(), mac, ago))
+        }
+        _ => None,
+    }
+}

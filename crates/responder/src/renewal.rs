@@ -1,0 +1,239 @@
+//! Neighbours that expire, kept fresh while they are used: who is heard of need not be asked, who is not is asked in time, and
+//! the unused are let go.
+//!
+//! Several chassis may use one neighbour, and each could ask. What tells them of each other is the row's timestamp, which
+//! whoever hears an answer brings forward: a chassis that sees it do so has nothing to ask any more. The chassis whose
+//! question was answered asks first the next time; the others wait longer, each its own time.
+
+use crate::NextHop;
+use crate::reachability::{Happening, State, Timers, next};
+use kiln_types::{HashMap, Instant};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+/// A row is brought forward once it is this part of its time behind.
+const COOLDOWN_PART: u32 = 8;
+/// Use is looked for this often in the time that an entry is kept.
+const LOOKS: u32 = 8;
+/// Switches tell times in whole seconds.
+const CLOCK_GRAIN: Duration = Duration::from_secs(1);
+
+/// A neighbour.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    keep: Duration,
+    /// When the row says that it was last heard of.
+    written: Instant,
+    /// When it was last heard of, as far as is known here.
+    confirmed: Instant,
+    state: State,
+    leads: bool,
+    /// How often it was confirmed.
+    round: u32,
+    due: Option<Instant>,
+}
+
+/// When packets of a neighbour were last counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// How long ago the last packet came from it.
+    pub heard: Option<Duration>,
+    /// How long ago the last packet went to it.
+    pub used: Option<Duration>,
+}
+
+/// A neighbour was heard of, and its row does not say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The neighbour.
+    pub next_hop: NextHop,
+    /// How long ago.
+    pub ago: Duration,
+}
+
+/// Every neighbour that expires, with the state it is in.
+#[derive(Debug)]
+pub struct Renewal {
+    entries: HashMap<NextHop, Entry>,
+    due: BTreeSet<(Instant, NextHop)>,
+    /// Those that are to be solicited at once.
+    wanted: BTreeSet<NextHop>,
+    /// Makes this chassis' times other than those of its peers.
+    seed: u64,
+    solicited: u64,
+}
+
+fn before(now: Instant, ago: Duration) -> Instant {
+    let micros = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
+    Instant::from_micros(now.as_micros().saturating_sub(micros))
+}
+
+impl Renewal {
+    /// Of no neighbour.
+    pub fn new(seed: u64) -> Self {
+        Renewal {
+            entries: HashMap::default(),
+            due: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+            seed,
+            solicited: 0,
+        }
+    }
+
+    /// A row has come or has changed: the neighbour was last heard of `age` ago and expires `keep` after that.
+    pub fn follow(&mut self, now: Instant, next_hop: NextHop, age: Duration, keep: Duration) {
+        let written = before(now, age);
+        match self.take_out(&next_hop) {
+            Some(mut entry) => {
+                entry.written = entry.written.max(written);
+                entry.keep = keep;
+                if written > entry.confirmed {
+                    let asked = matches!(entry.state, State::Probe(_));
+                    self.confirm(next_hop, &mut entry, written, asked);
+                }
+                self.put_back(now, next_hop, entry);
+            }
+            None => {
+                let state = State::Reachable;
+                let entry =
+                    Entry { keep, written, confirmed: written, state, leads: false, round: 0, due: None };
+                self.put_back(now, next_hop, entry);
+            }
+        }
+        // One that has been stale for long is so at once.
+        self.advance_one(now, next_hop);
+    }
+
+    /// The row is gone, or nothing makes it expire.
+    pub fn forget(&mut self, next_hop: &NextHop) {
+        self.take_out(next_hop);
+    }
+
+    /// What the switch has counted of a neighbour. `since` is the time since it was last looked at. Returns whether its row is to
+    /// be brought forward.
+    pub fn note(&mut self, now: Instant, next_hop: NextHop, seen: Use, since: Duration) -> Option<Heard> {
+        let mut entry = self.take_out(&next_hop)?;
+        let mut news = None;
+        if let Some(ago) = seen.heard {
+            let at = before(now, ago);
+            if at > entry.confirmed {
+                let asked = matches!(entry.state, State::Probe(_));
+                self.confirm(next_hop, &mut entry, at, asked);
+            }
+            if at - entry.written >= entry.keep / COOLDOWN_PART {
+                news = Some(Heard { next_hop, ago });
+            }
+        }
+        self.put_back(now, next_hop, entry);
+        self.advance_one(now, next_hop);
+        let used = seen.used.is_some_and(|ago| ago <= since + CLOCK_GRAIN);
+        if used && self.happen(now, next_hop, Happening::Used) {
+            self.wanted.insert(next_hop);
+        }
+        news
+    }
+
+    fn confirm(&mut self, next_hop: NextHop, entry: &mut Entry, at: Instant, asked: bool) {
+        (entry.state, _) = next(entry.state, Happening::Confirmed);
+        entry.confirmed = at;
+        entry.leads = asked;
+        entry.round = entry.round.wrapping_add(1);
+        entry.due = self.timers(next_hop, entry).of(entry.state).map(|time| at + time);
+    }
+
+    fn timers(&self, next_hop: NextHop, entry: &Entry) -> Timers {
+        let hasher = self.entries.hasher();
+        let spread = (hasher.hash_one(next_hop) >> 32) as u8;
+        let jitter = (hasher.hash_one((self.seed, next_hop, entry.round)) >> 32) as u8;
+        Timers { keep: entry.keep, spread, jitter, leads: entry.leads }
+    }
+
+    fn take_out(&mut self, next_hop: &NextHop) -> Option<Entry> {
+        self.wanted.remove(next_hop);
+        let entry = self.entries.remove(next_hop)?;
+        if let Some(due) = entry.due {
+            self.due.remove(&(due, *next_hop));
+        }
+        Some(entry)
+    }
+
+    fn put_back(&mut self, now: Instant, next_hop: NextHop, mut entry: Entry) {
+        let since = if entry.state == State::Reachable { entry.confirmed } else { now };
+        if entry.state == State::Reachable || entry.due.is_none() {
+            entry.due = self.timers(next_hop, &entry).of(entry.state).map(|time| since + time);
+        }
+        if let Some(due) = entry.due {
+            self.due.insert((due, next_hop));
+        }
+        self.entries.insert(next_hop, entry);
+    }
+
+    /// Returns whether the neighbour is to be solicited.
+    fn happen(&mut self, now: Instant, next_hop: NextHop, happening: Happening) -> bool {
+        let Some(mut entry) = self.take_out(&next_hop) else { return false };
+        let (state, solicits) = next(entry.state, happening);
+        if state != entry.state {
+            entry.state = state;
+            entry.due = None;
+        }
+        self.put_back(now, next_hop, entry);
+        if solicits {
+            self.solicited += 1;
+        }
+        solicits
+    }
+
+    /// Ends the time in which a neighbour counts as reachable, if it is over.
+    fn advance_one(&mut self, now: Instant, next_hop: NextHop) {
+        let entry = self.entries.get(&next_hop);
+        if entry.is_some_and(|e| e.state == State::Reachable && e.due.is_some_and(|due| due <= now)) {
+            self.happen(now, next_hop, Happening::Timer);
+        }
+    }
+
+    /// Lets time pass; neighbours that are to be solicited go to `solicit`.
+    pub fn advance(&mut self, now: Instant, mut solicit: impl FnMut(NextHop)) {
+        std::mem::take(&mut self.wanted).into_iter().for_each(&mut solicit);
+        while let Some(&(_, next_hop)) = self.due.first().filter(|(due, _)| *due <= now) {
+            if self.happen(now, next_hop, Happening::Timer) {
+                solicit(next_hop);
+            }
+        }
+    }
+
+    /// Whether a neighbour gave no answer when it was last asked.
+    pub fn has_failed(&self, next_hop: &NextHop) -> bool {
+        self.entries.get(next_hop).is_some_and(|e| matches!(e.state, State::Unreachable(_) | State::Lost(_)))
+    }
+
+    /// Whether a neighbour is being asked.
+    pub fn is_asked(&self, next_hop: &NextHop) -> bool {
+        self.entries.get(next_hop).is_some_and(|entry| matches!(entry.state, State::Probe(_)))
+    }
+
+    /// When [`Renewal::advance`] next has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.wanted.is_empty() { self.due.first().map(|(due, _)| *due) } else { Some(Instant::ZERO) }
+    }
+
+    /// How many neighbours there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How often neighbours were to be solicited.
+    pub fn solicited(&self) -> u64 {
+        self.solicited
+    }
+
+    /// How often use is to be looked for, where the shortest-lived entry is kept for `keep`.
+    pub fn look_interval(keep: Duration) -> Duration {
+        keep / LOOKS
+    }
+}
