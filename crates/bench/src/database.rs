@@ -24,22 +24,27 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server for the database of the schema file `schema` of OVN.
+    /// Starts a server for an empty database of a release's schema file, as `ovn/ovn-nb.ovsschema`.
     pub(crate) fn start(peers: &Peers, folder: &Path, name: &'static str, schema: &str) -> Result<Server> {
         let file = folder.join(format!("{name}.db"));
-        let schema = peers.share(Component::Stock, &format!("ovn/{schema}"))?;
+        let schema = peers.share(Component::Stock, schema)?;
         let mut tool = peers.program(Component::Stock, "ovsdb-tool")?;
         let made = tool.arg("create").arg(&file).arg(schema).output()?;
         if !made.status.success() {
             return Err(format!("ovsdb-tool: {}", String::from_utf8_lossy(&made.stderr)).into());
         }
+        Server::of_file(peers, folder, name)
+    }
+
+    /// Starts a server for the database in the file `NAME.db` of the folder.
+    pub(crate) fn of_file(peers: &Peers, folder: &Path, name: &'static str) -> Result<Server> {
         let socket = folder.join(format!("{name}.sock"));
         let mut command = peers.program(Component::Stock, "ovsdb-server")?;
         command
             .arg(format!("--remote=punix:{}", socket.display()))
             .arg(format!("--unixctl={}", folder.join(format!("{name}.ctl")).display()))
             .args(["--no-chdir", "-vconsole:warn"])
-            .arg(file);
+            .arg(folder.join(format!("{name}.db")));
         let mut process = Process::start(name, command, folder)?;
         let start = std::time::Instant::now();
         while UnixStream::connect(&socket).is_err() {

@@ -5,10 +5,13 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod binary;
+mod controller;
 mod database;
 mod l3;
+mod network;
 mod northd;
 mod process;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -30,12 +33,15 @@ enum Benchmark {
     Northd(northd::Options),
     /// The slow path through the controller: resolution, errors, resets, and how a flood changes them
     L3(l3::Options),
+    /// Cold compile and members of an address set of the controller: processor time and memory
+    Controller(controller::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().benchmark {
         Benchmark::Northd(options) => northd::run(&options),
         Benchmark::L3(options) => l3::run(&options),
+        Benchmark::Controller(options) => controller::run(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

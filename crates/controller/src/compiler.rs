@@ -19,6 +19,8 @@ pub struct Compiler {
     engine: Engine<Db>,
     generation: u64,
     hold_downs: HoldDowns,
+    /// As of when conditions were last asked for.
+    conditions: Option<conditions::Basis>,
 }
 
 impl Default for Compiler {
@@ -32,7 +34,7 @@ impl Compiler {
     pub fn new() -> Self {
         let mut engine = Engine::new(Db::default());
         rules::add(&mut engine);
-        Compiler { engine, generation: 0, hold_downs: HoldDowns::default() }
+        Compiler { engine, generation: 0, hold_downs: HoldDowns::default(), conditions: None }
     }
 
     /// The tables.
@@ -94,6 +96,12 @@ impl Compiler {
     /// The rows of the southbound database that are needed, for every table with a condition.
     pub fn conditions(&self) -> BTreeMap<&'static str, Rows> {
         conditions::wanted(&self.engine.db)
+    }
+
+    /// The same, if they may differ from what they were when this was last asked.
+    pub fn changed_conditions(&mut self) -> Option<BTreeMap<&'static str, Rows>> {
+        let basis = conditions::basis(&self.engine.db);
+        (self.conditions.replace(basis) != Some(basis)).then(|| self.conditions())
     }
 
     /// How many different cells rules have read.

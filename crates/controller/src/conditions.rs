@@ -13,6 +13,19 @@ use std::collections::BTreeMap;
 /// Types of ports that every chassis has to know.
 const EVERYWHERE: [&str; 3] = ["patch", "external", "chassisredirect"];
 
+/// What tells whether the conditions may have changed.
+pub(crate) type Basis = [u64; 4];
+
+/// The revisions of the tables that conditions follow from.
+pub(crate) fn basis(db: &Db) -> Basis {
+    [
+        db.settings.revision(),
+        db.local_datapaths.revision(),
+        db.interfaces_with_id.revision(),
+        db.me.revision(),
+    ]
+}
+
 /// The conditions for every table that has any.
 pub(crate) fn wanted(db: &Db) -> BTreeMap<&'static str, Rows> {
     let monitor_all = db.settings.peek(&()).is_some_and(|settings| settings.monitor_all);

@@ -407,7 +407,7 @@ impl ControllerDaemon {
 
     /// Asks for the rows that have come to matter.
     fn follow_conditions(&mut self) {
-        for (table, rows) in self.compiler.conditions() {
+        for (table, rows) in self.compiler.changed_conditions().into_iter().flatten() {
             if self.conditions.get(table) != Some(&rows) {
                 self.conditions_seq = self.southbound.session_mut().set_rows(table, rows.clone());
                 self.conditions.insert(table, rows);

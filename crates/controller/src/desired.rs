@@ -9,6 +9,7 @@ mod actions;
 mod flow;
 mod numbered;
 
+pub use actions::FlowActions;
 pub use flow::{DesiredFlow, DesiredFlows, FlowRef};
 pub(crate) use flow::{FlowChange, FlowCommand};
 pub use numbered::{DesiredGroups, DesiredMeters, GroupSpec, MeterSpec, Named, Numbered, Spec, Wish};

@@ -8,6 +8,7 @@
 //! A file is a topic that an operator knows; its rules stand in the order in which they run. `rules` lists them all.
 #![forbid(unsafe_code)]
 
+mod address_set;
 mod advertise;
 mod announce;
 mod binding;

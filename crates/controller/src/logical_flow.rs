@@ -1,11 +1,14 @@
 //! Logical flows: each row of Logical_Flow on each local datapath that it is for, lowered to OpenFlow.
 //!
 //! A run is one row on one datapath. What it looks up (ports, address sets, where ports reside) is recorded, so that only
-//! rows that name a changed thing are lowered again.
+//! rows that name a changed thing are lowered again. What members of address sets make is told apart from the rest where
+//! that goes, and made in runs of their own.
 
+use crate::address_set::{self, Member};
 use crate::binding;
+use crate::bridge::Capabilities;
 use crate::conjunction::{self, Need};
-use crate::desired::{DesiredFlow, GroupSpec, MeterSpec, Named};
+use crate::desired::{DesiredFlow, FlowActions, GroupSpec, MeterSpec, Named};
 use crate::names::{self, Scope};
 use crate::physical::write::cookie;
 use crate::reach::LocalDatapath;
@@ -13,14 +16,13 @@ use crate::resources::{Mode, Wanted, World};
 use crate::tables::Ctx;
 use kiln_abi::options::{lflow_tag, sb_global as option};
 use kiln_abi::stages::Pipeline;
-use kiln_logical::{Expr, action, expand_templates, expr};
-use kiln_lower::{
-    Context, Part, Resources, Tables, lower_actions,
-    matches::{Lowered, lower_expr},
-};
-use kiln_openflow::{Action, Actions, Field, FieldValue};
+use kiln_logical::{Expr, action, expand_templates};
+use kiln_lower::{Apart, Context, Part, PerMember, Resources, Tables, lower_actions, lower_apart};
+use kiln_openflow::{Action, Actions, Field, FieldValue, Match};
+use kiln_ovsdb::Text;
 use kiln_schema_ovn::sb;
 use kiln_types::{DatapathKey, Uuid};
+use std::sync::Arc;
 
 /// A row on a datapath.
 pub(crate) type Site = (Uuid, Uuid);
@@ -45,6 +47,19 @@ pub(crate) fn sites(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Site, ())>) {
     }
 }
 
+/// Those datapaths for the rows that may need numbers (of groups, meters or conjunctions) or sets taken apart: few do.
+pub(crate) fn demanding_sites(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Site, ())>) {
+    let Some(flow) = ctx.row(&ctx.sb.logical_flow, row) else { return };
+    if is_numbered(&flow) || conjunction::is_likely(flow.r#match()) {
+        sites(ctx, row, out);
+    }
+}
+
+fn is_numbered(flow: &sb::view::LogicalFlow<'_>) -> bool {
+    let actions = flow.actions();
+    flow.controller_meter().is_some() || NUMBERED.iter().any(|word| actions.contains(word))
+}
+
 /// Words of actions that need a group or a meter.
 const NUMBERED: [&str; 7] = ["select(", "ct_lb", "fwd_group", "set_meter", "meter=", "controller", "reject"];
 
@@ -60,8 +75,7 @@ pub(crate) fn meters(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<Named<MeterSpec>>
 
 fn wanted(ctx: &Ctx<'_>, site: &Site) -> Wanted {
     let Some(flow) = ctx.row(&ctx.sb.logical_flow, &site.0) else { return Wanted::default() };
-    let needs = |text: &str| NUMBERED.iter().any(|word| text.contains(word));
-    if !needs(flow.actions()) && flow.controller_meter().is_none() {
+    if !is_numbered(&flow) {
         return Wanted::default();
     }
     let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return Wanted::default() };
@@ -71,26 +85,105 @@ fn wanted(ctx: &Ctx<'_>, site: &Site) -> Wanted {
     world.into_wanted()
 }
 
-/// The flows of a row on a datapath.
+/// The flows of a row on a datapath, but for those of members of sets that are told apart.
 pub(crate) fn lower(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<DesiredFlow>) {
     let Some(flow) = ctx.row(&ctx.sb.logical_flow, &site.0) else { return };
-    let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return };
-    if concerns_another_chassis(ctx, &flow) {
-        return;
-    }
-    let world = World::new(scope(ctx, &flow, site, datapath), Mode::LookUp);
-    let (actions, prerequisite) = match lowered_actions(ctx, &flow, site, datapath, &world) {
-        Ok(lowered) => lowered,
-        Err(problem) => return report(ctx, site.0, "actions", flow.actions(), &problem),
-    };
-    match flows(&flow, site, datapath, &world, &actions, prerequisite) {
-        Ok(flows) => out.extend(flows),
-        Err(problem) => report(ctx, site.0, "match", flow.r#match(), &problem),
+    match made(ctx, &flow, site) {
+        Ok(Some((apart, frame))) => {
+            out.extend(apart.rest.into_iter().map(|(flow_match, part)| frame.flow(flow_match, part)));
+        }
+        Ok(None) => {}
+        Err((column, text, problem)) => {
+            ctx.report(format!("Logical_Flow {}: column {column}: {problem}: \"{text}\"", site.0));
+        }
     }
 }
 
-fn report(ctx: &Ctx<'_>, row: Uuid, column: &str, text: &str, problem: &str) {
-    ctx.report(format!("Logical_Flow {row}: column {column}: {problem}: \"{text}\""));
+/// What each member of the sets that are told apart makes of a row on a datapath.
+pub(crate) fn of_members(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<(Site, OfMembers)>) {
+    let Some(flow) = ctx.row(&ctx.sb.logical_flow, &site.0) else { return };
+    if !flow.r#match().contains(['$', '^']) {
+        return;
+    }
+    // What is wrong is reported when the flow is made.
+    let Ok(Some((Apart { sets, .. }, frame))) = made(ctx, &flow, site) else { return };
+    if !sets.is_empty() {
+        out.push((*site, OfMembers { sets, frame }));
+    }
+}
+
+/// The sets that are told apart in a row on a datapath.
+pub(crate) fn sets(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<(Text, Site)>) {
+    let Some(of_members) = ctx.value(&ctx.flows_of_members, site) else { return };
+    out.extend(of_members.sets.iter().map(|per_member| (Text::from(&*per_member.set), *site)));
+}
+
+/// The flows of a member of a set in a row on a datapath.
+pub(crate) fn member(ctx: &Ctx<'_>, key: &(Text, Site, Member), out: &mut Vec<DesiredFlow>) {
+    let (set, site, member) = key;
+    let Some(OfMembers { sets, frame }) = ctx.value(&ctx.flows_of_members, site) else { return };
+    for per_member in sets.iter().filter(|per_member| *per_member.set == **set) {
+        out.extend(per_member.flows(member.cube()).map(|(flow_match, part)| frame.flow(flow_match, part)));
+    }
+}
+
+/// What each member of some sets makes of a row on a datapath.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfMembers {
+    sets: Vec<PerMember>,
+    frame: Frame,
+}
+
+/// What flows of a row on a datapath have in common.
+#[derive(Clone, Debug, PartialEq)]
+struct Frame {
+    table: u8,
+    priority: u16,
+    actions: Arc<Actions>,
+    cookie: u64,
+}
+
+impl Frame {
+    fn flow(&self, flow_match: Match, part: Part) -> DesiredFlow {
+        // A flow that is part of a conjunction serves several rows: it has no cookie.
+        let (actions, cookie) = match part {
+            Part::Actions => (FlowActions::Shared(self.actions.clone()), self.cookie),
+            Part::Conjunction { id, clause, n_clauses } => {
+                ([Action::Conjunction { id, clause, n_clauses }].into(), 0)
+            }
+        };
+        DesiredFlow { table: self.table, priority: self.priority, flow_match, actions, cookie }
+    }
+}
+
+/// What is wrong in a row: the column, its text, the problem.
+type Wrong = (&'static str, Text, String);
+
+/// What a row on a datapath is lowered to, if it concerns this chassis.
+fn made(
+    ctx: &Ctx<'_>,
+    flow: &sb::view::LogicalFlow<'_>,
+    site: &Site,
+) -> Result<Option<(Apart, Frame)>, Wrong> {
+    let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return Ok(None) };
+    if concerns_another_chassis(ctx, flow) {
+        return Ok(None);
+    }
+    let world = World::new(scope(ctx, flow, site, datapath), Mode::LookUp);
+    let (actions, prerequisite) = lowered_actions(ctx, flow, site, datapath, &world)
+        .map_err(|problem| ("actions", flow.actions().clone(), problem))?;
+    // Most matches leave no choice; of them there is nothing to look up, and nothing to record.
+    let granted = conjunction::is_likely(flow.r#match()).then(|| ctx.value(&ctx.conjunction_ids, site));
+    let first = granted.flatten().copied().unwrap_or_else(|| conjunction::unforeseen(site));
+    let apart = lowered_match(flow, datapath, &world.scope, &prerequisite, first)
+        .map_err(|problem| ("match", flow.r#match().clone(), problem))?;
+    let frame = Frame {
+        table: kiln_abi::tables::of_stage(pipeline(flow), table(flow).unwrap_or(0)),
+        priority: flow.priority() as u16,
+        actions: Arc::new(actions),
+        cookie: cookie(site.0),
+    };
+    Ok(Some((apart, frame)))
 }
 
 /// Whether the only port whose packets could match is elsewhere, or nowhere.
@@ -118,9 +211,27 @@ fn table(flow: &sb::view::LogicalFlow<'_>) -> Option<u8> {
     u8::try_from(flow.table_id()).ok().filter(|table| *table < pipeline(flow).max_stages())
 }
 
-fn has_option(ctx: &Ctx<'_>, key: &str) -> bool {
+/// What northd and the switch are able to, as far as flows follow from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    explicit_arp_ns_output: bool,
+    register_consolidation: bool,
+    meters: bool,
+    switch: Capabilities,
+}
+
+pub(crate) fn abilities(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Abilities)>) {
     let global = ctx.all(&ctx.sb_global, &()).first().and_then(|row| ctx.row(&ctx.sb.sb_global, row));
-    global.is_some_and(|global| global.options().get(key).is_some_and(|text| &**text == "true"))
+    let says = |key: &str| {
+        global.is_some_and(|global| global.options().get(key).is_some_and(|text| &**text == "true"))
+    };
+    let abilities = Abilities {
+        explicit_arp_ns_output: says(option::ARP_NS_EXPLICIT_OUTPUT),
+        register_consolidation: says(option::REGISTER_CONSOLIDATION),
+        meters: ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters),
+        switch: ctx.value(&ctx.capabilities, &()).copied().unwrap_or_default(),
+    };
+    out.push(((), abilities));
 }
 
 fn lowered_actions(
@@ -130,7 +241,7 @@ fn lowered_actions(
     datapath: &LocalDatapath,
     world: &World<'_, '_>,
 ) -> Result<(Actions, Expr<'static>), String> {
-    let capabilities = ctx.value(&ctx.capabilities, &()).copied().unwrap_or_default();
+    let abilities = ctx.value(&ctx.abilities, &()).copied().unwrap_or_default();
     let context = Context {
         datapath: datapath.kind,
         datapath_key: DatapathKey(datapath.key),
@@ -139,13 +250,13 @@ fn lowered_actions(
             .ok_or_else(|| format!("expected a stage of the pipeline, found {}", flow.table_id()))?,
         lflow: site.0,
         controller_meter: flow.controller_meter().as_deref(),
-        port_meters: ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters),
+        port_meters: abilities.meters,
         tables: Tables::default(),
-        explicit_arp_ns_output: has_option(ctx, option::ARP_NS_EXPLICIT_OUTPUT),
-        register_consolidation: has_option(ctx, option::REGISTER_CONSOLIDATION),
+        explicit_arp_ns_output: abilities.explicit_arp_ns_output,
+        register_consolidation: abilities.register_consolidation,
         common_zone_is_snat: datapath.snat_zone.is_some(),
-        ct_zero_snat: capabilities.ct_zero_snat,
-        dp_hash_l4_symmetric: capabilities.dp_hash_l4_symmetric,
+        ct_zero_snat: abilities.switch.ct_zero_snat,
+        dp_hash_l4_symmetric: abilities.switch.dp_hash_l4_symmetric,
     };
     let text = expand_templates(flow.actions(), &world.scope);
     let parsed = action::parse(&text, context.place(), &world.scope).map_err(|error| error.to_string())?;
@@ -164,7 +275,7 @@ pub(crate) fn conjunctions(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<Need>) {
     let world = World::new(scope(ctx, &flow, site, datapath), Mode::LookUp);
     // What is wrong is reported when the flow is made.
     let Ok((_, prerequisite)) = lowered_actions(ctx, &flow, site, datapath, &world) else { return };
-    let lowered = lowered_match(&flow, datapath, &world.scope, prerequisite, 1);
+    let lowered = lowered_match(&flow, datapath, &world.scope, &prerequisite, 1);
     out.extend(lowered.ok().filter(|l| l.conjunctions > 0).map(|l| (*site, l.conjunctions)));
 }
 
@@ -172,39 +283,12 @@ fn lowered_match(
     flow: &sb::view::LogicalFlow<'_>,
     datapath: &LocalDatapath,
     scope: &Scope<'_, '_>,
-    prerequisite: Expr<'static>,
+    prerequisite: &Expr<'static>,
     first_conjunction: u32,
-) -> Result<Lowered, String> {
+) -> Result<Apart, String> {
     let text = expand_templates(flow.r#match(), scope);
-    let parsed = expr::parse(&text, scope).map_err(|error| error.to_string())?;
-    let expr = Expr::all([parsed, prerequisite]).annotate();
     let context = [FieldValue::exact(Field::METADATA, datapath.key.into())];
-    lower_expr(expr, scope, &context, first_conjunction).map_err(|error| error.to_string())
-}
-
-fn flows(
-    flow: &sb::view::LogicalFlow<'_>,
-    site: &Site,
-    datapath: &LocalDatapath,
-    world: &World<'_, '_>,
-    actions: &Actions,
-    prerequisite: Expr<'static>,
-) -> Result<Vec<DesiredFlow>, String> {
-    let ctx = world.scope.ctx;
-    let first = ctx.value(&ctx.conjunction_ids, site).copied();
-    let first = first.unwrap_or_else(|| conjunction::unforeseen(site));
-    let lowered = lowered_match(flow, datapath, &world.scope, prerequisite, first)?;
-    let openflow_table = kiln_abi::tables::of_stage(pipeline(flow), table(flow).unwrap_or(0));
-    let flow_of = |(flow_match, part)| {
-        // A flow that is part of a conjunction serves several rows: it has no cookie.
-        let (actions, cookie) = match part {
-            Part::Actions => (actions.iter().collect(), cookie(site.0)),
-            Part::Conjunction { id, clause, n_clauses } => {
-                (Box::from([Action::Conjunction { id, clause, n_clauses }]), 0)
-            }
-        };
-        let priority = flow.priority() as u16;
-        DesiredFlow { table: openflow_table, priority, flow_match, actions, cookie }
-    };
-    Ok(lowered.flows.into_iter().map(flow_of).collect())
+    let notation = |name: &str| address_set::notation(scope.ctx, name);
+    lower_apart(&text, prerequisite, scope, &notation, &context, first_conjunction)
+        .map_err(|error| error.to_string())
 }

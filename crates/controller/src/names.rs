@@ -10,38 +10,8 @@ use kiln_types::Uuid;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// An address set; two are equal if they were made from the same rows.
-#[derive(Clone, Debug)]
-pub struct Set {
-    members: Vec<Text>,
-    parsed: Arc<AddressSet>,
-}
-
-impl Set {
-    /// What it holds.
-    pub(crate) fn parsed(&self) -> &Arc<AddressSet> {
-        &self.parsed
-    }
-}
-
-impl PartialEq for Set {
-    fn eq(&self, other: &Set) -> bool {
-        self.members == other.members
-    }
-}
-
 /// The ports of a port group.
 pub(crate) type Members = Arc<[Arc<str>]>;
-
-pub(crate) fn address_set(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<(Text, Set)>) {
-    let rows = ctx.all(&ctx.sets_named, name).iter().filter_map(|row| ctx.row(&ctx.sb.address_set, row));
-    let members: Vec<Text> = rows.flat_map(|row| row.addresses().all().iter().cloned()).collect();
-    let (parsed, bad) = AddressSet::parse(members.iter().map(|member| &**member));
-    for (member, error) in bad {
-        ctx.report(format!("Address_Set {name}: column addresses: \"{member}\": {error}"));
-    }
-    out.push((name.clone(), Set { members, parsed: Arc::new(parsed) }));
-}
 
 pub(crate) fn port_group(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Members)>) {
     let Some(group) = ctx.row(&ctx.sb.port_group, row) else { return };
@@ -72,7 +42,7 @@ fn option(found: &[(i64, Text)]) -> Option<OptionDef> {
 
 impl Environment for Scope<'_, '_> {
     fn address_set(&self, name: &str) -> Option<Arc<AddressSet>> {
-        self.ctx.value(&self.ctx.address_sets, &name.into()).map(|set| set.parsed.clone())
+        self.ctx.value(&self.ctx.address_sets, &name.into()).map(|set| set.parsed().clone())
     }
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {

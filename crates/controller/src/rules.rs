@@ -2,8 +2,9 @@
 
 use crate::tables::Db;
 use crate::{
-    advertise, announce, binding, bindings, bridge, chassis, conjunction, ct_zone, gateway, hold_down, index,
-    installed, learned, logical_flow, names, neighbor, physical, port, reach, settings, tunnel,
+    address_set, advertise, announce, binding, bindings, bridge, chassis, conjunction, ct_zone, gateway,
+    hold_down, index, installed, learned, logical_flow, names, neighbor, physical, port, reach, settings,
+    tunnel,
 };
 use kiln_incr::Engine;
 
@@ -165,8 +166,9 @@ fn neighbors(e: &mut Engine<Db>) {
 }
 
 fn logical_flows(e: &mut Engine<Db>) {
-    e.rule("address_set", |db| &db.sets_named, |db| &mut db.address_sets, names::address_set);
+    address_sets(e);
     e.rule("port_group", |db| &db.sb.port_group, |db| &mut db.port_groups, names::port_group);
+    e.rule("logical_flow/abilities", |db| &db.facts, |db| &mut db.abilities, logical_flow::abilities);
     e.rule(
         "logical_flow/group",
         |db| &db.sb.logical_dp_group,
@@ -174,9 +176,25 @@ fn logical_flows(e: &mut Engine<Db>) {
         logical_flow::group_sites,
     );
     e.rule("logical_flow/sites", |db| &db.sb.logical_flow, |db| &mut db.sites, logical_flow::sites);
-    e.rule("logical_flow/groups", |db| &db.sites, |db| &mut db.desired.groups, logical_flow::groups);
+    e.rule(
+        "logical_flow/demanding",
+        |db| &db.sb.logical_flow,
+        |db| &mut db.demanding_sites,
+        logical_flow::demanding_sites,
+    );
+    e.rule(
+        "logical_flow/groups",
+        |db| &db.demanding_sites,
+        |db| &mut db.desired.groups,
+        logical_flow::groups,
+    );
     e.allocator("group", |db| &mut db.group_ids, |db| db.desired.groups.grant(&mut db.group_ids));
-    e.rule("logical_flow/meters", |db| &db.sites, |db| &mut db.desired.meters, logical_flow::meters);
+    e.rule(
+        "logical_flow/meters",
+        |db| &db.demanding_sites,
+        |db| &mut db.desired.meters,
+        logical_flow::meters,
+    );
     e.rule("punt_meter", |db| &db.ports, |db| &mut db.desired.meters, physical::punt_meters::of_port);
     e.rule(
         "punt_meter/tunnels",
@@ -188,7 +206,7 @@ fn logical_flows(e: &mut Engine<Db>) {
     e.allocator("meter", |db| &mut db.meter_ids, |db| db.desired.meters.grant(&mut db.meter_ids));
     e.rule(
         "logical_flow/conjunctions",
-        |db| &db.sites,
+        |db| &db.demanding_sites,
         |db| &mut db.conjunctions,
         logical_flow::conjunctions,
     );
@@ -207,6 +225,33 @@ fn logical_flows(e: &mut Engine<Db>) {
     );
     e.rule("hold_down", |db| &db.held_down, |db| &mut db.desired.flows, hold_down::flow);
     e.rule("logical_flow", |db| &db.sites, |db| &mut db.desired.flows, logical_flow::lower);
+    e.rule(
+        "logical_flow/of_members",
+        |db| &db.demanding_sites,
+        |db| &mut db.flows_of_members,
+        logical_flow::of_members,
+    );
+    e.rule("logical_flow/sets", |db| &db.flows_of_members, |db| &mut db.set_users, logical_flow::sets);
+    e.allocator(
+        "logical_flow/member_sites",
+        |db| &mut db.member_sites,
+        |db| db.member_sites.follow(&db.set_users, &db.set_alternatives),
+    );
+    e.rule("logical_flow/member", |db| &db.member_sites, |db| &mut db.desired.flows, logical_flow::member);
+}
+
+fn address_sets(e: &mut Engine<Db>) {
+    e.rule("address_set", |db| &db.sets_named, |db| &mut db.address_sets, address_set::address_set);
+    e.rule("address_set/list", |db| &db.address_sets, |db| &mut db.set_lists, address_set::listed);
+    e.rule("address_set/member", |db| &db.set_lists, |db| &mut db.set_members, address_set::member);
+    e.rule("address_set/form", |db| &db.set_members, |db| &mut db.set_forms, address_set::form);
+    e.rule(
+        "address_set/alternative",
+        |db| &db.set_members,
+        |db| &mut db.set_alternatives,
+        address_set::alternative,
+    );
+    e.rule("address_set/apart", |db| &db.address_sets, |db| &mut db.sets_apart, address_set::apart);
 }
 
 fn differences(e: &mut Engine<Db>) {

@@ -1,17 +1,19 @@
 //! The tables of the compiler: replicas of both databases, what the shell knows, and what rules derive from them.
 
+use crate::address_set::{Form, Member, Set};
 use crate::binding::Residence;
 use crate::bridge::Patch;
 use crate::chassis::{Progress, Registration};
 use crate::ct_zone;
 use crate::desired::Desired;
 use crate::installed::Bound;
+use crate::logical_flow::{Abilities, OfMembers, Site};
 use crate::outstanding::{Ops, SbOp, VsOp};
 use crate::port::LocalPort;
 use crate::reach::{LocalDatapath, Steps};
 use crate::settings::{EncapKind, Settings};
 use crate::tunnel::{Tunnel, WantedTunnel};
-use kiln_incr::{Database, Derived, Relation, Visitor};
+use kiln_incr::{Database, Derived, Join, Lists, Pairs, Relation, Visitor};
 use kiln_ovsdb::Text;
 use kiln_responder::NextHop;
 use kiln_schema_ovn::sb::Southbound;
@@ -41,14 +43,14 @@ pub struct Facts {
 macro_rules! tables {
     (
         inputs { $($input:ident: $InputType:ty = $input_new:expr,)* }
-        tables { $($table:ident: $Type:ident<$K:ty, $V:ty>,)* }
+        tables { $($table:ident: $Type:ident<$($P:ty),*>,)* }
         targets { $($target:ident: $TargetType:ty,)* }
     ) => {
         /// All tables.
         #[allow(missing_docs)]
         pub struct Db {
             $(pub $input: $InputType,)*
-            $(pub(crate) $table: $Type<$K, $V>,)*
+            $(pub(crate) $table: $Type<$($P),*>,)*
             $(pub(crate) $target: $TargetType,)*
         }
 
@@ -142,15 +144,25 @@ tables! {
         station_rows: Relation<(i64, EthAddr), Uuid>,
 
         // Logical flows.
-        address_sets: Derived<Text, crate::names::Set>,
+        address_sets: Derived<Text, Set>,
+        set_lists: Lists<Text, Text>,
+        set_members: Pairs<Text, Member>,
+        set_forms: Relation<Text, Form>,
+        set_alternatives: Pairs<Text, Member>,
+        sets_apart: Derived<Text, u8>,
         port_groups: Derived<Text, crate::names::Members>,
+        abilities: Derived<(), Abilities>,
         group_sites: Relation<Uuid, Uuid>,
-        sites: Relation<(Uuid, Uuid), ()>,
+        sites: Relation<Site, ()>,
+        demanding_sites: Relation<Site, ()>,
+        flows_of_members: Derived<Site, OfMembers>,
+        set_users: Pairs<Text, Site>,
+        member_sites: Join<Text, Site, Member>,
         meters_named: Relation<Text, Uuid>,
         dhcp_options: Relation<Text, (i64, Text)>,
         dhcpv6_options: Relation<Text, (i64, Text)>,
         collector_sets: Relation<i64, Uuid>,
-        conjunction_ids: Derived<crate::logical_flow::Site, u32>,
+        conjunction_ids: Derived<Site, u32>,
         group_ids: Derived<Box<str>, u32>,
         meter_ids: Derived<Box<str>, u32>,
     }

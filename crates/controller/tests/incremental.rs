@@ -96,9 +96,18 @@ fn equals_a_fresh_compile(text: &str, seeds: std::ops::Range<u64>) {
         let mut removed: Vec<(&str, String, Value)> = Vec::new();
         for _ in 0..30 {
             for _ in 0..rng.usize(1..6) {
-                match rng.u8(..8) {
+                match rng.u8(..10) {
                     0 => set(&mut rng, &mut compiler, &mut databases),
                     1 => flap(&mut rng, &mut compiler, &mut databases),
+                    2 => members(
+                        &mut rng,
+                        &mut compiler,
+                        &mut databases,
+                        "Address_Set",
+                        "addresses",
+                        &ADDRESSES,
+                    ),
+                    3 => members(&mut rng, &mut compiler, &mut databases, "Port_Group", "ports", &PORTS),
                     _ => edit(&mut rng, &mut compiler, &mut databases, &mut removed),
                 }
             }
@@ -149,6 +158,55 @@ fn set(rng: &mut Rng, compiler: &mut Compiler, databases: &mut Value) {
         pairs.push(serde_json::json!([key, values[rng.usize(..2)]]));
     }
     network::put(compiler.local_replica(), "Open_vSwitch", uuid.parse().unwrap(), row);
+}
+
+/// Members of address sets: of which some hold others, some are of another kind, and one is no address.
+const ADDRESSES: [&str; 12] = [
+    "10.0.0.1",
+    "10.0.0.1/32",
+    "10.0.0.2",
+    "10.0.0.0/24",
+    "10.0.0.0/8",
+    "10.0.0.7/255.0.0.255",
+    "192.0.2.1",
+    "192.0.2.0/25",
+    "0.0.0.0/0",
+    "fd00::1",
+    "0a:00:00:00:00:01",
+    "nonsense",
+];
+
+/// Members of port groups, which may be ports or not.
+const PORTS: [&str; 5] = ["a1", "a2", "b1", "c1", "nowhere"];
+
+/// Toggles some members of a set or a group.
+fn members(
+    rng: &mut Rng,
+    compiler: &mut Compiler,
+    databases: &mut Value,
+    table: &str,
+    column: &str,
+    candidates: &[&str],
+) {
+    let rows = databases["OVN_Southbound"].get_mut(table).and_then(Value::as_object_mut);
+    let Some(rows) = rows.filter(|rows| !rows.is_empty()) else { return };
+    let at = rng.usize(..rows.len());
+    let (uuid, row) = rows.iter_mut().nth(at).unwrap();
+    let value = &mut row[column];
+    let mut all: BTreeSet<String> = match value[0].as_str() {
+        Some("set") => {
+            value[1].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+        }
+        _ => value.as_str().map(str::to_owned).into_iter().collect(),
+    };
+    for _ in 0..rng.usize(1..4) {
+        let member = candidates[rng.usize(..candidates.len())].to_owned();
+        if !all.remove(&member) {
+            all.insert(member);
+        }
+    }
+    *value = serde_json::json!(["set", all]);
+    network::put(compiler.southbound_replica(), table, uuid.parse().unwrap(), row);
 }
 
 /// Brings a tunnel up or down.

@@ -25,6 +25,11 @@ impl<K: Key, V: PartialEq> Derived<K, V> {
         self.values.get(key)
     }
 
+    /// A number that grows with every change that was settled: for shells that derive something of their own.
+    pub fn revision(&self) -> u64 {
+        self.changes.revision
+    }
+
     /// All values in no particular order, unrecorded.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.values.iter()
@@ -166,6 +171,11 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
     /// The values under a key in order, unrecorded: for shells and allocators, never for rules.
     pub fn peek(&self, key: &K) -> &[V] {
         self.groups.get(key).map_or(&[], |group| &group.values)
+    }
+
+    /// A number that grows with every change that was settled: for shells that derive something of their own.
+    pub fn revision(&self) -> u64 {
+        self.changes.revision
     }
 
     /// All groups in no particular order, unrecorded.

@@ -73,14 +73,14 @@ impl<D: Database> Engine<D> {
 
     /// Adds an allocator: `function` sees all requests and brings `grants` up to date. It runs at every settle and
     /// must keep what it granted for as long as it is asked for.
-    pub fn allocator<T: Target>(
+    pub fn allocator<T: AnySource>(
         &mut self,
         name: &'static str,
         grants: fn(&mut D) -> &mut T,
         function: impl FnMut(&mut D) + Send + 'static,
     ) {
         let step = self.next_step(name);
-        claim(grants(&mut self.db), step);
+        grants(&mut self.db).set_writer(step);
         self.steps.last_mut().expect("just added").0 = Step::Allocator(Box::new(function));
     }
 

@@ -67,6 +67,7 @@ mod cell;
 mod derived;
 mod engine;
 mod map;
+mod pairs;
 mod reads;
 mod rule;
 mod table;
@@ -74,6 +75,7 @@ mod table;
 pub use cell::{Cell, Parts};
 pub use derived::{Derived, Relation};
 pub use engine::{Engine, Report, RuleStats};
+pub use pairs::{Join, Lists, Pairs};
 pub use reads::Reads;
 pub use rule::Ctx;
 pub use table::{Changed, MapView, Row, SetView, Table, Tracked};
@@ -108,12 +110,21 @@ pub struct Changes<K> {
     read: AtomicBool,
     /// The last step that writes the table, 0 for an input.
     writer: u16,
+    /// How often something has changed.
+    revision: u64,
 }
 
 impl<K> Changes<K> {
     /// Of an input table without changes.
     pub fn input(name: &'static str) -> Self {
-        Changes { name, parts: Vec::new(), keys: Vec::new(), read: AtomicBool::new(false), writer: 0 }
+        Changes {
+            name,
+            parts: Vec::new(),
+            keys: Vec::new(),
+            read: AtomicBool::new(false),
+            writer: 0,
+            revision: 0,
+        }
     }
 
     /// Notes that a run reads the table, and checks that it may.
@@ -157,6 +168,7 @@ impl<S: Source> AnySource for S {
     fn take_changed(&mut self, parts: &mut Vec<Parts>) {
         let changes = self.changes_mut();
         let own = &mut changes.parts;
+        changes.revision += own.len() as u64;
         if *changes.read.get_mut() {
             parts.append(own);
         } else {

@@ -3,7 +3,7 @@
 use crate::engine::Report;
 use crate::map::hash;
 use crate::reads::{Readers, Reads, RunRef};
-use crate::{AnySource, Derived, Key, Parts, Relation, Row, Source, Table, Target};
+use crate::{Derived, Key, Pairs, Parts, Relation, Row, Source, Table, Target};
 use hashbrown::HashTable;
 use kiln_types::HashMap;
 use rayon::prelude::*;
@@ -58,6 +58,16 @@ impl<D> Ctx<'_, D> {
         value: &V,
     ) -> bool {
         relation.holds(key, value, &self.reads)
+    }
+
+    /// Whether there is such a pair.
+    pub fn has_pair<K: Key, V: Key>(&self, pairs: &Pairs<K, V>, key: &K, value: &V) -> bool {
+        pairs.holds(&(key.clone(), value.clone()), &self.reads)
+    }
+
+    /// Whether a key has two values or more; which, and how many, may change unnoticed.
+    pub fn has_several<K: Key, V: Key>(&self, pairs: &Pairs<K, V>, key: &K) -> bool {
+        pairs.has_several(key, &self.reads)
     }
 
     /// Reports bad input. It is handed to the shell once, as long as the run goes on reporting it.
@@ -305,6 +315,6 @@ impl<D: Send + Sync, S: Source, T: Target> AnyRule<D> for Rule<D, S, T> {
 /// Marks a table as written by a step; called once for each rule.
 pub(crate) fn claim<T: Target>(target: &mut T, step: u16) {
     if let Some(source) = target.as_source() {
-        AnySource::set_writer(source, step);
+        source.set_writer(step);
     }
 }

@@ -145,8 +145,9 @@ impl Changed<'_> {
     /// A set column: two sorted slices.
     pub fn set<T: Ord + Hash>(&mut self, column: u16, old: &[T], new: &[T]) {
         let (row, before) = (self.row.cell, self.elements.len());
-        let mut differs = |element: &T| self.elements.push(row.element(column, element).whole());
-        merge(old, new, Ord::cmp, &mut differs, |_, _| true);
+        crate::pairs::merge(old, new, |element| {
+            self.elements.push(row.element(column, element).whole());
+        });
         if self.elements.len() != before {
             self.note(column);
         }

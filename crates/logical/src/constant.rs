@@ -1,5 +1,7 @@
 //! Integer constants: a value, perhaps a mask, and how they were written.
 
+use crate::cubes::Cube;
+use crate::field::ones;
 use kiln_types::{EthAddr, IpText};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -51,6 +53,12 @@ impl Constant {
     /// A constant without a mask, in hexadecimal.
     pub const fn hexadecimal(value: u128) -> Self {
         Constant { value, mask: None, format: Format::Hexadecimal }
+    }
+
+    /// The values that it stands for: a bare one has as many bits as its notation.
+    pub fn cube(&self) -> Cube {
+        let mask = self.mask.unwrap_or_else(|| ones(self.format.width().unwrap_or(128)));
+        Cube { value: self.value & mask, mask }
     }
 
     /// How many bits a field must have for the constant: those of its notation, or the significant ones of its mask, or

@@ -110,21 +110,6 @@ impl CubeSet {
         self.0.iter().any(|cube| cube.has(value))
     }
 
-    /// Whether a value of `cube` is in it.
-    pub fn overlaps(&self, cube: Cube) -> bool {
-        let meets = |other: &Cube| other.intersect(cube).is_some();
-        let uniform = self.0.first().is_none_or(|first| self.0.iter().all(|other| other.mask == first.mask));
-        match self.0.first() {
-            None => false,
-            // Alike and in order: the one that it would be, or those that it holds.
-            Some(first) if uniform && first.mask & cube.mask == cube.mask => {
-                let at = self.0.partition_point(|other| other.value < cube.value);
-                self.0[at..].iter().take(1).any(meets) || self.0[..at].last().is_some_and(meets)
-            }
-            Some(_) => self.0.iter().any(meets),
-        }
-    }
-
     /// The values in both.
     pub fn intersect(&self, other: &CubeSet, work: &mut Work) -> Result<CubeSet, TooComplex> {
         let (few, many) = if self.len() <= other.len() { (self, other) } else { (other, self) };

@@ -1,7 +1,7 @@
 //! What a text refers to by name and its surroundings must supply.
 
 use crate::constant::Constant;
-use crate::cubes::{Cube, CubeSet};
+use crate::cubes::CubeSet;
 use crate::error::Error;
 use crate::lex::Lexer;
 use crate::token::Token;
@@ -39,7 +39,7 @@ impl AddressSet {
     pub fn new(constants: Vec<Constant>) -> AddressSet {
         let mut widths = constants.iter().map(|c| c.format.width());
         let width = widths.next().flatten().filter(|w| widths.all(|other| other == Some(*w)));
-        let cubes = constants.iter().map(cube_of);
+        let cubes = constants.iter().map(Constant::cube);
         let significant = constants.iter().map(Constant::width).max().unwrap_or(0);
         AddressSet { members: cubes.collect(), width, constants: constants.into(), significant }
     }
@@ -59,21 +59,6 @@ impl AddressSet {
         self.constants.iter()
     }
 
-    /// Two members of which none holds the other, if there are two.
-    pub fn two_apart(&self) -> Option<[Constant; 2]> {
-        let [first, second, ..] = self.members.as_slice() else { return None };
-        let constant = |cube: &Cube| {
-            let found = self.constants.iter().find(|c| cube_of(c) == *cube);
-            found.copied()
-        };
-        Some([constant(first)?, constant(second)?])
-    }
-
-    /// Whether some member and `member` have a value in common.
-    pub fn overlaps(&self, member: &Constant) -> bool {
-        self.members.overlaps(cube_of(member))
-    }
-
     pub(crate) fn constants(&self) -> &[Constant] {
         &self.constants
     }
@@ -86,12 +71,6 @@ impl AddressSet {
     pub(crate) fn cubes_of_width(&self, width: u8) -> Option<CubeSet> {
         (self.width == Some(width)).then(|| self.members.clone())
     }
-}
-
-/// A bare constant stands for as many bits as its notation has.
-fn cube_of(constant: &Constant) -> Cube {
-    let mask = constant.mask.unwrap_or_else(|| crate::field::ones(constant.format.width().unwrap_or(128)));
-    Cube { value: constant.value & mask, mask }
 }
 
 fn parse_constant(text: &str) -> Result<Constant, Error> {

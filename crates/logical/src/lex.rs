@@ -143,6 +143,8 @@ impl<'a> Lexer<'a> {
             (b':', ..) => (Op::Colon, 1),
             (b'-', b'-', _) => (Op::Decrement, 2),
             (b'-', ..) => (Op::Hyphen, 1),
+            (b'+', b'+', _) => (Op::Increment, 2),
+            (b'+', ..) => return Err(Error::new(self.pos + 1, "`+' is only valid as part of `++'")),
             (b'&', ..) => return Err(Error::new(self.pos + 1, "`&' is only valid as part of `&&'")),
             (b'|', ..) => return Err(Error::new(self.pos + 1, "`|' is only valid as part of `||'")),
             (b'.', ..) => {
@@ -383,7 +385,7 @@ mod tests {
             ff00::/ff00:: => ff00::/8
             01:23:45:67:AB:CD => 01:23:45:67:ab:cd
             ff:ff:ff:ff:ff:ff/fe:ff:ff:ff:ff:ff => fe:ff:ff:ff:ff:ff/fe:ff:ff:ff:ff:ff
-            (){}[]==!=<<=>>=!&&||..,;=<->--:- => ( ) { } [ ] == != < <= > >= ! && || .. , ; = <-> -- : -
+            (){}[]==!=<<=>>=!&&||..,;=<->--++:- => ( ) { } [ ] == != < <= > >= ! && || .. , ; = <-> -- ++ : -
             [::1]:80 => [ ::1 ] : 80
         "#;
         for case in cases.lines().map(str::trim).filter(|l| !l.is_empty()) {

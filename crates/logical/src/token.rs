@@ -29,6 +29,7 @@ pub enum Op {
     Assign,
     Exchange,
     Decrement,
+    Increment,
     Colon,
     Hyphen,
 }
@@ -58,6 +59,7 @@ impl Op {
             Op::Assign => "=",
             Op::Exchange => "<->",
             Op::Decrement => "--",
+            Op::Increment => "++",
             Op::Colon => ":",
             Op::Hyphen => "-",
         }

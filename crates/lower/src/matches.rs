@@ -213,9 +213,6 @@ fn numbers(field: Logical, cubes: &[Cube], within: &Conjunction<'_>) -> Result<A
     if let Some(needed) = prerequisite::lacking(within, info.prereq) {
         return Err(LowerError::Prerequisite { field, needed });
     }
-    if of == Field::VLAN_TCI {
-        return Ok(cubes.iter().flat_map(|cube| vlan_tci(*cube)).collect());
-    }
     if !info.maskable
         && let Some(part) = cubes.iter().find(|cube| cube.mask != field.mask())
     {
@@ -232,31 +229,4 @@ fn contradicts(common: &MatchBuilder, value: FieldValue) -> bool {
             .build()
             .get(value.field)
             .is_some_and(|said| (said.value ^ value.value) & said.mask & value.mask != 0)
-}
-
-/// The bit that says that there is a tag. Without one, all the others are zero.
-const VLAN_PRESENT: u128 = 0x1000;
-/// The bits of a tag's priority.
-const VLAN_PCP: u128 = 0xe000;
-
-/// A switch compares a tag's priority whole, and only where there is a tag: a test of its bits becomes all the priorities
-/// that pass it, and that there is no tag where that passes too.
-fn vlan_tci(cube: Cube) -> Alternatives {
-    let Cube { value, mask } = cube;
-    if mask & VLAN_PCP == 0 {
-        return SmallVec::from_iter([FieldValue::masked(Field::VLAN_TCI, value, mask)]);
-    }
-    let tagged = |pcp: u128| {
-        let fixed = VLAN_PCP | VLAN_PRESENT;
-        FieldValue::masked(Field::VLAN_TCI, value & !fixed | pcp | VLAN_PRESENT, mask | fixed)
-    };
-    let priorities = (0..8).map(|pcp| pcp << 13).filter(|pcp| pcp & mask == value & VLAN_PCP);
-    let untagged = FieldValue::masked(Field::VLAN_TCI, 0u128, mask & !VLAN_PCP | VLAN_PRESENT);
-    let may_be_tagged = mask & VLAN_PRESENT == 0 || value & VLAN_PRESENT != 0;
-    let mut out: Alternatives =
-        if may_be_tagged { priorities.map(tagged).collect() } else { SmallVec::new() };
-    if value == 0 {
-        out.push(untagged);
-    }
-    out
 }

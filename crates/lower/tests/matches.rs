@@ -138,18 +138,17 @@ remote_outport == "vif1" && reg1 == 99
 remote_outport == "vif1" && reg1 == 1
     reg1=0x1,metadata=0xa
 vlan.tci[13..15] == 3
-    metadata=0xa,dl_vlan_pcp=3
+    metadata=0xa,vlan_tci=0x6000/0xe000
 vlan.tci[13..15] == 0
-    metadata=0xa,dl_vlan_pcp=0
-    metadata=0xa,vlan_tci=0x0000/0x1000
+    metadata=0xa,vlan_tci=0x0000/0xe000
+vlan.pcp == 3
+    metadata=0xa,dl_vlan_pcp=3
+vlan.pcp[0] && vlan.vid == 1
+    metadata=0xa,vlan_tci=0x3001/0x3fff
 vlan.pcp != 2 && vlan.vid == 1
-    metadata=0xa,dl_vlan=1,dl_vlan_pcp=0
-    metadata=0xa,dl_vlan=1,dl_vlan_pcp=1
     metadata=0xa,dl_vlan=1,dl_vlan_pcp=3
-    metadata=0xa,dl_vlan=1,dl_vlan_pcp=4
-    metadata=0xa,dl_vlan=1,dl_vlan_pcp=5
-    metadata=0xa,dl_vlan=1,dl_vlan_pcp=6
-    metadata=0xa,dl_vlan=1,dl_vlan_pcp=7
+    metadata=0xa,vlan_tci=0x1001/0xdfff
+    metadata=0xa,vlan_tci=0x9001/0x9fff
 "#,
     );
 }
@@ -219,6 +218,7 @@ impl Small {
             Field::METADATA => return 10,
             Field::VLAN_VID => return self.tci & 0x1fff,
             Field::VLAN_PCP => return self.tci >> 13,
+            Field::VLAN_TCI => return self.tci,
             Field::ETH_TYPE => Logical::EthType,
             Field::IPV4_SRC => Logical::Ip4Src,
             Field::IP_PROTO => Logical::IpProto,

@@ -1,8 +1,8 @@
 //! A member of an address set makes the same flows alone as within its set.
 
-use kiln_logical::constant::Constant;
-use kiln_logical::{AddressSet, Environment};
-use kiln_lower::{Names, Part, PerMember, lower_match};
+use kiln_logical::constant::{Constant, Format};
+use kiln_logical::{AddressSet, Environment, Expr};
+use kiln_lower::{Apart, Names, Part, lower_apart, lower_match};
 use kiln_openflow::{Field, FieldValue, Match};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl Environment for Network {
     fn address_set(&self, name: &str) -> Option<Arc<AddressSet>> {
         match name {
             "set" => Some(self.0.clone()),
-            "other" => Some(Arc::new(AddressSet::parse(["192.0.2.1", "192.0.2.2"]).0)),
+            "other" => Some(Arc::new(AddressSet::parse(OTHERS).0)),
             _ => None,
         }
     }
@@ -41,80 +41,87 @@ fn constant(text: &str) -> Constant {
 
 type Flows = BTreeSet<(Vec<u8>, u32, u8, u8)>;
 
-fn sorted(flows: &[(Match, Part)]) -> Flows {
-    let key = |(matched, part): &(Match, Part)| match *part {
+fn sorted(flows: impl IntoIterator<Item = (Match, Part)>) -> Flows {
+    let key = |(matched, part): (Match, Part)| match part {
         Part::Actions => (matched.as_oxm().to_vec(), 0, 0, 0),
         Part::Conjunction { id, clause, n_clauses } => (matched.as_oxm().to_vec(), id, clause, n_clauses),
     };
-    flows.iter().map(key).collect()
+    flows.into_iter().map(key).collect()
 }
 
 fn whole(text: &str, members: &[&str]) -> Flows {
     let network = Network(Arc::new(AddressSet::parse(members.iter().copied()).0));
-    sorted(&lower_match(text, &network, &context(), 1).expect(text).flows)
+    sorted(lower_match(text, &network, &context(), 1).expect(text).flows)
 }
 
-const MEMBERS: [&str; 4] = ["10.0.0.1", "10.0.1.0/24", "10.9.0.0/255.255.0.255", "10.0.0.3"];
+const MEMBERS: [&str; 5] = ["10.0.0.1", "10.0.1.0/24", "10.9.0.0/255.255.0.255", "10.0.0.3", "172.16.0.0/12"];
+const OTHERS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
-#[test]
-fn a_member_makes_what_it_makes_in_its_set() {
-    let texts = [
-        "ip4.src == $set",
-        "ip4.src == $set && tcp.dst == 80",
-        "ip4.src == $set && ip4.dst == $other",
-        "ip4.src == $set && ip4.dst == {1.1.1.1, 2.2.2.2} && tcp.dst == {80, 443}",
-        "ip4.src == $set || ip4.dst == 1.1.1.1",
-        "ip4.src == $set && (tcp || udp)",
-        "inport == {\"a\", \"b\"} && ip4.dst == $set",
-        "arp.spa == $set && arp.op == 1",
-    ];
-    for text in texts {
-        let network = Network(Arc::new(AddressSet::parse(MEMBERS).0));
-        let per_member = PerMember::of(text, "set", &network, &context(), 1).expect(text).expect(text);
-        let before = whole(text, &MEMBERS);
-        for member in ["172.16.0.1", "172.16.1.0/24", "10.0.0.2"] {
-            let made = sorted(&per_member.flows(&constant(member), &network.0).expect(member));
-            let after = whole(text, &[&MEMBERS[..], &[member]].concat());
-            assert_eq!(before.union(&made).cloned().collect::<Flows>(), after, "{text}, {member}");
-            assert!(before.is_disjoint(&made), "{text}, {member}");
-        }
-    }
-}
-
-#[test]
-fn what_hangs_on_the_whole_set_is_lowered_as_a_whole() {
+/// Takes both sets apart.
+fn apart(text: &str) -> Apart {
     let network = Network(Arc::new(AddressSet::parse(MEMBERS).0));
-    for text in [
-        "ip4.src != $set",
-        // Part of a wider field, whose other parts may be compared too.
-        "reg0 == $set",
-        "!(ip4.src == $set)",
-        "ip4.src == $set && ip4.src == 10.0.0.0/8",
-        "ip4.src == {$set, 1.1.1.1}",
-        "ip4.src == $set && ip4.dst == $set",
-        "ip4.src == $set && (ip4.dst == 1.1.1.1 || ip4.src == 2.2.2.2)",
-    ] {
-        assert!(PerMember::of(text, "set", &network, &context(), 1).expect(text).is_none(), "{text}");
-    }
-    let few = Network(Arc::new(AddressSet::parse(["10.0.0.1"]).0));
-    assert!(PerMember::of("ip4.src == $set", "set", &few, &context(), 1).expect("one").is_none());
-    let per_member =
-        PerMember::of("ip4.src == $set", "set", &network, &context(), 1).expect("it").expect("it");
-    // Within a member, around one, and an address of another kind.
-    for member in ["10.0.1.7", "10.0.0.0/8", "10.9.5.0/24", "::1"] {
-        assert!(per_member.flows(&constant(member), &network.0).is_none(), "{member}");
+    let notation = |name: &str| ["set", "other"].contains(&name).then_some(Format::Ipv4);
+    lower_apart(text, &Expr::Const(true), &network, &notation, &context(), 1).expect(text)
+}
+
+#[test]
+fn members_and_the_rest_make_what_the_whole_makes() {
+    let texts = [
+        ("ip4.src == $set", 1),
+        ("ip4.src == $set && tcp.dst == 80", 1),
+        ("ip4.src == $set && ip4.dst == $other", 2),
+        ("ip4.src == $set && ip4.dst == {1.1.1.1, 2.2.2.2} && tcp.dst == {80, 443}", 1),
+        ("ip4.src == $set || ip4.dst == 1.1.1.1", 1),
+        ("ip4.src == $set || ip4.dst == $other", 2),
+        ("ip4.src == $set && (tcp || udp)", 1),
+        ("inport == {\"a\", \"b\"} && ip4.dst == $set", 1),
+        ("arp.spa == $set && arp.op == 1", 1),
+        // Multiplied out: only one of them has flows that are its members' alone.
+        ("(ip4.src == $set || tcp) && (ip4.dst == $other || udp)", 1),
+        // What is lowered as a whole.
+        ("ip4.src != $set", 0),
+        ("!(ip4.src == $set)", 0),
+        ("ip4.src == $set && ip4.src == 10.0.0.0/8", 0),
+        ("ip4.src == {$set, 1.1.1.1}", 0),
+        ("ip4.src == $set && ip4.dst == $set", 0),
+        ("ip4.src == $set && (ip4.dst == 1.1.1.1 || ip4.src == 2.2.2.2)", 0),
+        // Parts of a wider field, whose other parts may be compared too.
+        ("reg0 == $set", 0),
+        ("reg3 == $set", 0),
+        ("ip4", 0),
+    ];
+    for (text, count) in texts {
+        let Apart { rest, sets, .. } = apart(text);
+        assert_eq!(sets.len(), count, "{text}");
+        let mut all = sorted(rest);
+        for per_member in &sets {
+            let members = if &*per_member.set == "set" { &MEMBERS[..] } else { &OTHERS };
+            for member in members {
+                let made = sorted(per_member.flows(constant(member).cube()));
+                assert!(!made.is_empty() && all.is_disjoint(&made), "{text}, {member}");
+                all.extend(made);
+            }
+        }
+        assert_eq!(all, whole(text, &MEMBERS), "{text}");
     }
 }
 
 #[test]
-fn a_member_of_a_hundred_thousand_is_one_flow() {
-    let texts: Vec<String> =
-        (0..100_000u32).map(|i| std::net::Ipv4Addr::from_bits(0x0a00_0000 + i * 2).to_string()).collect();
-    let network = Network(Arc::new(AddressSet::parse(texts.iter().map(String::as_str)).0));
-    let text = "ip4.src == $set && tcp.dst == {80, 443}";
-    let per_member = PerMember::of(text, "set", &network, &context(), 1).expect(text).expect(text);
-    let made = per_member.flows(&constant("10.0.0.1"), &network.0).expect("between two members");
+fn what_actions_need_counts_too() {
+    let network = Network(Arc::new(AddressSet::parse(MEMBERS).0));
+    let needed = kiln_logical::expr::parse("ip4.src == 10.0.0.1", &kiln_logical::NoNames).expect("it");
+    let notation = |_: &str| Some(Format::Ipv4);
+    let apart = lower_apart("ip4.src == $set", &needed, &network, &notation, &context(), 1).expect("it");
+    assert!(apart.sets.is_empty());
+    assert_eq!(sorted(apart.rest), whole("ip4.src == $set && ip4.src == 10.0.0.1", &MEMBERS));
+}
+
+#[test]
+fn a_member_of_a_conjunction_is_one_part() {
+    let Apart { rest, sets, conjunctions } = apart("ip4.src == $set && tcp.dst == {80, 443}");
+    let made: Vec<(Match, Part)> = sets[0].flows(constant("10.0.0.0/30").cube()).collect();
     assert_eq!(made.len(), 1);
-    assert!(matches!(made[0].1, Part::Conjunction { n_clauses: 2, .. }), "{made:?}");
-    assert!(per_member.flows(&constant("10.0.0.2"), &network.0).is_none(), "it is there already");
+    assert_eq!(made[0].0.to_string(), "tcp,metadata=0x7,nw_src=10.0.0.0/30");
+    assert!(matches!(made[0].1, Part::Conjunction { id: 1, n_clauses: 2, .. }), "{made:?}");
+    assert_eq!((rest.len(), conjunctions), (3, 1));
 }

@@ -11,8 +11,9 @@ use std::fmt;
 /// What a flow matches: a set of fields with values and masks.
 ///
 /// Two matches that accept the same packets by the same fields are equal: the bytes are canonical. Registers are held
-/// as 64-bit pairs whatever spelling came in, `in_port` in its 32-bit form, `vlan_tci` as `vlan_vid` and `vlan_pcp`,
-/// `nw_tos` as `ip_dscp`; fields stand in the order of the field table; a field that is wholly masked out is absent.
+/// as 64-bit pairs whatever spelling came in, `in_port` in its 32-bit form, a VLAN tag as `vlan_vid` and `vlan_pcp` where those
+/// say it all and else as `vlan_tci`, `nw_tos` as `ip_dscp`; fields stand in the order of the field table; a field that is
+/// wholly masked out is absent.
 /// An encoding for OpenFlow 1.5 is a copy of these bytes, and so are equality and hashing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Match {
@@ -66,12 +67,13 @@ impl Match {
                 self.canonical(Field::IN_PORT_OXM).map(|v| FieldValue::exact(field, v.value & 0xffff))
             }
             Field::NW_TOS => self.canonical(Field::IP_DSCP).map(|v| FieldValue::exact(field, v.value << 2)),
-            Field::VLAN_TCI => {
-                let vid = self.canonical(Field::VLAN_VID);
-                let pcp = self.canonical(Field::VLAN_PCP);
-                let (vid, pcp) = (vid.map_or((0, 0), pair), pcp.map_or((0, 0), pair));
-                nonzero(FieldValue::masked(field, vid.0 | pcp.0 << 13, vid.1 | pcp.1 << 13))
+            Field::VLAN_VID => {
+                nonzero(FieldValue::masked(field, self.vlan().value, self.vlan().mask & VLAN_VID))
             }
+            Field::VLAN_PCP => {
+                nonzero(FieldValue::masked(field, self.vlan().value >> 13, self.vlan().mask >> 13))
+            }
+            Field::VLAN_TCI => nonzero(self.vlan()),
             _ => self.canonical(field),
         }
     }
@@ -80,9 +82,21 @@ impl Match {
         self.iter().find(|v| v.field.same(field))
     }
 
+    /// What is said of a VLAN tag, as `vlan_tci`.
+    fn vlan(&self) -> FieldValue {
+        let mut tci = FieldValue::masked(Field::VLAN_TCI, 0, 0);
+        for v in self.iter().filter(|v| is_vlan(v.field)) {
+            respell(v, |part| (tci.value, tci.mask) = (tci.value | part.value, tci.mask | part.mask));
+        }
+        tci
+    }
+
     /// A builder that starts from this match.
     pub fn to_builder(&self) -> MatchBuilder {
-        MatchBuilder { entries: self.iter().collect() }
+        let others = self.iter().filter(|v| !is_vlan(v.field));
+        let mut builder = MatchBuilder { entries: others.collect() };
+        builder.set(self.vlan());
+        builder
     }
 
     /// Appends the match with its header and padding (OpenFlow 1.5.1, section 7.2.3.1), for version 1.2 or later.
@@ -168,7 +182,8 @@ impl Match {
                 && tlv.has_mask != tlv.value.is_exact()
                 && tlv.as_long
                 && mask != 0
-                && field.is_canonical_in_match(mask);
+                && field.is_canonical_in_match(mask)
+                && !is_vlan(field);
             last = Some(field.order());
         }
         if canonical { Ok(Match { oxm: bytes.into() }) } else { respelled(&mut again, unknown) }
@@ -189,8 +204,12 @@ fn respelled(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Match> {
     Ok(builder.build())
 }
 
-fn pair(v: FieldValue) -> (u128, u128) {
-    (v.value, v.mask)
+/// The bits of a tag's id and of what says that there is a tag. Its priority is above them.
+const VLAN_VID: u128 = 0x1fff;
+const VLAN_PRESENT: u128 = 0x1000;
+
+fn is_vlan(field: Field) -> bool {
+    matches!(field, Field::VLAN_VID | Field::VLAN_PCP | Field::VLAN_TCI)
 }
 
 fn nonzero(v: FieldValue) -> Option<FieldValue> {
@@ -352,7 +371,7 @@ impl FromIterator<FieldValue> for Match {
 /// Fields that overlap are merged; where they contradict each other, the later wins.
 #[derive(Clone, Debug, Default)]
 pub struct MatchBuilder {
-    /// Canonical spellings, sorted by field.
+    /// Canonical spellings, sorted by field; but all that is said of a VLAN tag stands as `vlan_tci`.
     entries: SmallVec<[FieldValue; 10]>,
 }
 
@@ -409,6 +428,18 @@ impl MatchBuilder {
 
     /// The match with the fields so far.
     pub fn build(&self) -> Match {
+        if let Ok(at) = self.entries.binary_search_by_key(&Field::VLAN_TCI.order(), |e| e.field.order()) {
+            let mut entries = self.entries.clone();
+            let tci = entries.remove(at);
+            spell_vlan(tci, |v| {
+                entries.insert(entries.partition_point(|e| e.field.order() < v.field.order()), v)
+            });
+            return MatchBuilder { entries }.spelled();
+        }
+        self.spelled()
+    }
+
+    fn spelled(&self) -> Match {
         let mut oxm = Vec::with_capacity(self.entries.iter().map(|e| 8 + 2 * e.field.n_bytes()).sum());
         for e in &self.entries {
             put_tlv(&mut oxm, e.field.info().header, e);
@@ -437,14 +468,28 @@ fn respell(v: FieldValue, mut emit: impl FnMut(FieldValue)) {
         }
         Field::TUN_FLAGS | Field::CT_STATE => emit(FieldValue { mask: mask & field.value_bits(), ..v }),
         Field::NW_TOS => emit(FieldValue::masked(Field::IP_DSCP, value >> 2, mask >> 2)),
-        Field::VLAN_TCI => {
-            emit(FieldValue::masked(Field::VLAN_VID, value, mask));
-            // The priority has no mask of its own, and none where there is no tag.
-            if mask >> 13 != 0 && value & 0x1fff != 0 {
-                emit(FieldValue::exact(Field::VLAN_PCP, value >> 13));
-            }
-        }
+        Field::VLAN_VID => emit(FieldValue::masked(Field::VLAN_TCI, value, mask & VLAN_VID)),
+        Field::VLAN_PCP => emit(FieldValue::masked(Field::VLAN_TCI, value << 13, (mask & 7) << 13)),
         _ => emit(v),
+    }
+}
+
+/// Gives what is said of a VLAN tag in canonical spelling. The priority has no mask of its own, and none where there is no
+/// tag: what says it in part stays as it is. Open vSwitch takes that in any version of OpenFlow, and only tells of it in
+/// those before 1.2.
+fn spell_vlan(tci: FieldValue, mut emit: impl FnMut(FieldValue)) {
+    let FieldValue { value, mask, .. } = tci;
+    match mask >> 13 {
+        0 => emit(FieldValue::masked(Field::VLAN_VID, value, mask)),
+        7 if value & VLAN_PRESENT != 0 => {
+            emit(FieldValue::masked(Field::VLAN_VID, value, mask & VLAN_VID));
+            emit(FieldValue::exact(Field::VLAN_PCP, value >> 13));
+        }
+        // Where there is no tag, the priority is zero without being asked.
+        _ if mask & VLAN_PRESENT != 0 && value == 0 => {
+            emit(FieldValue::masked(Field::VLAN_VID, 0, mask & VLAN_VID))
+        }
+        _ => emit(tci),
     }
 }
 
@@ -454,7 +499,7 @@ impl Field {
         mask & !self.value_bits() == 0
             && self.as_reg().is_none()
             && self.as_xxreg().is_none()
-            && !matches!(self, Field::IN_PORT | Field::NW_TOS | Field::VLAN_TCI)
+            && !matches!(self, Field::IN_PORT | Field::NW_TOS)
     }
 }
 
@@ -466,7 +511,7 @@ mod older {
     pub(super) fn put_fields(m: &Match, version: Version, out: &mut Vec<u8>) {
         let mut tci = FieldValue::masked(Field::VLAN_TCI, 0, 0);
         for v in m {
-            if v.field.order() > Field::VLAN_PCP.order() {
+            if !is_vlan(v.field) && v.field.order() > Field::VLAN_PCP.order() {
                 put_nonzero(out, version, &tci);
                 tci.mask = 0;
             }
@@ -481,10 +526,8 @@ mod older {
                 continue;
             }
             match v.field {
-                Field::VLAN_VID | Field::VLAN_PCP if version < Version::V1_2 => {
-                    let shift = if v.field == Field::VLAN_PCP { 13 } else { 0 };
-                    tci.value |= v.value << shift;
-                    tci.mask |= v.mask << shift;
+                _ if is_vlan(v.field) && version < Version::V1_2 => {
+                    respell(v, |part| (tci.value, tci.mask) = (tci.value | part.value, tci.mask | part.mask));
                 }
                 Field::IN_PORT_OXM if version < Version::V1_2 => {
                     put_nonzero(out, version, &FieldValue::exact(Field::IN_PORT, v.value));

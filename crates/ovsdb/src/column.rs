@@ -381,13 +381,14 @@ impl<T: Scalar> Column for Set<T> {
         if diff.is_empty() {
             return;
         }
-        let mut old = std::mem::take(&mut self.0).into_vec().into_iter().peekable();
+        let mut old = std::mem::take(&mut self.0).into_vec().into_iter();
         let mut merged = Vec::with_capacity(old.len() + diff.len());
         for toggled in diff {
-            while let Some(kept) = old.next_if(|kept| kept.order(&toggled) == Ordering::Less) {
-                merged.push(kept);
-            }
-            if old.next_if(|kept| kept.order(&toggled) == Ordering::Equal).is_none() {
+            let kept = old.as_slice().partition_point(|kept| kept.order(&toggled) == Ordering::Less);
+            merged.extend(old.by_ref().take(kept));
+            if old.as_slice().first().is_some_and(|first| first.order(&toggled) == Ordering::Equal) {
+                old.next();
+            } else {
                 merged.push(toggled);
             }
         }

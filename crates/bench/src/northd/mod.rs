@@ -1,18 +1,16 @@
 //! `kiln northd` beside `ovn-northd`: each compiles the same network into an empty southbound database, then takes in
 //! changes of each kind, one by one. The servers are stock in both cases.
 
-mod network;
 mod report;
 
 use crate::Result;
 use crate::database::{Client, Server};
+use crate::network::{Change, MAX_PORTS, MAX_SWITCHES, Network};
 use crate::process::{Folder, Process};
+use crate::watch::Watch;
 use kiln_ovsdb::client::TableMonitor;
 use kiln_ovsdb::txn::{OpResult, decode_rows};
-use kiln_ovsdb::{Replica, RowDecoder, RowError};
 use kiln_sandbox::{Component, Peers};
-use kiln_types::Uuid;
-use network::{Change, MAX_PORTS, MAX_SWITCHES, Network};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -73,46 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(met)
 }
 
-/// `NB_Global`, as far as it says how far northd has come.
-#[derive(Default)]
-struct Progress {
-    row: Uuid,
-    nb_cfg: i64,
-    sb_cfg: i64,
-}
-
-impl Progress {
-    fn read(&mut self, uuid: Uuid, row: &mut RowDecoder<'_>) -> std::result::Result<(), RowError> {
-        self.row = uuid;
-        while let Some(column) = row.next_column()? {
-            match column {
-                "nb_cfg" => self.nb_cfg = row.value()?,
-                "sb_cfg" => self.sb_cfg = row.value()?,
-                _ => row.skip()?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Replica for Progress {
-    fn put(&mut self, _: &str, uuid: Uuid, row: &mut RowDecoder<'_>) -> std::result::Result<(), RowError> {
-        self.read(uuid, row)
-    }
-    fn patch(&mut self, _: &str, uuid: Uuid, row: &mut RowDecoder<'_>) -> std::result::Result<(), RowError> {
-        self.read(uuid, row)
-    }
-    fn delete(&mut self, _: &str, _: Uuid) {}
-    fn begin_refetch(&mut self) {}
-    fn end_refetch(&mut self) {}
-}
-
 /// A daemon at work, with its servers.
 struct Bed {
     northbound: Server,
     southbound: Server,
     northd: Process,
-    client: Client<Progress>,
+    client: Client<Watch>,
 }
 
 impl Bed {
@@ -129,7 +93,8 @@ impl Bed {
     /// Waits until the southbound database has all that the northbound one asks for.
     fn wait_compiled(&mut self) -> Result<()> {
         self.client.wait("northd to write sb_cfg", PATIENCE, |client| {
-            client.replica.nb_cfg > 0 && client.replica.sb_cfg == client.replica.nb_cfg
+            let nb_cfg = nb_cfg(&client.replica);
+            nb_cfg > 0 && client.replica.number("NB_Global", "sb_cfg") == nb_cfg
         })
     }
 
@@ -147,11 +112,13 @@ impl Bed {
         for _ in 0..count {
             let mut txn = self.client.txn();
             network.change(change, &mut txn);
-            let next = self.client.replica.nb_cfg + 1;
-            txn.update("NB_Global").row(self.client.replica.row).set("nb_cfg", &next);
+            let next = nb_cfg(&self.client.replica) + 1;
+            let row = self.client.replica.row("NB_Global").ok_or("NB_Global has no row")?;
+            txn.update("NB_Global").row(row).set("nb_cfg", &next);
             let start = Instant::now();
             self.client.commit(txn)?;
-            self.client.wait("the change to come back", PATIENCE, |client| client.replica.nb_cfg == next)?;
+            self.client
+                .wait("the change to come back", PATIENCE, |client| nb_cfg(&client.replica) == next)?;
             self.wait_compiled()?;
             wall += start.elapsed();
         }
@@ -187,10 +154,11 @@ fn measure(
     options: &Options,
     switches: usize,
 ) -> Result<Measured> {
-    let northbound = Server::start(peers, folder, "nb", "ovn-nb.ovsschema")?;
-    let southbound = Server::start(peers, folder, "sb", "ovn-sb.ovsschema")?;
+    let northbound = Server::start(peers, folder, "nb", "ovn/ovn-nb.ovsschema")?;
+    let southbound = Server::start(peers, folder, "sb", "ovn/ovn-sb.ovsschema")?;
     let progress = TableMonitor::new("NB_Global", ["nb_cfg", "sb_cfg"]);
-    let mut client = Client::connect(&northbound, "OVN_Northbound", vec![progress], Progress::default())?;
+    let mut client =
+        Client::connect(&northbound, "OVN_Northbound", vec![progress], Watch::new(&["nb_cfg", "sb_cfg"]))?;
     let mut txn = client.txn();
     let mut network = Network::create(switches, options.ports as usize, &mut txn);
     txn.insert("NB_Global").set("nb_cfg", &1);
@@ -221,9 +189,13 @@ fn measure(
     Ok(Measured { compile, peak_kb, flows, changes })
 }
 
+fn nb_cfg(watch: &Watch) -> i64 {
+    watch.number("NB_Global", "nb_cfg")
+}
+
 /// How many rows Logical_Flow has.
-fn count_flows(southbound: &Server) -> Result<u64> {
-    let mut client = Client::connect(southbound, "OVN_Southbound", Vec::new(), Progress::default())?;
+pub(crate) fn count_flows(southbound: &Server) -> Result<u64> {
+    let mut client = Client::connect(southbound, "OVN_Southbound", Vec::new(), Watch::new(&[]))?;
     let mut txn = client.txn();
     txn.select("Logical_Flow").column("_uuid");
     let mut count = 0;

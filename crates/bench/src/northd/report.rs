@@ -1,7 +1,7 @@
 //! The table of results.
 
 use super::Measured;
-use super::network::Change;
+use crate::network::Change;
 use std::time::Duration;
 
 /// What Kiln is to reach: processor time of the cold compile, and memory, as a fraction of stock's; and the processor time

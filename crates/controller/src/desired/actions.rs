@@ -1,12 +1,39 @@
 //! Lists of actions, each kept once however many flows have it.
 
 use hashbrown::HashTable;
-use kiln_openflow::Actions;
+use kiln_openflow::{Action, Actions};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Below this many, lists that no flow has any more are not worth looking for.
 const SWEEP_FROM: usize = 1024;
+
+/// What a flow does, as the run that wants it has it at hand; an empty list drops the packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowActions {
+    /// Action by action.
+    List(Box<[Action]>),
+    /// Encoded, for several flows.
+    Shared(Arc<Actions>),
+}
+
+impl From<Vec<Action>> for FlowActions {
+    fn from(actions: Vec<Action>) -> FlowActions {
+        FlowActions::List(actions.into())
+    }
+}
+
+impl From<&[Action]> for FlowActions {
+    fn from(actions: &[Action]) -> FlowActions {
+        FlowActions::List(actions.into())
+    }
+}
+
+impl<const N: usize> From<[Action; N]> for FlowActions {
+    fn from(actions: [Action; N]) -> FlowActions {
+        FlowActions::List(actions.into())
+    }
+}
 
 /// The lists that flows have. Two lists taken from here are equal exactly if they are the same allocation.
 #[derive(Debug, Default)]
@@ -22,9 +49,13 @@ fn hash(actions: &Actions) -> u64 {
 
 impl Interned {
     pub(super) fn get(&mut self, actions: Actions) -> Arc<Actions> {
-        let hash_of_new = hash(&actions);
-        let entry = self.lists.entry(hash_of_new, |list| **list == actions, |list| hash(list));
+        let entry = self.lists.entry(hash(&actions), |list| **list == actions, |list| hash(list));
         Arc::clone(entry.or_insert_with(|| Arc::new(actions)).get())
+    }
+
+    pub(super) fn share(&mut self, actions: Arc<Actions>) -> Arc<Actions> {
+        let entry = self.lists.entry(hash(&actions), |list| *list == actions, |list| hash(list));
+        Arc::clone(entry.or_insert(actions).get())
     }
 
     /// Notes that flows have let go of `count` lists.

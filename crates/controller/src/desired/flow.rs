@@ -1,6 +1,6 @@
 //! Desired flows: as often as runs want them, one for each table, priority and match.
 
-use super::actions::Interned;
+use super::actions::{FlowActions, Interned};
 use hashbrown::HashTable;
 use kiln_incr::Target;
 use kiln_openflow::msg::{FlowMod, FlowStats};
@@ -19,8 +19,8 @@ pub struct DesiredFlow {
     pub priority: u16,
     /// What it matches.
     pub flow_match: Match,
-    /// What it does; none drops the packet.
-    pub actions: Box<[Action]>,
+    /// What it does.
+    pub actions: FlowActions,
     /// Which row it comes from.
     pub cookie: u64,
 }
@@ -256,7 +256,11 @@ impl DesiredFlows {
     }
 
     fn want(&mut self, flow: DesiredFlow) -> FlowRef {
-        let actions = match Actions::encode(&flow.actions) {
+        let encoded = match flow.actions {
+            FlowActions::Shared(actions) => Ok(self.actions.share(actions)),
+            FlowActions::List(list) => Actions::encode(&list).map(|actions| self.actions.get(actions)),
+        };
+        let actions = match encoded {
             Ok(actions) => actions,
             Err(error) => {
                 let flow = FlowMod::new(FlowMod::ADD, flow.table, flow.priority, flow.flow_match);
@@ -265,7 +269,7 @@ impl DesiredFlows {
             }
         };
         let slot = self.slot(flow.table, flow.priority, flow.flow_match);
-        let effect = Effect { actions: self.actions.get(actions), cookie: flow.cookie };
+        let effect = Effect { actions, cookie: flow.cookie };
         let entry = &mut self.entries[slot as usize];
         self.wanted += usize::from(matches!(entry.wanted, Wanted::Nothing));
         let number = entry.wanted.add(effect);

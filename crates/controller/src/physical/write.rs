@@ -24,7 +24,7 @@ impl Flows<'_> {
             table,
             priority,
             flow_match: m.build(),
-            actions: actions.into_boxed_slice(),
+            actions: actions.into(),
             cookie: self.cookie,
         });
     }

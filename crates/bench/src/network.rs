@@ -1,4 +1,4 @@
-//! The network that northd compiles: one router, and switches on it, each with dual-stack ports that have port security;
+//! The network that is compiled: one router, and switches on it, each with dual-stack ports that have port security;
 //! and the ways in which it is changed.
 
 use kiln_ovsdb::column::Pairs;
@@ -8,6 +8,9 @@ use kiln_types::{Rng, Uuid};
 /// Addresses have two bytes for the switch and one for the port.
 pub(crate) const MAX_SWITCHES: usize = 250 * 250;
 pub(crate) const MAX_PORTS: usize = 200;
+
+/// The name of the address set.
+const SET: &str = "members";
 
 /// One kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,20 @@ impl Network {
         let router_ports: Vec<Uuid> = (0..switches).map(|_| network.switch(txn)).collect();
         txn.insert("Logical_Router").uuid(router).set("name", "lr0").set("ports", &router_ports[..]);
         network
+    }
+
+    /// Adds an address set, and an ACL of the first switch that drops TCP from its members.
+    pub(crate) fn acl(&mut self, members: impl Iterator<Item = String>, txn: &mut Txn) {
+        let members: Vec<String> = members.collect();
+        txn.insert("Address_Set").set("name", SET).set("addresses", &members[..]);
+        let acl = uuid(&mut self.rng);
+        txn.insert("ACL")
+            .uuid(acl)
+            .set("direction", "to-lport")
+            .set("priority", &1001)
+            .set("match", &format!("ip4.src == ${SET} && tcp.dst == {{80, 443}}"))
+            .set("action", "drop");
+        txn.mutate("Logical_Switch").row(self.switches[0]).put("acls", &acl);
     }
 
     /// A switch with its ports, and the router port that it is on; returns the latter.
