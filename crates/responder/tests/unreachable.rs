@@ -128,7 +128,8 @@ fn senders_of_packets_that_wait_are_told_from_the_address_that_faces_them() {
     {
         let mut responder = responder(&Limits::NONE);
         let packet = udp(source, destination);
-        let messages = failed(&mut responder, &[packet.clone()], destination.parse().unwrap(), &Router);
+        let messages =
+            failed(&mut responder, std::slice::from_ref(&packet), destination.parse().unwrap(), &Router);
         let [message] = messages.as_slice() else { panic!("{messages:?}") };
         let (src, dst, kind, quote, actions) = error(message);
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
