@@ -64,7 +64,7 @@ impl World {
         bindings
     }
 
-    /// Bindings that say what is not so, or of which there are two.
+    /// Bindings that say what is not so, or of which there are two. One that is still asked for says nothing.
     pub fn wrong_bindings(&self) -> Vec<Binding> {
         let owners = self.owners();
         let mut seen = BTreeSet::new();
@@ -73,7 +73,8 @@ impl World {
             let first = seen.insert((binding.logical_port.clone(), binding.ip));
             // Link-local addresses are whatever their hosts make of their own.
             let is_link_local = matches!(binding.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-            !first || !(is_link_local || owners.get(&binding.ip) == Some(&binding.mac))
+            let is_asked = binding.mac.is_empty();
+            !first || !(is_asked || is_link_local || owners.get(&binding.ip) == Some(&binding.mac))
         });
         wrong
     }

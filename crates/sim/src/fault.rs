@@ -5,6 +5,7 @@ use crate::stream::Peer;
 use crate::world::{Actor, World};
 use kiln_controller::daemon::ControllerDaemon;
 use kiln_northd::daemon::NorthdDaemon;
+use serde_json::json;
 use std::time::Duration;
 
 impl World {
@@ -91,12 +92,27 @@ impl World {
     }
 
     /// A host moves to another chassis, silently.
-    pub fn migrate(&mut self, host: usize, to: usize, logical_port: &str) {
+    pub fn migrate(&mut self, host: usize, to: usize) {
         let (now, from) = (self.now(), self.hosts[host].chassis);
+        let logical_port = self.hosts[host].logical_port.clone();
         self.chassis[from].unplug(now, host);
         self.local_changed(from);
         self.hosts[host].chassis = to;
-        self.chassis[to].plug(now, host, logical_port);
+        self.chassis[to].plug(now, host, &logical_port);
         self.local_changed(to);
+    }
+
+    /// Enables or disables a host's logical port in the northbound database.
+    pub fn enable(&mut self, host: usize, enabled: bool) {
+        let now = self.now();
+        let name = &self.hosts[host].logical_port;
+        let set = if enabled { json!(["set", []]) } else { json!(false) };
+        let operations = json!([
+            "OVN_Northbound",
+            { "op": "update", "table": "Logical_Switch_Port", "where": [["name", "==", name]],
+              "row": { "enabled": set } },
+        ]);
+        self.northbound.transact(now, &operations.to_string());
+        self.pump_database(Which::Northbound);
     }
 }

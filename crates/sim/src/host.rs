@@ -188,6 +188,10 @@ impl Host {
     fn ask(&mut self, hop: IpAddr) {
         self.out.extend(match (hop, self.source(hop)) {
             (IpAddr::V4(hop), Some(IpAddr::V4(mine))) => Some(Arp::request(self.mac, mine, hop).to_vec()),
+            (IpAddr::V6(hop), Some(IpAddr::V6(mine))) if !hop.is_unicast_link_local() => {
+                // From the address that will be answered (RFC 4861, 7.2.2).
+                Some(NeighborSolicit { ip_src: mine, ..NeighborSolicit::multicast(self.mac, hop) }.to_vec())
+            }
             (IpAddr::V6(hop), _) => Some(NeighborSolicit::multicast(self.mac, hop).to_vec()),
             _ => None,
         });

@@ -36,6 +36,9 @@ struct Options {
     /// With how many routers' networks each neighbour talks
     #[arg(long, default_value_t = 2)]
     acquaintances: usize,
+    /// An option of NB_Global, as KEY=VALUE; may be given more than once
+    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = option)]
+    options: Vec<(String, String)>,
     /// Seconds of traffic
     #[arg(long, default_value_t = 60)]
     traffic: u64,
@@ -53,6 +56,11 @@ struct Options {
     delay_ms: u64,
 }
 
+fn option(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 impl Options {
     fn scenario(&self, seed: u64) -> Scenario {
         let links = Links::default();
@@ -66,6 +74,7 @@ impl Options {
                 lan_hosts: self.lan_hosts,
                 neighbors: self.neighbors,
             },
+            options: self.options.clone(),
             acquaintances: self.acquaintances,
             traffic: Duration::from_secs(self.traffic),
             talk_every: Duration::from_secs(self.talk_every.max(1)),

@@ -14,6 +14,7 @@ use kiln_ovsdb::server::SessionId;
 use kiln_schema_ovn::{nb::Northbound, sb::Southbound};
 use kiln_topology::Network;
 use kiln_types::{Instant, Rng};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -81,10 +82,11 @@ pub struct World {
     pub(crate) echoes: u32,
 }
 
-/// A host and the chassis that it is on.
+/// A host, the chassis that it is on, and the logical port that its interface is bound to.
 pub(crate) struct Seat {
     pub(crate) host: Host,
     pub(crate) chassis: usize,
+    pub(crate) logical_port: String,
     pub(crate) wakes_at: Option<Instant>,
 }
 
@@ -130,7 +132,7 @@ impl World {
     pub fn add_host(&mut self, host: Host, chassis: usize, logical_port: &str) -> usize {
         let number = self.hosts.len();
         let now = self.now();
-        self.hosts.push(Seat { host, chassis, wakes_at: None });
+        self.hosts.push(Seat { host, chassis, logical_port: logical_port.to_owned(), wakes_at: None });
         self.chassis[chassis].plug(now, number, logical_port);
         self.local_changed(chassis);
         number
@@ -163,6 +165,19 @@ impl World {
         let now = self.now();
         self.northbound.transact(now, r#"["OVN_Northbound",{"op":"insert","table":"NB_Global","row":{}}]"#);
         self.northbound.transact(now, &txn.into_params());
+        self.pump_database(Which::Northbound);
+    }
+
+    /// Sets an option of NB_Global.
+    pub fn set_option(&mut self, key: &str, value: &str) {
+        let now = self.now();
+        let pair = json!(["map", [[key, value]]]);
+        let operations = json!([
+            "OVN_Northbound",
+            { "op": "mutate", "table": "NB_Global", "where": [],
+              "mutations": [["options", "delete", ["set", [key]]], ["options", "insert", pair]] },
+        ]);
+        self.northbound.transact(now, &operations.to_string());
         self.pump_database(Which::Northbound);
     }
 

@@ -85,7 +85,7 @@ fn who_does_not_answer_is_not_reached_until_it_does() {
 fn a_neighbour_that_moves_is_found_again() {
     let (mut world, site, pairs) = two_chassis(4);
     assert_eq!(world.unreached(&pairs), []);
-    world.migrate(site.neighbors()[1], 0, "n1");
+    world.migrate(site.neighbors()[1], 0);
     assert!(world.converge());
     assert_eq!(world.unreached(&pairs), []);
 }

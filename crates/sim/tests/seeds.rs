@@ -6,11 +6,14 @@ use kiln_sim::site::Size;
 use kiln_sim::{Link, Links};
 use std::time::Duration;
 
+/// Seeds with an even number run with the defaults of the RFCs, the others with stock's.
 fn scenario(seed: u64) -> Scenario {
+    let defaults = if seed.is_multiple_of(2) { "rfc" } else { "stock" };
     let link = |delay_us| Link { delay_us, loss_per_mille: 20 };
     Scenario {
         seed,
         size: Size { chassis: 3, routers: 3, segments: 1, lan_hosts: 2, neighbors: 6 },
+        options: vec![("l3_defaults".to_owned(), defaults.to_owned())],
         acquaintances: 2,
         traffic: Duration::from_secs(30),
         talk_every: Duration::from_secs(2),

@@ -2,6 +2,7 @@
 
 use kiln_openflow::Field;
 use kiln_testkit::interpreter::{Event, Packet, Switch, Tracker};
+use kiln_types::Rng;
 
 /// A TCP packet from 192.0.2.1:1000 to 192.0.2.2:80, which came in by port 1.
 fn packet() -> Packet {
@@ -229,6 +230,34 @@ fn a_packet_meets_flows_with_and_without_its_metadata() {
     let counted: Vec<(u16, u64)> =
         switch.tables.counted(0).map(|(flow, hits)| (flow.priority, hits.packets)).collect();
     assert_eq!(counted, [(7, 1), (4, 1), (5, 1), (9, 1)]);
+}
+
+#[test]
+fn the_flow_that_is_met_is_the_best_of_all() {
+    let mut rng = Rng::with_seed(1);
+    let mut met = 0;
+    for _ in 0..500 {
+        let mut switch = Switch::default();
+        // Of one priority each, so that there is one best.
+        for priority in 0..rng.u16(1..12) {
+            let asked = |of: &str, n: u8| if n < 3 { format!("{of}={n},") } else { String::new() };
+            let metadata = match rng.u8(..4) {
+                0 => "metadata=1/1,".to_owned(),
+                _ => asked("metadata", rng.u8(..5)),
+            };
+            let text = format!("{metadata}{}{}", asked("reg1", rng.u8(..5)), asked("reg2", rng.u8(..5)));
+            switch.add(0, priority, text.trim_end_matches(','), "output:2");
+        }
+        let mut packet = packet();
+        for field in [Field::METADATA, Field::reg(1), Field::reg(2)] {
+            packet.set(field, rng.u8(..3).into());
+        }
+        let all = switch.tables.flows().filter(|flow| packet.matches(&flow.flow_match, None));
+        let best = all.map(|flow| flow.priority).max();
+        met += usize::from(best.is_some());
+        assert_eq!(switch.tables.lookup(0, &packet).map(|flow| flow.priority), best);
+    }
+    assert!((100..500).contains(&met), "some packets meet a flow and some do not: {met}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Scenario {
     pub seed: u64,
     /// How large.
     pub size: Size,
+    /// Options of NB_Global.
+    pub options: Vec<(String, String)>,
     /// With how many routers' networks each neighbour of the segment talks.
     pub acquaintances: usize,
     /// How long hosts talk while things fail.
@@ -35,13 +37,16 @@ impl Scenario {
         let mut report = Report { seed: self.seed, traffic: self.traffic, ..Report::default() };
         let began = world.now();
         let site = self.size.build(&mut world);
+        for (key, value) in &self.options {
+            world.set_option(key, value);
+        }
         world.start_all();
         if !world.converge() {
             report.violations.push("the site does not come up".into());
         }
         let pairs = self.pairs(&mut world, &site);
         report.pairs = pairs.len();
-        self.talk(&mut world, &site, &pairs, &mut report);
+        self.talk(&mut world, &pairs, &mut report);
         quiet::check(&mut world, &pairs, &mut report);
         report.bindings = world.bindings().len();
         report.packet_ins = world.counted(|counters| counters.packet_ins);
@@ -67,11 +72,11 @@ impl Scenario {
     }
 
     /// Lets hosts talk while things fail.
-    fn talk(&self, world: &mut World, site: &Site, pairs: &[Pair], report: &mut Report) {
+    fn talk(&self, world: &mut World, pairs: &[Pair], report: &mut Report) {
         let (writes, queries) = (world.writes(), world.counted(|counters| counters.queries));
         world.links = self.links.clone();
         if let Some(every) = self.fault_every {
-            report.faults = faults::plan(world, site, self.traffic, every);
+            report.faults = faults::plan(world, self.traffic, every);
         }
         let end = world.now() + self.traffic;
         while world.now() < end {

@@ -31,6 +31,8 @@ pub(super) fn check(world: &mut World, pairs: &[Pair], report: &mut Report) {
     let failures = world.complaints();
     must(failures.is_empty(), format!("switches: {failures:?}"));
     world.run(QUIET);
+    let asked = world.bindings().iter().filter(|binding| binding.mac.is_empty()).count();
+    must(asked == 0, format!("{asked} neighbours are still asked for"));
 
     let chassis = world.rng.usize(0..world.chassis.len());
     restarts_write_nothing(world, chassis, &mut must);

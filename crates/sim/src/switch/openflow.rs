@@ -288,7 +288,9 @@ impl Switch {
     fn list(&self, now: Instant, request: MultipartRequest) -> Option<MultipartReply> {
         let wanted = |id: u32, all: u32, one: u32| id == all || id == one;
         Some(match request {
-            MultipartRequest::Flow(request) => MultipartReply::Flow(self.flows(now, &request)),
+            MultipartRequest::Flow(request) if request.flow_match.is_any() => {
+                MultipartReply::Flow(self.flows(now, &request))
+            }
             MultipartRequest::GroupDesc(id) => {
                 let groups = self.pipeline.groups.values();
                 let groups = groups.filter(|group| wanted(id, Group::ALL_IDS, group.group_id));
