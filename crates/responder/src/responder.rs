@@ -8,7 +8,7 @@ use crate::answer::fragment::{self, Cut};
 use crate::answer::{
     self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset, unreachable,
 };
-use crate::learned::Learned;
+use crate::learned::{Learned, MAX_PENDING};
 use crate::payment::{self, payer};
 use crate::punt::{self, Punt};
 use crate::unresolved::{Arrival, Due, Unresolved};
@@ -18,7 +18,7 @@ use kiln_budget::{Budgets, Class, Limits, Payer};
 use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -105,6 +105,7 @@ pub struct Responder {
     failures: VecDeque<Failure>,
     bindings: Learned<NextHop, EthAddr>,
     fdb: Learned<(DatapathKey, EthAddr), PortKey>,
+    activated: BTreeSet<(DatapathKey, PortKey)>,
     next_write: Instant,
     announcer: Announcer,
     advertiser: Advertiser,
@@ -125,6 +126,7 @@ impl Responder {
             failures: VecDeque::new(),
             bindings: Learned::new(),
             fdb: Learned::new(),
+            activated: BTreeSet::new(),
             next_write: Instant::ZERO,
             announcer: Announcer::new(),
             advertiser: Advertiser::new(),
@@ -200,6 +202,14 @@ impl Responder {
                 let (datapath, mac, port) = put_fdb::entry(&punt)?;
                 self.fdb.offer(now, (datapath, mac), port).map_err(|_| DropReason::LearnedFull)?;
             }
+            Opcode::ACTIVATION_STRATEGY => {
+                let port = punt.metadata.datapath().zip(punt.metadata.inport());
+                let port = port.ok_or(DropReason::NoMetadata)?;
+                if self.activated.len() >= MAX_PENDING && !self.activated.contains(&port) {
+                    return Err(DropReason::LearnedFull);
+                }
+                self.activated.insert(port);
+            }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
                 self.send(opcode, punt.nested()?, packet);
@@ -228,7 +238,8 @@ impl Responder {
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
             _ => return Err(DropReason::UnknownOpcode),
         }
-        if matches!(opcode, Opcode::PUT_ARP | Opcode::PUT_ND | Opcode::PUT_FDB) {
+        let learns = [Opcode::PUT_ARP, Opcode::PUT_ND, Opcode::PUT_FDB, Opcode::ACTIVATION_STRATEGY];
+        if learns.contains(&opcode) {
             self.counters.count(Some(opcode), Event::Learned);
         }
         Ok(())
@@ -371,6 +382,7 @@ impl Responder {
         );
         self.bindings.retain(|hop, _| !gone(hop.datapath, hop.port));
         self.fdb.retain(|(datapath, _), port| !gone(*datapath, *port));
+        self.activated.retain(|(datapath, port)| !gone(*datapath, *port));
         self.budgets.forget(|datapath, port| port.is_some_and(|port| gone(datapath, port)));
     }
 
@@ -403,6 +415,11 @@ impl Responder {
             }
         }
         writes
+    }
+
+    /// Ports that have shown life since this was last asked: they were blocked until then.
+    pub fn take_activated(&mut self) -> BTreeSet<(DatapathKey, PortKey)> {
+        std::mem::take(&mut self.activated)
     }
 
     /// Lets time pass: packets that waited too long go, next hops that gave no answer are asked for again or have failed,
@@ -491,6 +508,7 @@ impl Responder {
             waiting_bytes: self.unresolved.bytes(),
             pending_bindings: self.bindings.len(),
             pending_fdb: self.fdb.len(),
+            activated: self.activated.len(),
             output: self.output.len(),
             failures: self.failures.len(),
             announcements: self.announcer.len(),
@@ -520,6 +538,8 @@ pub struct Load {
     pub pending_bindings: usize,
     /// Forwarding database entries that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
     pub pending_fdb: usize,
+    /// Ports that have shown life and wait to be taken: at most [`MAX_PENDING`](crate::MAX_PENDING).
+    pub activated: usize,
     /// Messages that wait to be taken: at most [`MAX_OUTPUT`].
     pub output: usize,
     /// Failures that wait to be taken: at most [`MAX_FAILURES`].
