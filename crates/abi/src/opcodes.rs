@@ -5,6 +5,15 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opcode(pub u32);
 
+impl Opcode {
+    /// The userdata's header; what the opcode says comes after it.
+    pub fn userdata(self) -> Vec<u8> {
+        let mut data = self.0.to_be_bytes().to_vec();
+        data.resize(HEADER_LEN, 0);
+        data
+    }
+}
+
 macro_rules! opcodes {
     ($($(#[$doc:meta])* $number:literal $constant:ident $action:literal,)*) => {
         impl Opcode {
@@ -104,4 +113,18 @@ pub mod ovn_field {
     pub const ICMP4_FRAG_MTU: u16 = 0;
     /// `icmp6.frag_mtu`, 32 bits.
     pub const ICMP6_FRAG_MTU: u16 = 1;
+}
+
+/// The note that stands for `icmp4.frag_mtu` or, with 32 bits, `icmp6.frag_mtu`.
+pub fn frag_mtu_note(mtu: u32, is_ipv6: bool) -> Vec<u8> {
+    let field = if is_ipv6 { ovn_field::ICMP6_FRAG_MTU } else { ovn_field::ICMP4_FRAG_MTU };
+    let mut note = OVN_FIELD_TAG.to_vec();
+    note.extend_from_slice(&field.to_be_bytes());
+    note.extend_from_slice(&[0; 2]);
+    if is_ipv6 {
+        note.extend_from_slice(&mtu.to_be_bytes());
+    } else {
+        note.extend_from_slice(&(mtu as u16).to_be_bytes());
+    }
+    note
 }

@@ -22,6 +22,8 @@ pub mod scratch {
 
     /// `get_remote_fdb`'s answer: reg1.
     pub const REMOTE_OUTPORT: u8 = 1;
+    /// `check_pkt_larger`'s answer in the tables around the pipelines: reg9, bit 1.
+    pub const PKT_LARGER: (u8, u8) = (9, 1);
     /// Destination port before load balancing, and the backend's port that affinity found: reg2.
     pub const LB_PORT: (u8, Bits) = (2, Bits::range(0, 15));
     /// IPv4 destination before load balancing, and the backend that affinity found: reg4. IPv6: xxreg1.

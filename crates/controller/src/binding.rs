@@ -1,6 +1,7 @@
 //! Which logical ports are on this chassis: interfaces by `external_ids:iface-id`, containers inside them, gateway ports
 //! by name; and the claims and releases in Port_Binding that follow (ovn-architecture(7), Life Cycle of a VIF).
 
+use crate::multichassis::{self, Seat};
 use crate::outstanding::{SbOp, VsOp};
 use crate::reach::Step;
 use crate::settings::Settings;
@@ -55,6 +56,8 @@ pub struct Residence {
     pub kind: PortKind,
     /// Whether the port belongs to this chassis, so that Port_Binding has to say so.
     pub claims: bool,
+    /// Whether it does so as an additional chassis beside the main one.
+    pub is_additional: bool,
     /// The interface that it is attached to here, for a container its parent's.
     pub interface: Option<Uuid>,
     /// That interface's OpenFlow port.
@@ -66,21 +69,30 @@ pub struct Residence {
 pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residence)>) {
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
     let kind = PortKind::from_name(port.r#type());
-    let mut residence = Residence { kind, claims: false, interface: None, ofport: None, parent: None };
+    let mut residence =
+        Residence { kind, claims: false, is_additional: false, interface: None, ofport: None, parent: None };
     match kind {
         PortKind::Vif => {
             let parent = port.parent_port().as_ref().filter(|name| !name.is_empty());
             let attached = parent.unwrap_or(port.logical_port());
             residence.parent = parent.and_then(|name| ctx.all(&ctx.port_named, name).first().copied());
             attach(ctx, &ctx.interfaces_with_id, attached, &mut residence);
-            let bound = parent.is_none() || residence.parent.is_some_and(|parent| may_bind(ctx, &parent));
-            residence.claims = residence.ofport.is_some() && bound && may_bind(ctx, row);
+            let may_bind = |row: &Uuid| {
+                multichassis::seat(ctx, row).filter(|_| is_of_version(ctx, row, residence.interface))
+            };
+            let bound = parent.is_none() || residence.parent.is_some_and(|row| may_bind(&row).is_some());
+            let seat = may_bind(row).filter(|_| bound && residence.ofport.is_some());
+            residence.is_additional = seat == Some(Seat::Additional);
+            residence.claims = seat.is_some();
         }
         PortKind::Localport => {
             attach(ctx, &ctx.interfaces_with_id, port.logical_port(), &mut residence);
         }
         PortKind::Localnet => attach(ctx, &ctx.patch_interfaces, port.logical_port(), &mut residence),
         PortKind::L2gateway | PortKind::L3gateway => {
+            if kind == PortKind::L2gateway {
+                attach(ctx, &ctx.patch_interfaces, port.logical_port(), &mut residence);
+            }
             let key = if kind == PortKind::L2gateway { "l2gateway-chassis" } else { "l3gateway-chassis" };
             let chassis = port.options().get(key);
             let settings = ctx.value(&ctx.settings, &());
@@ -109,18 +121,12 @@ fn attach(ctx: &Ctx<'_>, index: &kiln_incr::Relation<Text, Uuid>, id: &Text, res
     }
 }
 
-/// Whether the operator leaves the port to whoever has it, or asks for this chassis.
-fn may_bind(ctx: &Ctx<'_>, row: &Uuid) -> bool {
-    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return false };
-    let Some(wanted) = port.options().get("requested-chassis").filter(|name| !name.is_empty()) else {
-        return true;
-    };
-    let Some(settings) = ctx.value(&ctx.settings, &()) else { return false };
-    // Further names in the list are for migrations.
-    let first = wanted.split(',').next().unwrap_or_default();
-    first == &*settings.chassis
-        || first == &*settings.hostname
-        || port.requested_chassis().is_some_and(|chassis| is_me(ctx, &chassis))
+/// Whether the interface is the one of its name that is meant (`iface-id-ver`), if that is said.
+fn is_of_version(ctx: &Ctx<'_>, row: &Uuid, interface: Option<Uuid>) -> bool {
+    let key = "iface-id-ver";
+    let wanted = ctx.row(&ctx.sb.port_binding, row).and_then(|port| port.options().get(key));
+    let found = interface.and_then(|row| ctx.row(&ctx.vs.interface, &row));
+    wanted.is_none_or(|wanted| found.is_some_and(|found| found.external_ids().get(key) == Some(wanted)))
 }
 
 /// Whether packets can come in by the port, or go out by it, on this chassis.
@@ -165,8 +171,14 @@ pub(crate) fn peer(ctx: &Ctx<'_>, row: &Uuid) -> Option<Uuid> {
 
 /// Ports that are ours in the database too: their flows can be waited for.
 pub(crate) fn bound(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Uuid>) {
-    let claims = ctx.value(&ctx.residence, row).is_some_and(|residence| residence.claims);
-    if claims && is_bound_here(ctx, row) {
+    let Some(residence) = ctx.value(&ctx.residence, row) else { return };
+    let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    let says_so = if residence.is_additional {
+        multichassis::is_additional(ctx, &port)
+    } else {
+        is_bound_here(ctx, row)
+    };
+    if residence.claims && says_so {
         out.push(*row);
     }
 }
@@ -184,7 +196,17 @@ pub(crate) fn differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<SbOp>) {
     if ctx.value(&ctx.me, &()).is_none() {
         return;
     }
-    match (residence.claims, is_bound_here(ctx, row)) {
+    if residence.is_additional {
+        if !multichassis::is_claimed(ctx, &port, encap(ctx, residence)) {
+            out.push(SbOp::ClaimAdditional(*row));
+        }
+        if multichassis::lacks_activation(ctx, row, &port) {
+            out.push(SbOp::Activated(*row));
+        }
+    } else if multichassis::is_additional(ctx, &port) {
+        out.push(SbOp::ReleaseAdditional(*row));
+    }
+    match (residence.claims && !residence.is_additional, is_bound_here(ctx, row)) {
         (true, false) if port.chassis().is_none() || ctx.value(&ctx.contested, row).is_none() => {
             out.push(SbOp::Claim(*row));
         }
@@ -228,15 +250,15 @@ pub(crate) fn claim_columns(db: &crate::Db, row: Uuid) -> Option<sb::PortBinding
         claimed.chassis = Some(me);
         claimed.up = port.up.map(|_| false);
     }
-    let interface = db.residence.peek(&row)?.interface;
-    let ip = interface
-        .and_then(|interface| db.vs.interface.peek(&interface))
-        .and_then(|interface| interface.external_ids.get("encap-ip"));
-    let settings = db.settings.peek(&())?;
-    claimed.encap = endpoint(settings, ip)
-        .filter(|_| interface.is_some())
-        .and_then(|endpoint| db.encap_at.peek(&endpoint).first().copied());
+    claimed.encap = claimed_encap(db, row);
     Some(claimed)
+}
+
+/// The row of Encap by which others are to reach the port, unrecorded.
+pub(crate) fn claimed_encap(db: &crate::Db, row: Uuid) -> Option<Uuid> {
+    let interface = db.vs.interface.peek(&db.residence.peek(&row)?.interface?)?;
+    let endpoint = endpoint(db.settings.peek(&())?, interface.external_ids.get("encap-ip"))?;
+    db.encap_at.peek(&endpoint).first().copied()
 }
 
 /// `ovn-installed` of interfaces whose ports' flows stand in the switch, and of no others.

@@ -73,7 +73,7 @@ pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
 }
 
 /// The kind of datapath that the switch gives a bridge of this type (ovs-vswitchd.conf.db(5), Bridge).
-fn kind_of(datapath_type: &str) -> &str {
+pub(crate) fn kind_of(datapath_type: &str) -> &str {
     if datapath_type.is_empty() { "system" } else { datapath_type }
 }
 
@@ -176,14 +176,21 @@ pub struct Patch {
     pub bridge: Uuid,
     /// The port at its other end.
     pub peer: Text,
-    /// The localnet port that it carries.
-    pub localnet: Text,
+    /// The logical port that it carries.
+    pub port: Text,
+    /// The key of `Port.external_ids` that says so.
+    pub key: &'static str,
 }
 
-/// The pair of patch ports of a localnet port whose network this chassis is on.
+/// The key that says which logical port a patch port carries, for each kind of port that has patch ports.
+pub(crate) const PATCH_KEYS: [(PortKind, &str); 2] =
+    [(PortKind::Localnet, "ovn-localnet-port"), (PortKind::L2gateway, "ovn-l2gateway-port")];
+
+/// The pair of patch ports of a localnet port whose network this chassis is on, or of a layer 2 gateway that this chassis is.
 pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Patch)>) {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return };
-    if residence.kind != PortKind::Localnet {
+    let Some((kind, key)) = PATCH_KEYS.into_iter().find(|(kind, _)| *kind == residence.kind) else { return };
+    if kind == PortKind::L2gateway && !residence.claims {
         return;
     }
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
@@ -203,11 +210,11 @@ pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Pat
             "Open_vSwitch external_ids:ovn-bridge-mappings: network \"{network}\" names bridge \"{outer_name}\", which does not exist"
         ));
     };
-    let localnet = port.logical_port().clone();
-    let inward: Text = format!("patch-{localnet}-to-{}", settings.bridge).into();
-    let outward: Text = format!("patch-{}-to-{localnet}", settings.bridge).into();
-    out.push((outward.clone(), Patch { bridge: *inner, peer: inward.clone(), localnet: localnet.clone() }));
-    out.push((inward, Patch { bridge: *outer, peer: outward, localnet }));
+    let port = port.logical_port().clone();
+    let inward: Text = format!("patch-{port}-to-{}", settings.bridge).into();
+    let outward: Text = format!("patch-{}-to-{port}", settings.bridge).into();
+    out.push((outward.clone(), Patch { bridge: *inner, peer: inward.clone(), port: port.clone(), key }));
+    out.push((inward, Patch { bridge: *outer, peer: outward, port, key }));
 }
 
 /// Patch ports that are missing.
@@ -240,7 +247,7 @@ pub(crate) fn write_patch(db: &Db, name: &Text, txn: &mut Txn) {
     }
     // One of the same name cannot be made before the old one is gone.
     let Some(want) = want.filter(|_| !removed) else { return };
-    let ids: [(Text, Text); 1] = [("ovn-localnet-port".into(), want.localnet.clone())];
+    let ids: [(Text, Text); 1] = [(want.key.into(), want.port.clone())];
     let interface = InterfaceOf { kind: "patch", options: &[("peer".into(), want.peer.clone())], bfd: &[] };
     add_port(want.bridge, name, &ids, &interface, txn);
 }

@@ -11,7 +11,7 @@ use kiln_ovsdb::client::Rows;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, Text};
 use kiln_responder::{Announcement, Failure, NextHop, PeriodicAdvert};
-use kiln_types::{Instant, Uuid};
+use kiln_types::{DatapathKey, Instant, PortKey, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keeps what the switch should hold in step with the southbound database.
@@ -72,6 +72,7 @@ impl Compiler {
         self.generation += 1;
         self.engine.db.bound.begin(self.generation);
         self.engine.settle();
+        self.forget_activated();
         self.generation
     }
 
@@ -162,6 +163,29 @@ impl Compiler {
             self.engine.db.contested.put(port, ());
         } else {
             self.engine.db.contested.delete(&port);
+        }
+    }
+
+    /// A port that is here beside its main chassis has shown life. Returns whether that is news.
+    pub fn set_activated(&mut self, datapath: DatapathKey, port: PortKey) -> bool {
+        let db = &mut self.engine.db;
+        let Some(datapath) = db.datapath_keyed.peek(&datapath.0).first() else { return false };
+        let Some(row) = db.port_keyed.peek(&(*datapath, port.0)).first().copied() else { return false };
+        let news = db.residence.peek(&row).is_some_and(|residence| residence.is_additional)
+            && db.activated.peek(&row).is_none();
+        if news {
+            db.activated.put(row, ());
+        }
+        news
+    }
+
+    /// A port that comes back has to show life anew.
+    fn forget_activated(&mut self) {
+        let db = &mut self.engine.db;
+        let is_here = |row: &Uuid| db.residence.peek(row).is_some_and(|residence| residence.is_additional);
+        let gone: Vec<Uuid> = db.activated.iter().map(|(row, ())| *row).filter(|row| !is_here(row)).collect();
+        for row in gone {
+            db.activated.delete(&row);
         }
     }
 

@@ -79,6 +79,8 @@ fn ports(db: &Db, mut clauses: Vec<Condition>, name: Option<&Text>) -> Vec<Condi
     if let Some(me) = db.me.peek(&()) {
         clauses.push(Condition::new("chassis", Equal, &Some(*me)));
         clauses.push(Condition::new("requested_chassis", Equal, &Some(*me)));
+        clauses.push(Condition::new("additional_chassis", Includes, me));
+        clauses.push(Condition::new("requested_additional_chassis", Includes, me));
     }
     if let Some(name) = name {
         for key in ["l2gateway-chassis", "l3gateway-chassis"] {

@@ -478,8 +478,11 @@ impl ControllerDaemon {
         match event {
             Event::Synced { resumed, .. } => {
                 self.stale = true;
-                if side == Side::Local && self.local_since.is_none() {
-                    self.local_since = Some(now);
+                if side == Side::Local {
+                    self.local_since.get_or_insert(now);
+                    let offered = self.local.session().offered();
+                    let ct_zone_limits = offered.is_some_and(|schema| schema.has_column("CT_Zone", "limit"));
+                    self.compiler.set_facts(Facts { ct_zone_limits, ..self.compiler.facts().clone() });
                 }
                 let how = if resumed { ", resumed" } else { "" };
                 info!(target: "ovsdb_cs", "{}: connected{how}", self.describe(side));
@@ -631,6 +634,9 @@ impl ControllerDaemon {
     }
 
     fn serve_packets(&mut self, now: Instant, wall_ms: i64) {
+        for (datapath, port) in self.responder.take_activated() {
+            self.stale |= self.compiler.set_activated(datapath, port);
+        }
         let gone = self.compiler.take_gone();
         if !gone.is_empty() {
             let gone = |datapath, port| gone.contains(&(datapath, port));

@@ -46,10 +46,15 @@ pub(crate) fn interfaces_with_id(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text,
     }
 }
 
-/// Our patch ports in the integration bridge by the localnet port that they carry out.
+/// The logical port that a patch port of ours carries.
+fn carried(ids: kiln_incr::MapView<'_, Text, Text>) -> Option<&Text> {
+    crate::bridge::PATCH_KEYS.iter().find_map(|(_, key)| ids.get(*key))
+}
+
+/// Our patch ports in the integration bridge by the logical port that they carry out.
 pub(crate) fn patch_interfaces(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
-    let Some(id) = port.external_ids().get("ovn-localnet-port") else { return };
+    let Some(id) = carried(port.external_ids()) else { return };
     if is_integrated(ctx, row) {
         out.extend(port.interfaces().all().iter().map(|interface| (id.clone(), *interface)));
     }
@@ -58,7 +63,7 @@ pub(crate) fn patch_interfaces(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, U
 /// Every patch port of ours, in any bridge.
 pub(crate) fn patch_ports(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
-    if port.external_ids().get("ovn-localnet-port").is_some() {
+    if carried(port.external_ids()).is_some() {
         out.push((port.name().clone(), *row));
     }
 }

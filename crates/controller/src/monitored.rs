@@ -44,11 +44,14 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
             "tag",
             "chassis",
             "encap",
+            "additional_chassis",
+            "additional_encap",
             "mac",
             "nat_addresses",
             "port_security",
             "up",
             "requested_chassis",
+            "requested_additional_chassis",
         ],
     ),
     ("MAC_Binding", &["logical_port", "ip", "mac", "timestamp", "datapath"]),
@@ -72,15 +75,21 @@ const LOCAL: &[(&str, &[&str])] = &[
         &["name", "datapath_type", "ports", "fail_mode", "other_config", "external_ids", "flow_tables"],
     ),
     ("Port", &["name", "interfaces", "external_ids"]),
-    ("Interface", &["name", "type", "options", "external_ids", "ofport", "bfd", "bfd_status"]),
+    ("Interface", &["name", "type", "options", "external_ids", "ofport", "bfd", "bfd_status", "mtu"]),
     ("Flow_Table", &["prefixes"]),
     ("Flow_Sample_Collector_Set", &["id", "bridge"]),
-    ("Datapath", &["capabilities"]),
+    ("Datapath", &["capabilities", "ct_zones"]),
+    ("CT_Zone", &["timeout_policy", "limit"]),
     ("SSL", &["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"]),
 ];
 
 fn monitors(tables: &[(&str, &[&str])]) -> Vec<TableMonitor> {
     tables.iter().map(|(table, columns)| TableMonitor::new(*table, columns.iter().copied())).collect()
+}
+
+/// The tables of OVN_Southbound and their columns that the controller replicates.
+pub fn southbound_columns() -> &'static [(&'static str, &'static [&'static str])] {
+    SOUTHBOUND
 }
 
 /// Tables of OVN_Southbound, with the rows that are needed at first.

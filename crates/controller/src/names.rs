@@ -98,7 +98,7 @@ impl kiln_lower::Names for Scope<'_, '_> {
     fn is_resident(&self, name: &str) -> bool {
         let ctx = self.ctx;
         let Some(row) = ctx.all(&ctx.port_named, &name.into()).first() else { return false };
-        ctx.value(&ctx.residence, row).is_some_and(|residence| residence.claims)
+        ctx.value(&ctx.residence, row).is_some_and(|residence| residence.claims && !residence.is_additional)
             || ctx
                 .row(&ctx.sb.port_binding, row)
                 .and_then(|port| port.chassis())

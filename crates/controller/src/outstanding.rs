@@ -2,7 +2,7 @@
 //! has taken the change in, its update makes the same rules withdraw it: nothing has to be remembered about transactions.
 
 use crate::tables::Db;
-use crate::{binding, bridge, chassis, tunnel};
+use crate::{binding, bridge, chassis, ct_limit, multichassis, tunnel};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
 use kiln_ovsdb::column::Pairs;
@@ -21,6 +21,12 @@ pub enum SbOp {
     Claim(Uuid),
     /// A port is not here, though the row says so.
     Release(Uuid),
+    /// A port is here beside its main chassis, and the row does not say so.
+    ClaimAdditional(Uuid),
+    /// A port is not here beside its main chassis, though the row says so.
+    ReleaseAdditional(Uuid),
+    /// A port that is here beside its main chassis has shown life.
+    Activated(Uuid),
     /// A port's flows stand in the switch.
     Up(Uuid),
 }
@@ -40,6 +46,8 @@ pub enum VsOp {
     Index,
     /// A conntrack zone in the bridge's `external_ids`, or its removal.
     Zone(Text),
+    /// The most connections that a conntrack zone may have, or the end of that.
+    ZoneLimit(u16),
     /// The tunnel of that `ovn-chassis-id`, or its removal.
     Tunnel(Text),
     /// The patch port of that name, or its removal.
@@ -139,6 +147,11 @@ pub(crate) fn southbound(db: &Db, txn: &mut Txn) {
                     .set("encap", &None::<Uuid>)
                     .set("up", &up);
             }
+            SbOp::ClaimAdditional(row) => {
+                multichassis::write_claim(db, *row, binding::claimed_encap(db, *row), txn);
+            }
+            SbOp::ReleaseAdditional(row) => multichassis::write_release(db, *row, txn),
+            SbOp::Activated(row) => multichassis::write_activation(db, *row, txn),
             SbOp::Up(row) => drop(txn.update("Port_Binding").row(*row).set("up", &true)),
         }
     }
@@ -163,6 +176,7 @@ pub(crate) fn local(db: &Db, wall_ms: i64, only_bridge: bool, txn: &mut Txn) {
                     .put("other_config", &Pairs(&[(key.as_str(), &*settings.index)]));
             }
             VsOp::Zone(name) => bridge::write_zone(db, name, txn),
+            VsOp::ZoneLimit(zone) => ct_limit::write(db, *zone, txn),
             VsOp::Tunnel(id) => tunnel::write(db, id, &mut names, txn),
             VsOp::Patch(name) => bridge::write_patch(db, name, txn),
             VsOp::Installed(row) => {

@@ -1,8 +1,8 @@
 //! Logical ports of local datapaths, with all that their flows need: keys, zones, and where packets for them go.
 
 use crate::binding::{self, PortKind};
-use crate::ct_zone;
 use crate::tables::Ctx;
+use crate::{ct_zone, multichassis};
 use kiln_abi::stages;
 use kiln_ovsdb::Text;
 use kiln_types::Uuid;
@@ -71,8 +71,14 @@ pub struct LocalPort {
     pub zones: Zones,
     /// Where packets for it go.
     pub delivery: Delivery,
+    /// Further chassis that get a copy of each.
+    pub also: Box<[Uuid]>,
+    /// Whether nothing comes in or goes out by it until it has shown life.
+    pub is_blocked: bool,
     /// The VLAN that tells its packets from others on the same interface.
     pub tag: Option<u16>,
+    /// The Ethernet type of that tag.
+    pub tag_type: u16,
     /// Whether it is a container's, inside another port.
     pub nested: bool,
     /// Which of this chassis' addresses its packets leave by.
@@ -98,7 +104,7 @@ pub(crate) fn local_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, LocalPo
     let Some(datapath) = ctx.value(&ctx.local_datapaths, &port.datapath()) else { return };
     let zones = datapath_zones(ctx, &datapath.name);
     let own = ctx.value(&ctx.ct_zones, port.logical_port()).copied().unwrap_or(0);
-    let delivery = delivery(ctx, row, residence);
+    let (delivery, also) = delivery(ctx, row, residence);
     out.push((
         *row,
         LocalPort {
@@ -110,14 +116,41 @@ pub(crate) fn local_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, LocalPo
             key: port.tunnel_key() as u16,
             zones: Zones { port: own, ..zones },
             delivery,
+            also,
+            is_blocked: multichassis::is_blocked(ctx, row),
             tag: port.tag().and_then(|tag| u16::try_from(tag).ok()),
+            tag_type: match port.options().get("ethtype").map(|name| &**name) {
+                Some("802.1ad") => SERVICE_TAG,
+                _ => CUSTOMER_TAG,
+            },
             nested: residence.parent.is_some(),
             encap: encap(ctx, residence),
         },
     ));
 }
 
-fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delivery {
+/// Ethernet types of VLAN tags (IEEE 802.1Q, 9.5).
+const CUSTOMER_TAG: u16 = 0x8100;
+const SERVICE_TAG: u16 = 0x88a8;
+
+/// Where packets for a port go, and which further chassis get a copy.
+fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> (Delivery, Box<[Uuid]>) {
+    let one = one_delivery(ctx, row, residence);
+    if let Some(port) = ctx.row(&ctx.sb.port_binding, row)
+        && !port.additional_chassis().all().is_empty()
+    {
+        let others = multichassis::others(ctx, &port);
+        return match (one, others.as_slice()) {
+            (Delivery::Here { .. }, _) => (one, others.into()),
+            // By the physical network only one of them would be reached.
+            (_, [first, rest @ ..]) => (Delivery::Tunnel { chassis: *first }, rest.into()),
+            (_, []) => (one, Box::default()),
+        };
+    }
+    (one, Box::default())
+}
+
+fn one_delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delivery {
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return Delivery::Nowhere };
     let here = residence.ofport.map(|ofport| Delivery::Here { ofport });
     match residence.kind {
@@ -128,7 +161,7 @@ fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Delive
         PortKind::Localnet | PortKind::Localport => here.unwrap_or(Delivery::Nowhere),
         // Without a tag its packets could not be told from its parent's.
         PortKind::Vif if residence.parent.is_some() && port.tag().is_none() => Delivery::Nowhere,
-        PortKind::Vif if residence.claims => here.unwrap_or(Delivery::Nowhere),
+        PortKind::Vif | PortKind::L2gateway if residence.claims => here.unwrap_or(Delivery::Nowhere),
         PortKind::Chassisredirect => gateway(ctx, row, residence),
         _ => match port.chassis() {
             Some(chassis) if !binding::is_me(ctx, &chassis) => elsewhere(ctx, port.datapath(), chassis),
@@ -156,15 +189,17 @@ fn gateway(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Deliver
 
 /// Packets for another chassis leave by the physical network if there is one.
 fn elsewhere(ctx: &Ctx<'_>, datapath: Uuid, chassis: Uuid) -> Delivery {
-    if !always_tunnels(ctx) {
-        for localnet in ctx.all(&ctx.localnet_of, &datapath) {
-            let reaches = ctx.value(&ctx.residence, localnet).is_some_and(|r| r.ofport.is_some());
-            if let Some(port) = ctx.row(&ctx.sb.port_binding, localnet).filter(|_| reaches) {
-                return Delivery::Localnet { key: port.tunnel_key() as u16 };
-            }
-        }
+    localnet(ctx, &datapath).map_or(Delivery::Tunnel { chassis }, |key| Delivery::Localnet { key })
+}
+
+/// The key of the port by which a datapath's packets for other chassis leave, if that is not by tunnels.
+pub(crate) fn localnet(ctx: &Ctx<'_>, datapath: &Uuid) -> Option<u16> {
+    if always_tunnels(ctx) {
+        return None;
     }
-    Delivery::Tunnel { chassis }
+    let reaches = |row: &&Uuid| ctx.value(&ctx.residence, row).is_some_and(|r| r.ofport.is_some());
+    let row = ctx.all(&ctx.localnet_of, datapath).iter().find(reaches)?;
+    Some(ctx.row(&ctx.sb.port_binding, row)?.tunnel_key() as u16)
 }
 
 fn always_tunnels(ctx: &Ctx<'_>) -> bool {

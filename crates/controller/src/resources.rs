@@ -136,7 +136,7 @@ impl Resources for World<'_, '_> {
         let ctx = self.scope.ctx;
         let row = ctx.all(&ctx.port_named, &port.into()).first()?;
         let Delivery::Tunnel { chassis } = ctx.value(&ctx.ports, row)?.delivery else { return None };
-        tunnel::choose(ctx.all(&ctx.tunnels, &chassis), None, 0).map(|tunnel| OfPort(tunnel.ofport))
+        tunnel::choose(ctx.all(&ctx.tunnels, &chassis), &[], 0).map(|tunnel| OfPort(tunnel.ofport))
     }
 
     fn has_collector_set(&self, id: u32) -> bool {

@@ -2,9 +2,9 @@
 
 use crate::tables::Db;
 use crate::{
-    address_set, advertise, announce, binding, bindings, bridge, chassis, conjunction, ct_zone, gateway,
-    hold_down, index, installed, learned, logical_flow, names, neighbor, physical, port, reach, settings,
-    tunnel,
+    address_set, advertise, announce, binding, bindings, bridge, chassis, conjunction, ct_limit, ct_zone,
+    gateway, hold_down, index, installed, learned, logical_flow, multichassis, names, neighbor, physical,
+    port, reach, settings, tunnel,
 };
 use kiln_incr::Engine;
 
@@ -57,6 +57,12 @@ fn southbound_indexes(e: &mut Engine<Db>) {
     e.rule("port_keyed", |db| &db.sb.port_binding, |db| &mut db.port_keyed, index::port_keyed);
     e.rule("containers_in", |db| &db.sb.port_binding, |db| &mut db.containers_in, index::containers_in);
     e.rule("localnet_of", |db| &db.sb.port_binding, |db| &mut db.localnet_of, index::localnet_of);
+    e.rule(
+        "multichassis_of",
+        |db| &db.sb.port_binding,
+        |db| &mut db.multichassis_of,
+        multichassis::by_datapath,
+    );
     e.rule("patches_of", |db| &db.sb.port_binding, |db| &mut db.patches_of, index::patches_of);
     e.rule(
         "datapath_keyed",
@@ -96,6 +102,9 @@ fn local(e: &mut Engine<Db>) {
     e.rule("ct_zone/port", |db| &db.residence, |db| &mut db.zone_requests, ct_zone::of_port);
     e.rule("ct_zone/datapath", |db| &db.local_datapaths, |db| &mut db.zone_requests, ct_zone::of_datapath);
     e.allocator("ct_zone", |db| &mut db.ct_zones, ct_zone::assign);
+    e.rule("ct_limit/port", |db| &db.residence, |db| &mut db.ct_limits, ct_limit::of_port);
+    e.rule("ct_limit/datapath", |db| &db.local_datapaths, |db| &mut db.ct_limits, ct_limit::of_datapath);
+    e.rule("ct_limit/names", |db| &db.ct_zones, |db| &mut db.ct_zone_names, ct_limit::names);
     e.rule("port", |db| &db.residence, |db| &mut db.ports, port::local_port);
     e.rule("bridge/patches", |db| &db.residence, |db| &mut db.patches, bridge::wanted_patches);
     e.rule("installed/bound", |db| &db.residence, |db| &mut db.bound, binding::bound);
@@ -262,6 +271,8 @@ fn differences(e: &mut Engine<Db>) {
     e.rule("bridge/differs", |db| &db.facts, |db| &mut db.vs_ops, bridge::differences);
     e.rule("ct_zone/unsaved", |db| &db.ct_zones, |db| &mut db.vs_ops, ct_zone::unsaved);
     e.rule("ct_zone/stale", |db| &db.facts, |db| &mut db.vs_ops, ct_zone::stale);
+    e.rule("ct_limit/differs", |db| &db.ct_zones, |db| &mut db.vs_ops, ct_limit::differences);
+    e.rule("ct_limit/stale", |db| &db.facts, |db| &mut db.vs_ops, ct_limit::stale);
     e.rule("tunnel/missing", |db| &db.wanted_tunnels, |db| &mut db.vs_ops, tunnel::missing);
     e.rule("tunnel/stale", |db| &db.tunnel_ports, |db| &mut db.vs_ops, tunnel::stale);
     e.rule("patch/missing", |db| &db.patches, |db| &mut db.vs_ops, bridge::missing_patches);

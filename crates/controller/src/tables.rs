@@ -38,6 +38,8 @@ pub struct Facts {
     pub sample_with_registers: bool,
     /// The switch flushes connections by label.
     pub ct_label_flush: bool,
+    /// The switch's database takes limits of conntrack zones.
+    pub ct_zone_limits: bool,
 }
 
 macro_rules! tables {
@@ -86,6 +88,7 @@ tables! {
         facts: Derived<(), Facts>,
         progress: Derived<(), Progress>,
         contested: Derived<Uuid, ()>,
+        activated: Derived<Uuid, ()>,
 
         // What the slow path knows: next hops that gave no answer a moment ago.
         held_down: Derived<NextHop, ()>,
@@ -106,6 +109,7 @@ tables! {
         port_keyed: Relation<(Uuid, u16), Uuid>,
         containers_in: Relation<Text, Uuid>,
         localnet_of: Relation<Uuid, Uuid>,
+        multichassis_of: Relation<Uuid, Uuid>,
         patches_of: Relation<Uuid, Uuid>,
         datapath_keyed: Relation<u32, Uuid>,
         groups_named: Relation<(Uuid, Text), Uuid>,
@@ -125,6 +129,8 @@ tables! {
         reached: Derived<Uuid, ()>,
         local_datapaths: Derived<Uuid, LocalDatapath>,
         ct_zones: Derived<Text, u16>,
+        ct_limits: Relation<Text, i64>,
+        ct_zone_names: Relation<u16, Text>,
         ports: Derived<Uuid, LocalPort>,
         wanted_tunnels: Derived<Text, WantedTunnel>,
         tunnel_ports: Relation<Text, Uuid>,

@@ -277,9 +277,9 @@ fn split(id: &str) -> Option<(&str, &str, &str)> {
     Some((name, remote, local))
 }
 
-/// The tunnel to a port on another chassis, from our address number `local`.
-pub(crate) fn choose(tunnels: &[Tunnel], encap: Option<Uuid>, local: u16) -> Option<&Tunnel> {
-    let rank = |t: &&Tunnel| (t.kind, Some(t.remote) == encap, t.preferred, std::cmp::Reverse(t.ofport));
+/// The tunnel to a port on another chassis, from our address number `local`, if possible to one of `encaps`.
+pub(crate) fn choose<'t>(tunnels: &'t [Tunnel], encaps: &[Uuid], local: u16) -> Option<&'t Tunnel> {
+    let rank = |t: &&Tunnel| (t.kind, encaps.contains(&t.remote), t.preferred, std::cmp::Reverse(t.ofport));
     tunnels.iter().filter(|tunnel| tunnel.local == local).max_by_key(rank)
 }
 
@@ -389,8 +389,8 @@ mod tests {
             tunnel(EncapKind::Geneve, 2, 2),
             tunnel(EncapKind::Geneve, 3, 3),
         ];
-        assert_eq!(choose(&all, None, 0).unwrap().ofport, 2);
-        assert_eq!(choose(&all, Some(Uuid::from_u128(3)), 0).unwrap().ofport, 3);
-        assert_eq!(choose(&all, None, 1), None);
+        assert_eq!(choose(&all, &[], 0).unwrap().ofport, 2);
+        assert_eq!(choose(&all, &[Uuid::from_u128(3)], 0).unwrap().ofport, 3);
+        assert_eq!(choose(&all, &[], 1), None);
     }
 }

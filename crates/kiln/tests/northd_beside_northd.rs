@@ -90,3 +90,8 @@ fn gateway_router() {
 fn mtu() {
     same("northd_mtu", include_str!("networks/mtu.nbctl"));
 }
+
+#[test]
+fn odd_inputs() {
+    same("northd_odd_inputs", include_str!("networks/odd-inputs.nbctl"));
+}

@@ -9,8 +9,15 @@ use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
 
 /// Options of a switch or router that chassis read from the binding's `external_ids`, under the same name.
-const SWITCH_OPTIONS: &[&str] = &["interconn-ts", "ct-zone-limit", "dynamic-routing-vni"];
-const ROUTER_OPTIONS: &[&str] = &["snat-ct-zone", "ct-zone-limit"];
+const SWITCH_OPTIONS: &[&str] = &["interconn-ts", CT_ZONE_LIMIT, "dynamic-routing-vni"];
+const ROUTER_OPTIONS: &[&str] = &["snat-ct-zone", CT_ZONE_LIMIT];
+/// Of a whole datapath, 0 is the same as none.
+const CT_ZONE_LIMIT: &str = "ct-zone-limit";
+
+/// Whether an option's value says anything.
+fn says_something(option: &str, value: &str) -> bool {
+    option != CT_ZONE_LIMIT || value.parse::<i64>().is_ok_and(|limit| limit > 0)
+}
 
 fn text_map(pairs: Vec<(&str, String)>) -> Map<Text, Text> {
     Map::from_vec(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
@@ -25,7 +32,7 @@ pub(crate) fn of_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, sb::D
         ids.push(("name2", name.to_string()));
     }
     for option in SWITCH_OPTIONS {
-        if let Some(value) = row.other_config().get(*option) {
+        if let Some(value) = row.other_config().get(*option).filter(|value| says_something(option, value)) {
             ids.push((option, value.to_string()));
         }
     }
@@ -52,7 +59,7 @@ pub(crate) fn of_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(Uuid, sb::D
         ids.push((ICMP_UNREACHABLE, "true".to_owned()));
     }
     for option in ROUTER_OPTIONS {
-        if let Some(value) = options.get(*option) {
+        if let Some(value) = options.get(*option).filter(|value| says_something(option, value)) {
             ids.push((option, value.to_string()));
         }
     }

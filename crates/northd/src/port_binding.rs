@@ -41,11 +41,12 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
             grant.key
         ));
     }
-    let standing = ctx.row(&ctx.sb.port_binding, &grant.row);
+    let (requested, additional) = requested_chassis(ctx, &row);
+    // Once a migration is over, the next one starts anew.
+    let standing = ctx.row(&ctx.sb.port_binding, &grant.row).filter(|_| !additional.is_empty());
     if let Some(activated) = standing.and_then(|binding| binding.options().get(ACTIVATED)) {
         options.push((ACTIVATED.into(), activated.clone()));
     }
-    let (requested, additional) = requested_chassis(ctx, &row);
     let mut external_ids = row.external_ids().all().to_vec();
     if let Some(name) = row.external_ids().get("neutron:port_name") {
         external_ids.push(("name".into(), name.clone()));

@@ -111,7 +111,7 @@ impl Run<'_> {
         assert!(load.next_hops <= MAX_NEXT_HOPS);
         assert!(load.waiting_packets <= MAX_NEXT_HOPS * MAX_PACKETS_PER_NEXT_HOP);
         assert!(load.waiting_bytes <= MAX_WAITING_BYTES);
-        assert!(load.pending_bindings <= MAX_PENDING && load.pending_fdb <= MAX_PENDING);
+        assert!(load.pending_bindings.max(load.pending_fdb).max(load.activated) <= MAX_PENDING);
         assert!(load.output <= MAX_OUTPUT && load.failures <= MAX_FAILURES);
         let counters = self.responder.counters();
         let sent = [Event::Answered, Event::Resumed, Event::Cut].map(|event| counters.total(event));

@@ -20,7 +20,7 @@ use kiln_budget::{Budgets, Class, Limits, Payer};
 use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -135,6 +135,7 @@ pub struct Responder {
     queries: Learned<NextHop, ()>,
     moves: Moves,
     fdb: Learned<(DatapathKey, EthAddr), PortKey>,
+    activated: BTreeSet<(DatapathKey, PortKey)>,
     next_write: Instant,
     announcer: Announcer,
     advertiser: Advertiser,
@@ -158,6 +159,7 @@ impl Responder {
             queries: Learned::new(MAX_NEXT_HOPS),
             moves: Moves::default(),
             fdb: Learned::new(MAX_PENDING),
+            activated: BTreeSet::new(),
             next_write: Instant::ZERO,
             announcer: Announcer::new(),
             advertiser: Advertiser::new(),
@@ -232,6 +234,15 @@ impl Responder {
             Opcode::PUT_FDB => {
                 let (datapath, mac, port) = put_fdb::entry(&punt)?;
                 self.fdb.offer(now, (datapath, mac), port).map_err(|_| DropReason::LearnedFull)?;
+                self.counters.count(Some(opcode), Event::Learned);
+            }
+            Opcode::ACTIVATION_STRATEGY => {
+                let port = punt.metadata.datapath().zip(punt.metadata.inport());
+                let port = port.ok_or(DropReason::NoMetadata)?;
+                if self.activated.len() >= MAX_PENDING && !self.activated.contains(&port) {
+                    return Err(DropReason::LearnedFull);
+                }
+                self.activated.insert(port);
                 self.counters.count(Some(opcode), Event::Learned);
             }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
@@ -478,6 +489,7 @@ impl Responder {
         self.queries.retain(|hop, ()| !gone(hop.datapath, hop.port));
         self.moves.forget(|hop| gone(hop.datapath, hop.port));
         self.fdb.retain(|(datapath, _), port| !gone(*datapath, *port));
+        self.activated.retain(|(datapath, port)| !gone(*datapath, *port));
         self.budgets.forget(|datapath, port| port.is_some_and(|port| gone(datapath, port)));
     }
 
@@ -511,6 +523,11 @@ impl Responder {
             }
         }
         writes
+    }
+
+    /// Ports that have shown life since this was last asked: they were blocked until then.
+    pub fn take_activated(&mut self) -> BTreeSet<(DatapathKey, PortKey)> {
+        std::mem::take(&mut self.activated)
     }
 
     /// Lets time pass: packets that waited too long go, next hops that gave no answer are asked for again or have failed,
@@ -607,6 +624,7 @@ impl Responder {
             early_bindings: self.early.len(),
             pending_queries: self.queries.len(),
             pending_fdb: self.fdb.len(),
+            activated: self.activated.len(),
             output: self.output.len(),
             failures: self.failures.len(),
             announcements: self.announcer.len(),
@@ -645,6 +663,8 @@ pub struct Load {
     pub pending_queries: usize,
     /// Forwarding database entries that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
     pub pending_fdb: usize,
+    /// Ports that have shown life and wait to be taken: at most [`MAX_PENDING`](crate::MAX_PENDING).
+    pub activated: usize,
     /// Messages that wait to be taken: at most [`MAX_OUTPUT`].
     pub output: usize,
     /// Failures that wait to be taken: at most [`MAX_FAILURES`].

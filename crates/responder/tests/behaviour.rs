@@ -418,6 +418,22 @@ fn ipv6_neighbours_and_forwarding_entries_are_learned() {
 }
 
 #[test]
+fn ports_that_show_life_are_told_of_once() {
+    let mut responder = responder();
+    let sign = || packet_in(Opcode::ACTIVATION_STRATEGY, udp(64), &[], &[]);
+    for _ in 0..3 {
+        responder.packet_in(Instant::ZERO, sign(), &unknown);
+    }
+    assert_eq!(responder.counters().get(Opcode::ACTIVATION_STRATEGY, Event::Learned), 3);
+    assert_eq!(responder.load().activated, 1);
+    assert!(responder.take_activated().into_iter().eq([(DATAPATH, INPORT)]));
+    assert_eq!(responder.load(), Load::default());
+    responder.packet_in(Instant::ZERO, sign(), &unknown);
+    responder.forget(|datapath, port| (datapath, port) == (DATAPATH, INPORT));
+    assert!(responder.take_activated().is_empty(), "a port that is gone shows nothing");
+}
+
+#[test]
 fn output_that_nobody_takes_is_bounded() {
     let mut responder = responder();
     let refused = |r: &Responder| r.counters().total(Event::Dropped(DropReason::OutputFull));
@@ -573,7 +589,7 @@ fn check_bounds(responder: &Responder) {
     assert!(load.next_hops <= MAX_NEXT_HOPS);
     assert!(load.waiting_packets <= MAX_NEXT_HOPS * MAX_PACKETS_PER_NEXT_HOP);
     assert!(load.waiting_bytes <= MAX_WAITING_BYTES);
-    assert!(load.pending_bindings <= MAX_PENDING && load.pending_fdb <= MAX_PENDING);
+    assert!(load.pending_bindings.max(load.pending_fdb).max(load.activated) <= MAX_PENDING);
     assert!(load.output <= MAX_OUTPUT);
 }
 

@@ -49,6 +49,11 @@ const NETWORK: &str =
     "The same addresses: stock writes a network as one of its hosts with the length, Kiln as the network.";
 const POINT_TO_POINT: &str = "In a network of two addresses neither is for broadcast (RFC 3021); stock drops what the neighbour sends.";
 
+const MARKED: &str = "Whether stock marks the interface of a port that is here as on an additional chassis hangs on the order of events.";
+const ALONE: &str = "A network of one address, which is its own broadcast address: stock writes it twice.";
+const VERSION: &str =
+    "An interface of another version than the port's: the port is not here, and nothing comes in by it.";
+
 const MASKED: &str = "Sixteen reserved groups in one masked match.";
 const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
@@ -101,6 +106,20 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.4.0.0,10.4.0.1}"], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.4.0.1 "], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.4.0.0 "], POINT_TO_POINT),
+    of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.83.0.1,10.83.0.1}"], ALONE),
+    of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.83.0.1 "], ALONE),
+    of(Part::OpenFlow, Side::Stock, &["table=80 ", "actions=set_field:<zone plain_dnat>->reg11"], VERSION),
+    of(Part::Chassis, Side::Stock, &["Interface external_ids={iface-id=second}"], MARKED),
+    of(Part::Chassis, Side::Kiln, &["Interface external_ids={iface-id=second, ovn-installed=true}"], MARKED),
+    of(Part::Chassis, Side::Stock, &["Interface external_ids={iface-id=asleep}"], MARKED),
+    of(Part::Chassis, Side::Kiln, &["Interface external_ids={iface-id=asleep, ovn-installed=true}"], MARKED),
+    of(Part::Chassis, Side::Stock, &["Interface external_ids={iface-id=land-second}"], MARKED),
+    of(
+        Part::Chassis,
+        Side::Kiln,
+        &["Interface external_ids={iface-id=land-second, ovn-installed=true}"],
+        MARKED,
+    ),
     of(Part::OpenFlow, Side::Stock, &["table=11 ipv6,ipv6_dst=ff0", "actions=drop"], MASKED),
     of(Part::OpenFlow, Side::Kiln, &["table=11 ipv6,ipv6_dst=ff00::/fff0:", "actions=drop"], MASKED),
     of(

@@ -58,6 +58,9 @@ impl ControllerDaemon {
                             .set("encap", &None::<Uuid>)
                             .set("up", &up);
                     }
+                    if port.additional_chassis.contains(me) {
+                        crate::multichassis::write_release(db, *row, &mut txn);
+                    }
                 }
                 txn.delete("Chassis").row(*me);
             }

@@ -8,9 +8,6 @@ use kiln_abi::tables;
 use kiln_openflow::{Action, Field};
 use kiln_types::OfPort;
 
-/// Ethernet type of a VLAN tag (IEEE 802.1Q).
-const VLAN: u16 = 0x8100;
-
 pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
     let m = outport(port.datapath_key, port.key);
     match port.delivery {
@@ -35,7 +32,7 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
 /// Adds the port's VLAN tag, if it has one.
 pub(crate) fn push_tag(port: &LocalPort, actions: &mut Vec<Action>) {
     if let Some(tag) = port.tag {
-        actions.push(Action::PushVlan(VLAN));
+        actions.push(Action::PushVlan(port.tag_type));
         actions.push(Action::set_field(Field::VLAN_VID, 0x1000 | tag));
     }
 }

@@ -1,12 +1,14 @@
 //! The OpenFlow tables around the logical pipelines: how packets become logical, get to other chassis, and become
 //! physical again (ovn-architecture(7), Architectural Physical Life Cycle of a Packet).
 
+pub(crate) mod activation;
 pub(crate) mod chassis_mac;
 pub(crate) mod egress;
 pub(crate) mod fixed;
 pub(crate) mod ingress;
 pub(crate) mod local_output;
 pub(crate) mod multicast;
+pub(crate) mod multichassis;
 pub(crate) mod port_security;
 pub(crate) mod punt_meters;
 pub(crate) mod remote_output;
@@ -27,6 +29,7 @@ pub(crate) fn port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
     remote_output::port(ctx, row, port, &mut flows);
     local_output::port(ctx, port, &mut flows);
     egress::port(ctx, port, &mut flows);
+    activation::port(ctx, row, port, &mut flows);
 }
 
 /// Whether other ports are inside this one.

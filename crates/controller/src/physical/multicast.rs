@@ -36,6 +36,7 @@ fn copy(port: &LocalPort, zone: bool, actions: &mut Vec<Action>) {
 
 fn members(ctx: &Ctx<'_>, ports: &[Uuid]) -> Members {
     let mut members = Members::default();
+    let reaches_all = |port: &LocalPort| crate::port::localnet(ctx, &port.datapath).is_some();
     for port in ports.iter().filter_map(|row| ctx.value(&ctx.ports, row)) {
         match port.delivery {
             Delivery::Patch { .. } => {
@@ -51,10 +52,12 @@ fn members(ctx: &Ctx<'_>, ports: &[Uuid]) -> Members {
                     copy(distributed, true, &mut members.local);
                 }
             }
+            // The copy for the localnet port reaches it, on whichever chassis.
+            Delivery::Tunnel { .. } if !port.also.is_empty() && reaches_all(port) => {}
             Delivery::Tunnel { chassis } => {
                 members.chassis.insert(chassis);
+                members.chassis.extend(port.also.iter().copied());
             }
-            // The copy for the localnet port reaches it.
             Delivery::Localnet { .. } | Delivery::Candidates | Delivery::Nowhere => {}
         }
     }
@@ -98,7 +101,7 @@ pub(crate) fn group(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
 /// One copy a chassis, from the address that this one prefers; the keys are written once for all tunnels that carry them
 /// alike.
 fn tunnel_to(ctx: &Ctx<'_>, chassis: &BTreeSet<Uuid>, keys: (u32, u16), actions: &mut Vec<Action>) {
-    let chosen = chassis.iter().filter_map(|row| choose(ctx.all(&ctx.tunnels, row), None, 0));
+    let chosen = chassis.iter().filter_map(|row| choose(ctx.all(&ctx.tunnels, row), &[], 0));
     let mut chosen: Vec<_> = chosen.collect();
     chosen.sort_by_key(|tunnel| (tunnel.kind, tunnel.is_vtep, tunnel.ofport, tunnel.ends));
     let mut written = None;

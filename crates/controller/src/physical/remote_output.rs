@@ -1,5 +1,6 @@
 //! Table 44: packets for ports of other chassis are encapsulated and sent there.
 
+use super::multichassis;
 use super::tunnel::{encapsulate, send};
 use super::write::*;
 use crate::binding::PortKind;
@@ -19,23 +20,33 @@ pub(crate) fn port(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, flows: &mut Flow
         return flows.add(tables::REMOTE_OUTPUT, 150, &m, vec![Action::resubmit(tables::LOCAL_OUTPUT)]);
     }
     match port.delivery {
-        Delivery::Tunnel { chassis } => tunnelled(ctx, row, port, &chassis, flows),
+        Delivery::Tunnel { chassis } => {
+            let all: Vec<Uuid> = std::iter::once(chassis).chain(port.also.iter().copied()).collect();
+            tunnelled(ctx, row, port, &all, flows);
+        }
+        Delivery::Here { .. } if !port.also.is_empty() => tunnelled(ctx, row, port, &port.also, flows),
+        Delivery::Localnet { .. } => multichassis::enforced(ctx, row, port, flows),
         Delivery::Candidates => first_that_is_up(ctx, row, port, flows),
         _ => {}
     }
 }
 
-fn tunnelled(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, chassis: &Uuid, flows: &mut Flows<'_>) {
-    let encap = ctx.row(&ctx.sb.port_binding, row).and_then(|row| row.encap());
-    let tunnels = ctx.all(&ctx.tunnels, chassis);
+/// One copy for each of the chassis.
+fn tunnelled(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, chassis: &[Uuid], flows: &mut Flows<'_>) {
+    let Some(binding) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    let additional = binding.additional_encap().all().iter().copied();
+    let encaps: Vec<Uuid> = binding.encap().into_iter().chain(additional).collect();
     for local in 0..local_addresses(ctx) {
-        let Some(tunnel) = choose(tunnels, encap, local) else { continue };
         let mut actions = Vec::new();
-        if !encapsulate(ctx, tunnel, port.datapath_key, port.key, &mut actions) {
-            continue;
+        let mut next = None;
+        for tunnel in chassis.iter().filter_map(|row| choose(ctx.all(&ctx.tunnels, row), &encaps, local)) {
+            if encapsulate(ctx, tunnel, port.datapath_key, port.key, &mut actions) {
+                send(tunnel, &mut actions);
+                let is_shared = tunnel.ends.is_some();
+                next = Some(if is_shared { tables::LOCAL_OUTPUT } else { tables::REMOTE_VTEP_OUTPUT });
+            }
         }
-        send(tunnel, &mut actions);
-        let next = if tunnel.ends.is_some() { tables::LOCAL_OUTPUT } else { tables::REMOTE_VTEP_OUTPUT };
+        let Some(next) = next else { continue };
         actions.push(Action::resubmit(next));
         let mut m = outport(port.datapath_key, port.key);
         m.set(ENCAP.load(local.into()));
@@ -46,7 +57,7 @@ fn tunnelled(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, chassis: &Uuid, flows:
 /// The switch itself sends to the best candidate whose tunnel is up.
 fn first_that_is_up(ctx: &Ctx<'_>, row: &Uuid, port: &LocalPort, flows: &mut Flows<'_>) {
     let order = gateway::order(ctx, row);
-    let chosen = order.iter().filter_map(|chassis| choose(ctx.all(&ctx.tunnels, chassis), None, 0));
+    let chosen = order.iter().filter_map(|chassis| choose(ctx.all(&ctx.tunnels, chassis), &[], 0));
     let chosen: Vec<&Tunnel> = chosen.collect();
     let Some(best) = chosen.first() else { return };
     // The header is written once, so all must carry keys alike; there is no BFD on ports that lead to every chassis.

@@ -200,7 +200,7 @@ pub(crate) fn flood(ctx: &Ctx<'_>, _: &(), out: &mut Vec<DesiredFlow>) {
     let prepared = actions.len();
     for of_one in remote.chunk_by(|(one, _), (other, _)| one == other) {
         let tunnels: Vec<Tunnel> = of_one.iter().map(|(_, tunnel)| *tunnel).collect();
-        if let Some(tunnel) = choose(&tunnels, None, 0).filter(|tunnel| tunnel.kind == EncapKind::Geneve) {
+        if let Some(tunnel) = choose(&tunnels, &[], 0).filter(|tunnel| tunnel.kind == EncapKind::Geneve) {
             send(tunnel, &mut actions);
         }
     }

@@ -31,6 +31,7 @@ pub(crate) fn compiled(databases: &Value) -> Compiler {
         groups: true,
         meters: true,
         ct_label_flush: true,
+        ct_zone_limits: true,
         ..Facts::default()
     });
     compiler.settle();

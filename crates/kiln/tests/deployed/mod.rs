@@ -1,5 +1,7 @@
 //! The same network twice: all daemons stock, and all daemons Kiln's. What is asked of one is asked of the other.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use kiln_testkit::{Chassis, Component, Daemon, Database, Lab, Server};
 
 /// The chassis' name in the databases.

@@ -203,19 +203,5 @@ fn load(dst: FieldRef, constant: &Constant) -> FieldValue {
 
 /// The note that the controller takes for a field which OpenFlow does not have.
 fn ovn_field(field: OvnField, value: u32) -> Box<[u8]> {
-    use kiln_abi::opcodes::{OVN_FIELD_TAG, ovn_field};
-    let mut note = OVN_FIELD_TAG.to_vec();
-    match field {
-        OvnField::Icmp4FragMtu => {
-            note.extend_from_slice(&ovn_field::ICMP4_FRAG_MTU.to_be_bytes());
-            note.extend_from_slice(&[0; 2]);
-            note.extend_from_slice(&(value as u16).to_be_bytes());
-        }
-        OvnField::Icmp6FragMtu => {
-            note.extend_from_slice(&ovn_field::ICMP6_FRAG_MTU.to_be_bytes());
-            note.extend_from_slice(&[0; 2]);
-            note.extend_from_slice(&value.to_be_bytes());
-        }
-    }
-    note.into()
+    kiln_abi::opcodes::frag_mtu_note(value, matches!(field, OvnField::Icmp6FragMtu)).into()
 }

@@ -11,10 +11,7 @@ use kiln_openflow::{Actions, Subfield};
 
 /// The eight bytes before the payload.
 pub(super) fn header(opcode: Opcode) -> Vec<u8> {
-    let mut data = Vec::with_capacity(64);
-    data.extend_from_slice(&opcode.0.to_be_bytes());
-    data.extend_from_slice(&[0; 4]);
-    data
+    opcode.userdata()
 }
 
 /// The same and where the controller writes whether it answered: the field's header and the bit's number.
