@@ -647,6 +647,9 @@ impl ControllerDaemon {
         self.follow_unasked(now);
         self.follow_failures(now);
         self.serve_neighbors(now, wall_ms);
+        for line in self.responder.take_logs() {
+            info!(target: "acl_log", "{line}");
+        }
         while let Some(message) = self.responder.poll_output() {
             // What a connection that has just gone would have sent is lost, as packets are.
             let _ = self.packets.session.send(&message);

@@ -40,6 +40,8 @@ pub enum Event {
     Announced,
     /// It was time for one, and there was no budget or no room for it: it comes later.
     Postponed,
+    /// A line of an ACL's log was noted.
+    Logged,
     /// It was time to ask for a next hop again, and there was no budget or no room for it.
     NotAsked,
 }
@@ -64,6 +66,7 @@ impl Event {
             Event::Dropped(reason) => reason.name(),
             Event::Announced => "announced",
             Event::Postponed => "postponed",
+            Event::Logged => "logged",
             Event::NotAsked => "not_asked",
         }
     }
@@ -114,6 +117,8 @@ pub enum DropReason {
     Unsolicited,
     /// The address to learn is not one host's.
     NotAHost,
+    /// As many lines of ACLs' logs wait to be taken as may.
+    LogsFull,
     /// The switch no longer knew its continuation.
     Stale,
     /// No error and no reset may be sent about it.
@@ -150,6 +155,7 @@ impl DropReason {
             DropReason::EarlyFull => "drop_early_full",
             DropReason::Unsolicited => "drop_unsolicited",
             DropReason::NotAHost => "drop_not_a_host",
+            DropReason::LogsFull => "drop_logs_full",
             DropReason::Stale => "drop_stale",
             DropReason::Unanswerable(why) => match why {
                 Unanswerable::NotIp => "drop_not_ip",

@@ -1,7 +1,7 @@
 //! Entry point of the fuzz target: whatever the pipeline hands up, bounds hold, and all that came is accounted for.
 
 use crate::{
-    Class, Config, DropReason, Event, Load, MAX_FAILURES, MAX_NEXT_HOPS, MAX_OUTPUT,
+    Class, Config, DropReason, Event, Load, MAX_FAILURES, MAX_LOGS, MAX_NEXT_HOPS, MAX_OUTPUT,
     MAX_PACKETS_PER_NEXT_HOP, MAX_PENDING, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
 };
 use kiln_abi::opcodes::Opcode;
@@ -112,7 +112,7 @@ impl Run<'_> {
         assert!(load.waiting_packets <= MAX_NEXT_HOPS * MAX_PACKETS_PER_NEXT_HOP);
         assert!(load.waiting_bytes <= MAX_WAITING_BYTES);
         assert!(load.pending_bindings.max(load.pending_fdb).max(load.activated) <= MAX_PENDING);
-        assert!(load.output <= MAX_OUTPUT && load.failures <= MAX_FAILURES);
+        assert!(load.output <= MAX_OUTPUT && load.failures <= MAX_FAILURES && load.logs <= MAX_LOGS);
         let counters = self.responder.counters();
         let sent = [Event::Answered, Event::Resumed, Event::Cut].map(|event| counters.total(event));
         let sent: u64 = sent.iter().sum();
@@ -129,6 +129,7 @@ impl Run<'_> {
             self.take();
         }
         self.responder.take_failures();
+        self.responder.take_logs();
         self.check_bounds();
         assert_eq!((self.responder.load(), self.responder.deadline()), (Load::default(), None));
         let counters = self.responder.counters();

@@ -36,6 +36,9 @@ pub const MAX_EARLY: usize = 1000;
 /// How long they wait: an answer may overtake its query on the way through the database.
 pub const MAX_EARLY_WAIT: Duration = Duration::from_secs(2);
 
+/// Most lines of ACLs' logs that wait to be taken.
+pub const MAX_LOGS: usize = 1000;
+
 /// What the operator can tune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -130,6 +133,7 @@ pub struct Responder {
     budgets: Budgets,
     unresolved: Unresolved<(Opcode, Box<PacketIn>), Request>,
     failures: VecDeque<Failure>,
+    logs: Vec<String>,
     bindings: Learned<NextHop, EthAddr>,
     early: Learned<NextHop, put_mac_binding::Neighbor>,
     queries: Learned<NextHop, ()>,
@@ -154,6 +158,7 @@ impl Responder {
             budgets: Budgets::new(config.limits),
             unresolved: Unresolved::new(),
             failures: VecDeque::new(),
+            logs: Vec::new(),
             bindings: Learned::new(MAX_PENDING),
             early: Learned::new(MAX_EARLY),
             queries: Learned::new(MAX_NEXT_HOPS),
@@ -264,6 +269,14 @@ impl Responder {
             Opcode::SCTP_ABORT => {
                 let packet = sctp_abort::answering(&punt)?.to_vec();
                 self.send(opcode, punt.nested()?, packet);
+            }
+            Opcode::LOG => {
+                let line = answer::acl_log::line(&punt, packet_in.table_id)?;
+                if self.logs.len() >= MAX_LOGS {
+                    return Err(DropReason::LogsFull);
+                }
+                self.logs.push(line);
+                self.counters.count(Some(opcode), Event::Logged);
             }
             Opcode::REJECT => {
                 let actions = punt.nested()?;
@@ -565,6 +578,11 @@ impl Responder {
         self.failures.drain(..).collect()
     }
 
+    /// What ACLs have logged since this was last asked.
+    pub fn take_logs(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.logs)
+    }
+
     /// Of the packets that wait for a next hop which has failed, those go whose routers tell senders so, and the senders are
     /// told. The others go on waiting: a late answer is as good as any.
     pub fn tell_unreachable(&mut self, now: Instant, next_hop: &NextHop, neighbors: &impl Neighbors) {
@@ -629,6 +647,7 @@ impl Responder {
             failures: self.failures.len(),
             announcements: self.announcer.len(),
             adverts: self.advertiser.len(),
+            logs: self.logs.len(),
         }
     }
 }
@@ -673,4 +692,6 @@ pub struct Load {
     pub announcements: usize,
     /// Routers that advertise themselves: as many as there are ports.
     pub adverts: usize,
+    /// Lines of ACLs' logs that wait to be taken: at most [`MAX_LOGS`].
+    pub logs: usize,
 }

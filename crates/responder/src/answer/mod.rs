@@ -1,6 +1,7 @@
 //! What is made for a packet, one file for each class of answer. All of it is pure: state, bounds and counters are the
 //! responder's.
 
+pub(crate) mod acl_log;
 pub(crate) mod arp;
 pub(crate) mod fragment;
 pub(crate) mod icmp_error;
