@@ -45,7 +45,7 @@ sandbox:
 ";
 
 /// The classes and levels of budgets.
-const CLASSES: [&str; 5] = ["query", "neighbor", "error", "reset", "rest"];
+const CLASSES: [&str; 6] = ["query", "neighbor", "error", "unreachable", "reset", "rest"];
 const LEVELS: [&str; 4] = ["chassis", "router", "port", "source"];
 
 /// A moment's use of something by someone who waits: the times of all samples, in order.

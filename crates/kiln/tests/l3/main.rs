@@ -124,3 +124,13 @@ fn ipv6() {
 fn acls() {
     hold("acls");
 }
+
+#[test]
+fn edge() {
+    hold("edge");
+}
+
+#[test]
+fn rfc() {
+    hold("rfc");
+}

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long anything that is waited for may take.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long commands may take.
 const COMMAND: &str = "15";
 /// Where a fence goes: nowhere, since it expires before it is routed (RFC 5737).
