@@ -246,9 +246,9 @@ fn queries_are_shared_with_a_stock_controller() {
     for (chassis, ports) in [(&ours, ["p1", "q1"]), (&theirs, ["p2", "q2"])] {
         for port in ports {
             lab.plug(chassis, port);
+            lab.ctl("ovn-nbctl", &north, &format!("wait-until Logical_Switch_Port {port} up=true"));
         }
     }
-    lab.ctl("ovn-nbctl", &north, "--wait=hv sync");
     let pair = |ip: &str, mac: &str| (ip.to_owned(), mac.to_owned());
     let has = |lab: &Lab, ip: &str, mac: &str| neighbors(lab, &south).contains(&pair(ip, mac));
 
@@ -349,9 +349,9 @@ fn a_query_of_one_chassis_is_answered_on_another() {
     for (chassis, ports) in [(&asks, ["p1", "q1"]), (&answers, ["p2", "q2"])] {
         for port in ports {
             lab.plug(chassis, port);
+            lab.ctl("ovn-nbctl", &north, &format!("wait-until Logical_Switch_Port {port} up=true"));
         }
     }
-    lab.ctl("ovn-nbctl", &north, "--wait=hv sync");
     let has =
         |lab: &Lab, ip: &str, mac: &str| neighbors(lab, &south).contains(&(ip.to_owned(), mac.to_owned()));
 
