@@ -685,6 +685,7 @@ proptest! {
             drain(&mut responder);
         }
         responder.take_failures();
+        responder.take_activated();
         prop_assert_eq!((responder.load(), responder.deadline()), (Load::default(), None));
     }
 }
