@@ -28,6 +28,7 @@ fn comparable(flows: Flows, groups: &Groups) -> Flows {
         let mut actions: Vec<Action> = actions.iter().collect();
         // Stock does some things twice in a row.
         actions.dedup();
+        actions.retain(|action| !matches!(action, Action::Resubmit { table: Some(table), .. } if OWN_TABLES.contains(table)));
         let actions: Vec<Action> = actions
             .into_iter()
             .map(|action| match action {
@@ -39,13 +40,20 @@ fn comparable(flows: Flows, groups: &Groups) -> Flows {
                     clause,
                     n_clauses,
                 },
+                // What lets a packet go back to where it came from.
+                Action::SetField(value) if value.field == Field::IN_PORT => {
+                    Action::set_field(Field::IN_PORT, u16::MAX)
+                }
                 other => other,
             })
             .collect();
         ((table, priority, builder.build()), (Actions::encode(&actions).unwrap(), cookie))
     };
-    flows.into_iter().map(rewrite).collect()
+    flows.into_iter().filter(|((table, ..), _)| !OWN_TABLES.contains(table)).map(rewrite).collect()
 }
+
+/// The tables in which Kiln alone has flows: meters of ports, ahead of what is handed up.
+const OWN_TABLES: std::ops::RangeInclusive<u8> = 240..=247;
 
 type Flows = BTreeMap<(u8, u16, Match), (Actions, u64)>;
 

@@ -686,6 +686,7 @@ proptest! {
         }
         responder.take_failures();
         responder.take_logs();
+        responder.take_activated();
         prop_assert_eq!((responder.load(), responder.deadline()), (Load::default(), None));
     }
 }

@@ -52,10 +52,14 @@ pub fn read(lab: &Lab, chassis: &Chassis) -> Tables {
         .flat_map(|flow| &flow.actions)
         .filter_map(|action| action.strip_prefix("meter:"))
         .collect();
+    // A meter is a line, and a line for each of its bands.
+    let mut is_own = false;
     for line in lab.ofctl(chassis, "dump-meters BR").lines().skip(1) {
         let text = line.trim();
-        let id = text.split_whitespace().next().and_then(|word| word.strip_prefix("meter="));
-        if id.is_some_and(|id| own_meters.contains(id)) {
+        if let Some(id) = text.split_whitespace().next().and_then(|word| word.strip_prefix("meter=")) {
+            is_own = own_meters.contains(id);
+        }
+        if is_own || text.is_empty() {
             continue;
         }
         insert(&mut tables.rest, text.split_once(' ').map_or(text, |(_, text)| text).to_owned());
@@ -71,7 +75,7 @@ pub fn read(lab: &Lab, chassis: &Chassis) -> Tables {
 }
 
 /// The tables in which Kiln alone has flows: meters of ports, ahead of what is handed up.
-const OWN_TABLES: std::ops::Range<u8> = 240..247;
+const OWN_TABLES: std::ops::RangeInclusive<u8> = 240..=247;
 /// What Kiln writes into `in_port` so that a packet may go back to where it came from, and what stock writes.
 const LOOPED: (&str, &str) = ("set_field:32768/0x8000->in_port", "set_field:ANY->in_port");
 

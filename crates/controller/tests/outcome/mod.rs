@@ -32,9 +32,14 @@ struct Numbers {
 
 impl Numbers {
     fn name(&self, instruction: &Instruction) -> String {
-        let Instruction::ApplyActions(actions) = instruction else { return format!("{instruction:?}") };
+        let actions = match instruction {
+            Instruction::ApplyActions(actions) => actions,
+            Instruction::Meter(id) => return format!("meter {:?}", self.meters.get(id)),
+            other => return format!("{other:?}"),
+        };
         let text = |action: Action| match action {
             Action::Group(id) => format!("group {:?}", self.groups.get(&id)),
+            Action::Meter(id) => format!("meter {:?}", self.meters.get(&id)),
             Action::Controller(mut controller) => {
                 let meter = controller.meter_id.take().map(|id| self.meters.get(&id));
                 format!("{controller:?} metered by {meter:?}")
