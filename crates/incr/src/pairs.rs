@@ -99,8 +99,12 @@ impl<K: Key, V: Key> Target for Pairs<K, V> {
 
     fn replace(&mut self, old: &[(K, V)], new: Vec<(K, V)>) -> Box<[(K, V)]> {
         // Additions first, so that a pair that stays is never gone.
-        new.iter().for_each(|pair| self.add(pair.clone()));
-        old.iter().for_each(|pair| self.remove(pair));
+        for pair in &new {
+            self.add(pair.clone());
+        }
+        for pair in old {
+            self.remove(pair);
+        }
         new.into()
     }
 

@@ -432,7 +432,7 @@ impl MatchBuilder {
             let mut entries = self.entries.clone();
             let tci = entries.remove(at);
             spell_vlan(tci, |v| {
-                entries.insert(entries.partition_point(|e| e.field.order() < v.field.order()), v)
+                entries.insert(entries.partition_point(|e| e.field.order() < v.field.order()), v);
             });
             return MatchBuilder { entries }.spelled();
         }
@@ -487,7 +487,7 @@ fn spell_vlan(tci: FieldValue, mut emit: impl FnMut(FieldValue)) {
         }
         // Where there is no tag, the priority is zero without being asked.
         _ if mask & VLAN_PRESENT != 0 && value == 0 => {
-            emit(FieldValue::masked(Field::VLAN_VID, 0, mask & VLAN_VID))
+            emit(FieldValue::masked(Field::VLAN_VID, 0, mask & VLAN_VID));
         }
         _ => emit(tci),
     }

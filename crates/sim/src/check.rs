@@ -42,6 +42,9 @@ impl World {
             ("packets", load.waiting_packets, load.next_hops * responder::MAX_PACKETS_PER_NEXT_HOP),
             ("bytes", load.waiting_bytes, responder::MAX_WAITING_BYTES),
             ("bindings", load.pending_bindings, responder::MAX_PENDING),
+            ("early answers", load.early_bindings, responder::MAX_EARLY),
+            ("queries", load.pending_queries, responder::MAX_NEXT_HOPS),
+            ("announcements", load.announcements, responder::MAX_ANNOUNCEMENTS),
             ("forwarding entries", load.pending_fdb, responder::MAX_PENDING),
             ("messages", load.output, responder::MAX_OUTPUT),
             ("failures", load.failures, responder::MAX_FAILURES),
@@ -96,15 +99,20 @@ impl World {
         owners
     }
 
-    /// The flows of a switch, with what groups are in place of their numbers, which depend on history.
+    /// The flows of a switch, with what groups and meters are in place of their numbers, which depend on history.
     pub fn flows(&self, chassis: usize) -> BTreeSet<String> {
         let pipeline = self.chassis[chassis].switch.pipeline();
         let group = |id: u32| {
             let group = pipeline.groups.get(&id);
             group.map_or_else(String::new, |group| format!("{:?} {:?}", group.typ, group.buckets))
         };
+        let meter = |id: u32| {
+            let meter = self.chassis[chassis].switch.meter(id);
+            meter.map_or_else(String::new, |meter| format!("{:?} {:?}", meter.flags, meter.bands))
+        };
         let text = |action: Action| match action {
             Action::Group(id) => group(id),
+            Action::Meter(id) => meter(id),
             other => other.to_string(),
         };
         let line = |flow: &kiln_testkit::interpreter::Flow| {

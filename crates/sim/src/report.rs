@@ -22,6 +22,8 @@ pub struct Report {
     pub queries: u64,
     /// Packets that went to controllers.
     pub packet_ins: u64,
+    /// Flows that were changed to name another meter that does just the same.
+    pub renumbered: u64,
     /// Pairs of a host and an address that were to be reached in the end.
     pub pairs: usize,
     /// What does not hold that should.
@@ -53,6 +55,7 @@ impl fmt::Display for Report {
         writeln!(f, "writes a minute     {:.1}, {} in all", self.a_minute(self.writes), self.writes)?;
         writeln!(f, "probes a minute     {:.1}, {} in all", self.a_minute(self.queries), self.queries)?;
         writeln!(f, "packets handed up   {}", self.packet_ins)?;
+        writeln!(f, "flows renumbered    {}", self.renumbered)?;
         for violation in &self.violations {
             writeln!(f, "VIOLATED: {violation}")?;
         }

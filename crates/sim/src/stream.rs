@@ -132,14 +132,26 @@ impl World {
         self.schedule.put(at, Event::Open(id));
     }
 
-    /// A daemon closes its connection.
+    /// A daemon closes its connection, or dies: what it has sent is still delivered.
     pub(crate) fn close(&mut self, actor: Actor, side: u8) {
-        let Some(id) = self.streams.of.get(&(actor, side)).copied() else { return };
+        let Some(id) = self.streams.of.remove(&(actor, side)) else { return };
+        let Some(peer) = self.streams.streams.get(&id).map(|stream| stream.peer) else { return };
+        let earliest = self.control_arrival(peer);
+        if let Some(stream) = self.streams.streams.get_mut(&id) {
+            let at = stream.up.arrival(earliest);
+            self.schedule.put(at, Event::HungUp(id));
+        }
+    }
+
+    /// A server learns that a daemon is gone.
+    pub(crate) fn hung_up(&mut self, id: StreamId) {
         let Some(stream) = self.streams.remove(id) else { return };
-        let at = self.control_arrival(stream.peer);
         match (stream.peer, stream.session) {
-            (Peer::Database(which), Some(session)) => self.schedule.put(at, Event::Gone(which, session)),
-            (Peer::Switch(chassis), _) => self.schedule.put(at, Event::GoneFromSwitch(chassis, id)),
+            (Peer::Database(which), Some(session)) => {
+                self.database(which).server().disconnect(session);
+                self.pump_database(which);
+            }
+            (Peer::Switch(chassis), _) => self.chassis[chassis].switch.disconnect(id.0),
             (Peer::Database(_), None) => {}
         }
     }
@@ -148,6 +160,9 @@ impl World {
     pub(crate) fn open(&mut self, id: StreamId) {
         let Some(Stream { actor, side, peer, .. }) = self.streams.streams.get(&id) else { return };
         let (actor, side, peer, now) = (*actor, *side, *peer, self.now());
+        if self.streams.of.get(&(actor, side)) != Some(&id) {
+            return;
+        }
         let session = match peer {
             Peer::Database(which) if self.database(which).is_cut => {
                 self.streams.remove(id);
@@ -212,7 +227,10 @@ impl World {
     pub(crate) fn arrive_down(&mut self, id: StreamId, bytes: &[u8]) {
         let Some(Stream { actor, side, .. }) = self.streams.streams.get(&id) else { return };
         let (actor, side, now) = (*actor, *side, self.now());
-        self.with_daemon(actor, |daemon| daemon.receive(now, side, bytes));
+        // Whoever has closed it hears nothing more.
+        if self.streams.of.get(&(actor, side)) == Some(&id) {
+            self.with_daemon(actor, |daemon| daemon.receive(now, side, bytes));
+        }
     }
 
     /// A daemon learns that its connection is gone.

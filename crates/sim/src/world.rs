@@ -10,7 +10,6 @@ use crate::stream::{StreamId, Streams};
 use crate::switch::{Output, TunnelHeader};
 use crate::trace::Trace;
 use kiln_northd::daemon::NorthdDaemon;
-use kiln_ovsdb::server::SessionId;
 use kiln_schema_ovn::{nb::Northbound, sb::Southbound};
 use kiln_topology::Network;
 use kiln_types::{Instant, Rng};
@@ -47,10 +46,8 @@ pub(crate) enum Event {
     Down(StreamId, Vec<u8>),
     /// A daemon learns that its connection is gone.
     Lost(StreamId, Actor, u8),
-    /// A database learns that a client is gone.
-    Gone(Which, SessionId),
-    /// A switch learns that a controller is gone.
-    GoneFromSwitch(usize, StreamId),
+    /// A server learns that a daemon is gone.
+    HungUp(StreamId),
     /// A frame from a host arrives at its switch.
     FromHost(usize, Vec<u8>),
     /// A frame from a switch arrives at a host.
@@ -163,18 +160,26 @@ impl World {
         let mut txn = kiln_ovsdb::txn::Txn::new("OVN_Northbound");
         plan.write(&mut txn);
         let now = self.now();
-        self.northbound.transact(now, r#"["OVN_Northbound",{"op":"insert","table":"NB_Global","row":{}}]"#);
         self.northbound.transact(now, &txn.into_params());
         self.pump_database(Which::Northbound);
     }
 
     /// Sets an option of NB_Global.
     pub fn set_option(&mut self, key: &str, value: &str) {
+        self.set_options("NB_Global", key, value);
+    }
+
+    /// Sets an option of every router.
+    pub fn set_router_option(&mut self, key: &str, value: &str) {
+        self.set_options("Logical_Router", key, value);
+    }
+
+    fn set_options(&mut self, table: &str, key: &str, value: &str) {
         let now = self.now();
         let pair = json!(["map", [[key, value]]]);
         let operations = json!([
             "OVN_Northbound",
-            { "op": "mutate", "table": "NB_Global", "where": [],
+            { "op": "mutate", "table": table, "where": [],
               "mutations": [["options", "delete", ["set", [key]]], ["options", "insert", pair]] },
         ]);
         self.northbound.transact(now, &operations.to_string());
@@ -229,11 +234,10 @@ impl World {
                 note("lost", &[stream.0], &[]);
                 self.lost(stream, actor, side);
             }
-            Event::Gone(which, session) => {
-                self.database(which).server().disconnect(session);
-                self.pump_database(which);
+            Event::HungUp(stream) => {
+                note("hung up", &[stream.0], &[]);
+                self.hung_up(stream);
             }
-            Event::GoneFromSwitch(chassis, stream) => self.chassis[chassis].switch.disconnect(stream.0),
             Event::FromHost(host, bytes) => {
                 note("from host", &[host as u64], &bytes);
                 let chassis = self.hosts[host].chassis;

@@ -50,6 +50,7 @@ impl Scenario {
         quiet::check(&mut world, &pairs, &mut report);
         report.bindings = world.bindings().len();
         report.packet_ins = world.counted(|counters| counters.packet_ins);
+        report.renumbered = world.counted(|counters| counters.renumbered);
         report.virtual_time = world.now() - began;
         report.trace = world.trace();
         report

@@ -11,7 +11,7 @@ mod meter;
 mod openflow;
 
 use crate::frame;
-use kiln_openflow::msg::{Message, PacketIn, TlvMapping};
+use kiln_openflow::msg::{Message, Meter, PacketIn, TlvMapping};
 use kiln_openflow::{Actions, Field, Match, Xid};
 use kiln_packet::FlowKey;
 use kiln_testkit::interpreter::{self, Continuation, Packet, Tracker};
@@ -63,6 +63,8 @@ pub struct Counters {
     pub packet_ins: u64,
     /// Flows that were added, changed or deleted.
     pub flow_changes: u64,
+    /// Flows that were changed to name another meter that does just the same.
+    pub renumbered: u64,
     /// Resumes of pipelines that no longer waited here.
     pub stale_resumes: u64,
     /// Packets that looped, or met an action that the interpreter does not have.
@@ -146,6 +148,10 @@ impl Switch {
 
     pub(crate) fn pipeline(&self) -> &interpreter::Switch {
         &self.pipeline
+    }
+
+    pub(crate) fn meter(&self, id: u32) -> Option<&Meter> {
+        self.meters.all().find(|meter| meter.meter_id == id)
     }
 
     /// What is to be sent.

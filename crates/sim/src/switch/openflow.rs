@@ -230,8 +230,15 @@ impl Switch {
     }
 
     fn change_flow(&mut self, change: FlowMod) {
-        self.counters.flow_changes += 1;
         let FlowMod { table_id: table, priority, flow_match, instructions, cookie, .. } = change;
+        let old =
+            self.pipeline.tables.get_mut(table, priority, &flow_match).map(|old| old.instructions.clone());
+        let keeps = change.command == FlowMod::MODIFY_STRICT;
+        if keeps && old.is_some_and(|old| self.does_the_same(&old, &instructions)) {
+            self.counters.renumbered += 1;
+        } else {
+            self.counters.flow_changes += 1;
+        }
         let tables = &mut self.pipeline.tables;
         match change.command {
             FlowMod::ADD => tables.add(Flow { table, priority, flow_match, instructions, cookie }),
@@ -243,6 +250,20 @@ impl Switch {
             FlowMod::DELETE_STRICT => drop(tables.remove(table, priority, &flow_match)),
             _ => tables.retain(|flow| table != ALL_TABLES && flow.table != table),
         }
+    }
+
+    /// Whether two flows do the same but for the numbers of meters.
+    fn does_the_same(&self, one: &[Instruction], other: &[Instruction]) -> bool {
+        let meter = |id| self.meter(id).map(|meter| (meter.flags, &meter.bands));
+        let same = |one: Action, other: Action| match (&one, &other) {
+            (Action::Meter(one), Action::Meter(other)) => meter(*one) == meter(*other),
+            _ => one == other,
+        };
+        let list = |of: &[Instruction]| -> Vec<Action> {
+            kiln_openflow::instruction::applied(of).map(|list| list.iter().collect()).unwrap_or_default()
+        };
+        let (one, other) = (list(one), list(other));
+        one.len() == other.len() && one.into_iter().zip(other).all(|(one, other)| same(one, other))
     }
 
     fn change_group(&mut self, change: GroupMod) {
