@@ -141,7 +141,7 @@ mod tests {
                      fffffffffd7700000000000018023018fffffffffd78000000000000";
         let mut bad = Vec::new();
         let made = frame(OPTIONS, &mut bad).unwrap();
-        let made = made.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let made = made.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         assert_eq!((made.as_str(), bad), (stock, vec![]));
     }
 

@@ -609,11 +609,19 @@ impl ControllerDaemon {
     /// Tells the responder what to send without being asked.
     fn follow_unasked(&mut self, now: Instant) {
         let (gone, new) = self.compiler.take_announced();
-        gone.iter().for_each(|announcement| self.responder.withdraw(announcement));
-        new.into_iter().for_each(|announcement| self.responder.announce(now, announcement));
+        for announcement in &gone {
+            self.responder.withdraw(announcement);
+        }
+        for announcement in new {
+            self.responder.announce(now, announcement);
+        }
         let (gone, new) = self.compiler.take_advertised();
-        gone.iter().for_each(|advert| self.responder.stop_advertising(advert));
-        new.into_iter().for_each(|advert| self.responder.advertise(now, advert));
+        for advert in &gone {
+            self.responder.stop_advertising(advert);
+        }
+        for advert in new {
+            self.responder.advertise(now, advert);
+        }
         self.responder.set_has_switch(self.packets.session.version().is_some());
     }
 

@@ -337,7 +337,7 @@ fn budgets(ctx: &Ctx<'_>, keys: &Keys<'_>) -> Limits {
             match text.parse() {
                 Ok(limit) => limits.of_mut(class).set(level, limit),
                 Err(error) => {
-                    ctx.report(format!("Open_vSwitch external_ids:{key}: {error}, found \"{text}\""))
+                    ctx.report(format!("Open_vSwitch external_ids:{key}: {error}, found \"{text}\""));
                 }
             }
         }

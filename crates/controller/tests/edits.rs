@@ -259,9 +259,9 @@ fn run(text: &str, seed: u64, changed: &mut BTreeSet<(&'static str, &'static str
     for round in 0..EDITS / 2 / ROUND {
         for at in 0..ROUND {
             if edited.rng.u8(..8) == 0 {
-                edited.exchange(&mut compiler)
+                edited.exchange(&mut compiler);
             } else {
-                edited.edit(&mut compiler)
+                edited.edit(&mut compiler);
             }
             if at % 10 == 0 {
                 compiler.settle();

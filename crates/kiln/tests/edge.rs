@@ -12,7 +12,7 @@ use kiln_testkit::figures::Figures;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn ask(host: &Host, args: &[&str]) -> String {
     let output = host.namespace().run(Command::new(args[0]).args(&args[1..]));

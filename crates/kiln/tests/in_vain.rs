@@ -40,7 +40,7 @@ impl Sandbox {
         println!("{text}");
         assert!(output.status.success(), "{text}");
         let folder = text.split_once("OVS_RUNDIR=").and_then(|(_, rest)| rest.split_once("/c1 "));
-        sandbox.folder = folder.expect("where the sandbox is").0.to_owned();
+        folder.expect("where the sandbox is").0.clone_into(&mut sandbox.folder);
         sandbox
     }
 

@@ -113,7 +113,7 @@ fn a_port_moves() {
     rows += same(&both, "it goes, and would have to show life again", |seen| seen.blocking == 3);
 
     each(&|on| {
-        drop(on.lab.ctl("ovn-nbctl", &on.north, "remove Logical_Switch s other_config ct-zone-limit"))
+        drop(on.lab.ctl("ovn-nbctl", &on.north, "remove Logical_Switch s other_config ct-zone-limit"));
     });
     rows += same(&both, "one limit is left", |seen| seen.limits.len() == 1);
 

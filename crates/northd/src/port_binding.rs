@@ -108,7 +108,7 @@ fn announced_addresses(
     }
     let kept_quiet = options.get("exclude-router-ips-from-garp").is_some_and(|value| &**value == "true");
     if !kept_quiet && ctx.holds(&ctx.edges, &checked.switch, &Part::Localnet) {
-        let ips = peer.ipv4.iter().map(|net| format!(" {}", net.addr())).collect::<String>();
+        let ips = peer.ipv4.iter().map(|net| format!(" {}", net.addr())).collect::<Vec<_>>().concat();
         announced.push(format!("{}{ips}", peer.mac).into());
     }
     announced

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn pauses_are_within_bounds_and_the_first_are_short() {
         let mac = "0e:00:00:00:00:01".parse().unwrap();
-        let bounds = (Duration::from_secs(200), Duration::from_secs(600));
+        let bounds = (Duration::from_secs(200), Duration::from_mins(10));
         let router = RouterAdvert::multicast(mac, u16::MAX, RaOptions::new());
         let advert = PeriodicAdvert::new((DatapathKey(1), PortKey(2)), bounds, &router);
         let (mut rng, mut advertiser) = (Rng::with_seed(7), Advertiser::new());

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn frames_by_family() {
-        let text = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let text =
+            |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let arp = "ffffffffffff0e0000000201080600010800060400010e0000000201c0a80001000000000000c0a80001";
         assert_eq!(text(of(Some("192.168.0.1")).frame()), arp);
         let rarp = "ffffffffffff0e0000000201803500010800060400030e000000020100000000\

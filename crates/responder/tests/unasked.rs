@@ -55,7 +55,7 @@ fn an_address_is_announced_as_a_stock_chassis_does() {
     let sent = sent(&mut responder, Instant::from_secs(1000));
     assert_eq!(sent.iter().map(|(second, ..)| *second).collect::<Vec<_>>(), [1, 2, 4, 8, 16]);
     // Frame and actions as they came from ovn-controller 26.03.
-    let text = sent[0].1.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text = sent[0].1.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let frame = "ffffffffffff0e0000000201080600010800060400010e0000000201c0a80001000000000000c0a80001";
     assert_eq!(text, frame);
     let actions = [
@@ -129,6 +129,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// The solicitation handed up by `reg0[5] = put_nd_ra_opts(...)`.
+#[allow(clippy::unnecessary_box_returns, reason = "as the responder takes them")]
 fn punt(frame: Vec<u8>) -> Box<PacketIn> {
     let mut userdata = vec![0, 0, 0, 8, 0, 0, 0, 0];
     Field::reg(0).info().header.put(&mut userdata, false, 4);
@@ -144,6 +145,7 @@ fn punt(frame: Vec<u8>) -> Box<PacketIn> {
     })
 }
 
+#[allow(clippy::unnecessary_box_returns, reason = "as the responder gives them")]
 fn resumed(frame: Vec<u8>) -> Box<PacketIn> {
     let mut responder = responder();
     responder.packet_in(Instant::ZERO, punt(frame), &|_: &_| None);

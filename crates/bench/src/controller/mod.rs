@@ -160,7 +160,7 @@ fn measure(peers: &Peers, component: Component, folder: &Path, options: &Options
         compile,
         peak_kb,
         installed,
-        member: (controller.cpu()? - compile) / count,
+        member: controller.cpu()?.saturating_sub(compile) / count,
         of_member: (chassis.flows(peers)? as f64 - installed as f64) / f64::from(count),
     })
 }
