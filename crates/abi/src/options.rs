@@ -29,6 +29,8 @@ pub mod chassis_feature {
     pub const CT_STATE_SAVE: &str = "ct-state-save";
     /// Kiln's own: knows `fragment`.
     pub const FRAGMENT: &str = "kiln-fragment";
+    /// Kiln's own: writes a query for each neighbour that it asks for.
+    pub const TRACKED_QUERIES: &str = "kiln-tracked-queries";
 
     /// Those that stages depend on, under the names by which ovn-northd lists them.
     pub const LISTED: &[(&str, &str)] = &[
@@ -58,6 +60,7 @@ pub mod chassis_feature {
         CT_LABEL_FLUSH,
         CT_STATE_SAVE,
         FRAGMENT,
+        TRACKED_QUERIES,
     ];
 }
 

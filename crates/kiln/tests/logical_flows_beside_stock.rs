@@ -220,6 +220,7 @@ impl Lab {
         let flows: Vec<(&str, String)> = lines
             .filter(|(head, _)| is_logical(head))
             .map(|(head, actions)| {
+                let actions = kiln_testkit::openflow::without_port_meters(actions);
                 let named = actions.split(',').map(|action| match groups.get(action) {
                     Some(group) => group.clone(),
                     None if action.starts_with("meter:") => "meter".to_owned(),

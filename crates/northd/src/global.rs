@@ -39,8 +39,8 @@ pub struct Settings {
     pub ignore_chassis_features: bool,
     /// `l3_defaults`: rows that do not say otherwise are treated as RFCs have it (`rfc`), not as stock does (`stock`).
     pub rfc_defaults: bool,
-    /// `mac_binding_learning`, or else `l3_defaults`: routers that do not say otherwise learn only what they asked for.
-    pub tracked_learning: bool,
+    /// `mac_binding_learning`: whether routers that do not say otherwise learn only what they asked for.
+    pub tracked_learning: Option<bool>,
 }
 
 static DEFAULTS: Settings = Settings {
@@ -53,7 +53,7 @@ static DEFAULTS: Settings = Settings {
     probe_interval: None,
     ignore_chassis_features: false,
     rfc_defaults: false,
-    tracked_learning: false,
+    tracked_learning: None,
 };
 
 /// The settings in force.
@@ -155,16 +155,17 @@ fn rfc_defaults(ctx: &Ctx<'_>, global: &Uuid, value: Option<&Text>) -> bool {
     })
 }
 
-/// What routers learn that do not say so themselves; `default` where NB_Global does not say it either.
-fn tracked_learning(ctx: &Ctx<'_>, global: &Uuid, value: Option<&Text>, default: bool) -> bool {
-    let Some(value) = value else { return default };
-    learning::parse(value).unwrap_or_else(|| {
+/// What NB_Global says of what routers learn that do not say so themselves.
+fn tracked_learning(ctx: &Ctx<'_>, global: &Uuid, value: Option<&Text>) -> Option<bool> {
+    let value = value?;
+    let tracked = learning::parse(value);
+    if tracked.is_none() {
         ctx.report(format!(
             "NB_Global {global}, column options: {} `{value}` is neither `open` nor `tracked`; it is passed over",
             mac_binding::LEARNING
         ));
-        default
-    })
+    }
+    tracked
 }
 
 pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, Settings)>) {
@@ -193,7 +194,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
             probe_interval: options.get("northd_probe_interval").and_then(|text| parse_probe(text)),
             ignore_chassis_features: flag("ignore_chassis_features", false),
             rfc_defaults: rfc,
-            tracked_learning: tracked_learning(ctx, global, options.get(mac_binding::LEARNING), rfc),
+            tracked_learning: tracked_learning(ctx, global, options.get(mac_binding::LEARNING)),
         },
     ));
 }

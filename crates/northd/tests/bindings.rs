@@ -263,3 +263,26 @@ fn ports_with_a_limit_name_the_next_hops_of_routes() {
     );
     assert_eq!(options(&world, "r-b"), r#"["map",[["mac_binding_gateways","fd00::9"]]]"#);
 }
+
+/// A chassis that writes no queries would be told of nobody that it asked for.
+#[test]
+fn by_default_queries_are_tracked_once_every_chassis_writes_them() {
+    let mut world = network("");
+    world.must(r#"{"op":"mutate","table":"NB_Global","where":[],"mutations":[["options","insert",["map",[["l3_defaults","rfc"]]]]]}"#);
+    let chassis = |config: &str| {
+        format!(
+            r#"{{"op":"insert","table":"Encap","uuid-name":"e","row":{{"type":"geneve","ip":"192.0.2.1","chassis_name":"c"}}}},
+               {{"op":"insert","table":"Chassis","row":{{"name":"c","hostname":"c","encaps":["named-uuid","e"],"other_config":["map",[{config}]]}}}}"#
+        )
+    };
+    let answer = world.edit(SB, &chassis(""));
+    assert!(!answer.contains("\"error\":\""), "{answer}");
+    world.run();
+    assert_eq!(told(&world), [""; 0]);
+    world.edit(
+        SB,
+        r#"{"op":"update","table":"Chassis","where":[],"row":{"other_config":["map",[["kiln-tracked-queries","true"]]]}}"#,
+    );
+    world.run();
+    assert_eq!(told(&world), ["mac_binding_learning=tracked"]);
+}

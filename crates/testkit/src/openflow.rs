@@ -94,6 +94,11 @@ fn common(action: String) -> Option<String> {
     Some(if action == LOOPED.0 { LOOPED.1.to_owned() } else { action })
 }
 
+/// A flow's actions, as text, without the detour by which Kiln alone meters what a port hands up.
+pub fn without_port_meters(actions: &str) -> String {
+    OWN_TABLES.fold(actions.to_owned(), |text, table| text.replace(&format!("resubmit(,{table}),"), ""))
+}
+
 /// The number of every port and what it is called: the lines ` 1(NAME): addr:…` of `ovs-ofctl show`.
 fn ports(text: &str) -> BTreeMap<u64, String> {
     let port = |line: &str| {
@@ -168,6 +173,11 @@ impl Names {
         let mut actions: Vec<String> = flow.actions.iter().map(|action| self.action(action)).collect();
         if actions.iter().all(|action| action.starts_with("conjunction(")) {
             actions.sort();
+        }
+        // Packets leave by all of them, in an order that means nothing.
+        let is_output = |action: &String| action.starts_with("output:");
+        for outputs in actions.chunk_by_mut(|one, next| is_output(one) && is_output(next)) {
+            outputs.sort();
         }
         let (matches, actions) = (matches.join(","), actions.join(","));
         format!("table={} {matches} actions={actions} cookie={}", flow.table, flow.cookie)

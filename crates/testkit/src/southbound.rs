@@ -75,7 +75,7 @@ const FREE_KEYS: &[&str] =
     &["ovn-installed-ts", "ovn-nb-cfg-ts", "ovn-startup-ts", "ovn-nb-cfg", "ovn-remote"];
 
 /// Keys of maps that Kiln adds to stock's, by which its daemons tell each other what is theirs.
-const OWN_KEYS: &[&str] = &["kiln-fragment"];
+const OWN_KEYS: &[&str] = &["kiln-fragment", "kiln-tracked-queries"];
 
 /// A database's content, one line an item.
 #[derive(Clone, Debug, Default)]

@@ -2,9 +2,9 @@
 //! controllers are told, since they do the learning.
 
 use super::Route;
-use crate::global;
 use crate::tables::Ctx;
-use kiln_abi::options::mac_binding;
+use crate::{features, global};
+use kiln_abi::options::{chassis_feature, mac_binding};
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
 use kiln_types::Uuid;
@@ -19,11 +19,20 @@ pub(crate) fn parse(value: &str) -> Option<bool> {
     }
 }
 
+/// Whether routers learn only what they asked for of which nobody says so. `l3_defaults` alone makes them do so only once every
+/// chassis writes its queries: an answer to another one's would be taken for a claim that nobody asked for.
+fn is_tracked_by_default(ctx: &Ctx<'_>) -> bool {
+    let settings = global::settings(ctx);
+    settings
+        .tracked_learning
+        .unwrap_or_else(|| settings.rfc_defaults && features::all_have(ctx, chassis_feature::TRACKED_QUERIES))
+}
+
 /// Whether a router learns only what it asked for: as it says itself, else as NB_Global says, else by `l3_defaults`.
 pub(crate) fn is_tracked(ctx: &Ctx<'_>, router: &Uuid) -> bool {
     let Some(row) = ctx.row(&ctx.nb.logical_router, router) else { return false };
     let Some(text) = row.options().get(mac_binding::LEARNING) else {
-        return global::settings(ctx).tracked_learning;
+        return is_tracked_by_default(ctx);
     };
     parse(text).unwrap_or_else(|| {
         ctx.report(format!(
@@ -31,7 +40,7 @@ pub(crate) fn is_tracked(ctx: &Ctx<'_>, router: &Uuid) -> bool {
             row.name(),
             mac_binding::LEARNING
         ));
-        global::settings(ctx).tracked_learning
+        is_tracked_by_default(ctx)
     })
 }
 
