@@ -148,14 +148,11 @@ fn an_address_change_runs_only_what_reads_it() {
         ran.iter().map(|run| run.split(' ').next().unwrap_or_default()).collect();
     let expected = [
         "address_owners",
+        "edges",
         "port_binding",
         "port_up",
         "request_addresses",
-        "switch/acl/port",
-        "switch/admission/port",
-        "switch/arp_rsp/port",
-        "switch/fdb/port",
-        "switch/l2_lookup/port",
+        "switch/port",
         "router/arp_resolve/switch_port",
         "ports_by_key",
         "ports_of_switch",
