@@ -92,17 +92,17 @@ pub(crate) fn standing(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(NextHop, Standi
 pub struct StationKeeps(BTreeMap<u32, u32>);
 
 impl Target for StationKeeps {
-    type Item = u32;
+    type Written = Vec<u32>;
     type Id = u32;
 
-    fn replace(&mut self, old: &[u32], new: Vec<u32>) -> Box<[u32]> {
-        for keep_s in &new {
+    fn replace(&mut self, old: &[u32], new: &mut Vec<u32>) -> Box<[u32]> {
+        for keep_s in &*new {
             add(&mut self.0, *keep_s);
         }
         for keep_s in old {
             remove(&mut self.0, keep_s);
         }
-        new.into()
+        new.drain(..).collect()
     }
 }
 
@@ -150,10 +150,10 @@ fn remove<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
 }
 
 impl Target for Bindings {
-    type Item = (NextHop, Standing);
+    type Written = Vec<(NextHop, Standing)>;
     type Id = (NextHop, Standing);
 
-    fn replace(&mut self, old: &[Self::Id], new: Vec<Self::Item>) -> Box<[Self::Id]> {
+    fn replace(&mut self, old: &[Self::Id], new: &mut Self::Written) -> Box<[Self::Id]> {
         for item @ (next_hop, standing) in old {
             // Two rows may spell one address in two ways; the last one counts.
             let stands = self.rows.get(next_hop).is_some_and(|other| other.row == standing.row);
@@ -161,12 +161,12 @@ impl Target for Bindings {
                 self.set(*next_hop, None);
             }
         }
-        for item @ (next_hop, standing) in &new {
+        for item @ (next_hop, standing) in &*new {
             if !old.contains(item) {
                 self.set(*next_hop, Some(*standing));
             }
         }
-        new.into()
+        new.drain(..).collect()
     }
 }
 
@@ -259,8 +259,8 @@ mod tests {
         let mut bindings = Bindings::default();
         let a = (hop(1, "10.0.0.1"), row(7, 0));
         let b = (hop(2, "fd00::1"), row(9, 0));
-        let first = bindings.replace(&[], vec![a]);
-        bindings.replace(&[], vec![b]);
+        let first = bindings.replace(&[], &mut vec![a]);
+        bindings.replace(&[], &mut vec![b]);
         assert_eq!(
             (bindings.on_port(DatapathKey(1), PortKey(1)), bindings.on_router(DatapathKey(1))),
             (1, 2)
@@ -270,12 +270,12 @@ mod tests {
         assert_eq!(bindings.of(DatapathKey(1), None).count(), 2);
         assert_eq!(bindings.take_changes().len(), 2);
         let later = (a.0, row(7, 5));
-        let second = bindings.replace(&first, vec![later]);
+        let second = bindings.replace(&first, &mut vec![later]);
         let change = Change { next_hop: a.0, old: Some(a.1), new: Some(later.1) };
         assert_eq!(bindings.take_changes(), [change]);
-        bindings.replace(&second, vec![later]);
+        bindings.replace(&second, &mut vec![later]);
         assert_eq!(bindings.take_changes(), []);
-        bindings.replace(&second, vec![]);
+        bindings.replace(&second, &mut vec![]);
         assert_eq!(bindings.take_changes(), [Change { next_hop: a.0, old: Some(later.1), new: None }]);
         assert_eq!(
             (bindings.on_port(DatapathKey(1), PortKey(1)), bindings.on_router(DatapathKey(1))),
@@ -289,9 +289,9 @@ mod tests {
     fn of_two_rows_the_last_counts() {
         let mut bindings = Bindings::default();
         let next_hop = hop(1, "fd00::1");
-        let first = bindings.replace(&[], vec![(next_hop, row(1, 0))]);
-        bindings.replace(&[], vec![(next_hop, row(2, 0))]);
-        bindings.replace(&first, vec![]);
+        let first = bindings.replace(&[], &mut vec![(next_hop, row(1, 0))]);
+        bindings.replace(&[], &mut vec![(next_hop, row(2, 0))]);
+        bindings.replace(&first, &mut vec![]);
         assert_eq!(bindings.get(&next_hop), Some(&row(2, 0)));
         assert_eq!(bindings.on_router(DatapathKey(1)), 1);
     }

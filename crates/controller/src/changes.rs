@@ -18,11 +18,11 @@ impl<T> Default for Changes<T> {
 }
 
 impl<T: Ord + Clone + Send + Sync> Target for Changes<T> {
-    type Item = T;
+    type Written = Vec<T>;
     type Id = T;
 
-    fn replace(&mut self, old: &[T], new: Vec<T>) -> Box<[T]> {
-        for thing in &new {
+    fn replace(&mut self, old: &[T], new: &mut Vec<T>) -> Box<[T]> {
+        for thing in &*new {
             *self.wanted.entry(thing.clone()).or_insert(0) += 1;
             self.changed.insert(thing.clone());
         }
@@ -35,7 +35,7 @@ impl<T: Ord + Clone + Send + Sync> Target for Changes<T> {
             }
             self.changed.insert(thing.clone());
         }
-        new.into()
+        new.drain(..).collect()
     }
 }
 
@@ -67,13 +67,13 @@ mod tests {
     #[test]
     fn only_differences_are_told() {
         let mut changes = Changes::default();
-        let one = changes.replace(&[], vec!['a', 'b']);
-        changes.replace(&[], vec!['b']);
+        let one = changes.replace(&[], &mut vec!['a', 'b']);
+        changes.replace(&[], &mut vec!['b']);
         assert_eq!(changes.take(), (vec![], vec!['a', 'b']));
-        changes.replace(&one, vec!['c']);
+        changes.replace(&one, &mut vec!['c']);
         assert_eq!(changes.take(), (vec!['a'], vec!['c']), "b is wanted by another still");
-        let same = changes.replace(&[], vec!['d']);
-        changes.replace(&same, vec![]);
+        let same = changes.replace(&[], &mut vec!['d']);
+        changes.replace(&same, &mut vec![]);
         assert_eq!(changes.take(), (vec![], vec![]));
     }
 }

@@ -43,22 +43,22 @@ pub(crate) fn is_likely(text: &str) -> bool {
 }
 
 impl Target for Conjunctions {
-    type Item = Need;
+    type Written = Vec<Need>;
     type Id = Need;
 
-    fn replace(&mut self, old: &[Need], new: Vec<Need>) -> Box<[Need]> {
-        if *old == *new {
-            return new.into();
+    fn replace(&mut self, old: &[Need], new: &mut Vec<Need>) -> Box<[Need]> {
+        if *old == **new {
+            return new.drain(..).collect();
         }
         for (site, _) in old {
             self.runs.remove(&(hash(site), *site));
             self.gone.push(*site);
         }
-        for (site, len) in &new {
+        for (site, len) in &*new {
             self.runs.insert((hash(site), *site), Run { len: *len, start: 0 });
         }
         self.changed = true;
-        new.into()
+        new.drain(..).collect()
     }
 }
 
@@ -113,22 +113,22 @@ mod tests {
         let mut forth = Db::default();
         let mut back = Db::default();
         for need in &needs {
-            forth.conjunctions.replace(&[], vec![*need]);
+            forth.conjunctions.replace(&[], &mut vec![*need]);
             grant(&mut forth);
         }
         for need in needs.iter().rev() {
-            back.conjunctions.replace(&[], vec![*need]);
+            back.conjunctions.replace(&[], &mut vec![*need]);
             grant(&mut back);
         }
         let extra = (site(3), 1 << 27);
-        back.conjunctions.replace(&[], vec![extra]);
+        back.conjunctions.replace(&[], &mut vec![extra]);
         grant(&mut back);
-        back.conjunctions.replace(&[extra], vec![]);
+        back.conjunctions.replace(&[extra], &mut vec![]);
         assert_eq!(starts(&mut forth), starts(&mut back));
         assert_eq!(back.conjunction_ids.peek(&extra.0), None);
-        let small: Vec<Need> = (1..2000).map(|n| (site(n << 64), 3)).collect();
+        let mut small: Vec<Need> = (1..2000).map(|n| (site(n << 64), 3)).collect();
         let mut db = Db::default();
-        db.conjunctions.replace(&[], small);
+        db.conjunctions.replace(&[], &mut small);
         let runs = starts(&mut db);
         assert!(runs.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
     }

@@ -36,14 +36,14 @@ pub struct Requests {
 }
 
 impl Target for Requests {
-    type Item = Request;
+    type Written = Vec<Request>;
     type Id = Request;
 
-    fn replace(&mut self, old: &[Request], new: Vec<Request>) -> Box<[Request]> {
-        if old == new {
-            return new.into();
+    fn replace(&mut self, old: &[Request], new: &mut Vec<Request>) -> Box<[Request]> {
+        if *old == **new {
+            return new.drain(..).collect();
         }
-        for request in &new {
+        for request in &*new {
             let entry = self.wanted.entry(request.name.clone()).or_default();
             entry.0 += 1;
             entry.1 = request.fixed.or(entry.1);
@@ -59,7 +59,7 @@ impl Target for Requests {
             }
         }
         self.changed = true;
-        new.into()
+        new.drain(..).collect()
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     fn ask(db: &mut Db, name: &str, fixed: Option<u16>) -> Box<[Request]> {
-        db.zone_requests.replace(&[], vec![Request { name: name.into(), fixed }])
+        db.zone_requests.replace(&[], &mut vec![Request { name: name.into(), fixed }])
     }
 
     fn zone(db: &mut Db, name: &str) -> Option<u16> {
@@ -225,7 +225,7 @@ mod tests {
         ask(&mut db, "b", None);
         assert_eq!((zone(&mut db, "a"), zone(&mut db, "b")), (Some(1), Some(2)));
         assert_eq!(db.zone_requests.take_flushes(), BTreeSet::from([1, 2]));
-        db.zone_requests.replace(&a, vec![]);
+        db.zone_requests.replace(&a, &mut vec![]);
         ask(&mut db, "c", None);
         assert_eq!((zone(&mut db, "a"), zone(&mut db, "b"), zone(&mut db, "c")), (None, Some(2), Some(1)));
         assert_eq!(db.zone_requests.take_flushes(), BTreeSet::from([1]));

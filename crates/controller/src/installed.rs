@@ -20,13 +20,13 @@ pub struct Bound {
 }
 
 impl Target for Bound {
-    type Item = Uuid;
+    type Written = Vec<Uuid>;
     type Id = Uuid;
 
-    fn replace(&mut self, old: &[Uuid], new: Vec<Uuid>) -> Box<[Uuid]> {
+    fn replace(&mut self, old: &[Uuid], new: &mut Vec<Uuid>) -> Box<[Uuid]> {
         self.gone.extend(old.iter().filter(|port| !new.contains(port)));
         self.new.extend(new.iter().filter(|port| !old.contains(port)));
-        new.into()
+        new.drain(..).collect()
     }
 }
 

@@ -17,11 +17,11 @@ pub struct Gone {
 }
 
 impl Target for Gone {
-    type Item = (DatapathKey, PortKey);
+    type Written = Vec<(DatapathKey, PortKey)>;
     type Id = (DatapathKey, PortKey);
 
-    fn replace(&mut self, old: &[Self::Id], new: Vec<Self::Item>) -> Box<[Self::Id]> {
-        for keys in &new {
+    fn replace(&mut self, old: &[Self::Id], new: &mut Self::Written) -> Box<[Self::Id]> {
+        for keys in &*new {
             *self.here.entry(*keys).or_insert(0) += 1;
         }
         for keys in old {
@@ -33,7 +33,7 @@ impl Target for Gone {
                 }
             }
         }
-        new.into()
+        new.drain(..).collect()
     }
 }
 

@@ -90,11 +90,11 @@ impl<T: Ord> Ops<T> {
 }
 
 impl<T: Ord + Clone + Send + Sync> Target for Ops<T> {
-    type Item = T;
+    type Written = Vec<T>;
     type Id = T;
 
-    fn replace(&mut self, old: &[T], new: Vec<T>) -> Box<[T]> {
-        for op in &new {
+    fn replace(&mut self, old: &[T], new: &mut Vec<T>) -> Box<[T]> {
+        for op in &*new {
             *self.0.entry(op.clone()).or_insert(0) += 1;
         }
         for op in old {
@@ -105,7 +105,7 @@ impl<T: Ord + Clone + Send + Sync> Target for Ops<T> {
                 }
             }
         }
-        new.into()
+        new.drain(..).collect()
     }
 }
 

@@ -25,14 +25,14 @@ pub struct Steps {
 }
 
 impl Target for Steps {
-    type Item = Step;
+    type Written = Vec<Step>;
     type Id = Step;
 
-    fn replace(&mut self, old: &[Step], new: Vec<Step>) -> Box<[Step]> {
-        if old == new {
-            return new.into();
+    fn replace(&mut self, old: &[Step], new: &mut Vec<Step>) -> Box<[Step]> {
+        if *old == **new {
+            return new.drain(..).collect();
         }
-        for step in &new {
+        for step in &*new {
             *self.counts.entry(*step).or_insert(0) += 1;
         }
         for step in old {
@@ -44,7 +44,7 @@ impl Target for Steps {
             }
         }
         self.changed = true;
-        new.into()
+        new.drain(..).collect()
     }
 }
 
@@ -126,10 +126,10 @@ mod tests {
     fn reaches_through_patches_and_forgets() {
         let [a, b, c, d] = [1, 2, 3, 4].map(Uuid::from_u128);
         let mut steps = Steps::default();
-        let first = steps.replace(&[], vec![Step::Start(a), Step::Edge(a, b)]);
-        steps.replace(&[], vec![Step::Edge(b, c), Step::Edge(c, a), Step::Edge(d, a)]);
+        let first = steps.replace(&[], &mut vec![Step::Start(a), Step::Edge(a, b)]);
+        steps.replace(&[], &mut vec![Step::Edge(b, c), Step::Edge(c, a), Step::Edge(d, a)]);
         assert_eq!(steps.reached(), BTreeSet::from([a, b, c]));
-        steps.replace(&first, vec![Step::Edge(a, b)]);
+        steps.replace(&first, &mut vec![Step::Edge(a, b)]);
         assert!(steps.reached().is_empty());
     }
 }

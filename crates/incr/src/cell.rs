@@ -35,6 +35,8 @@ impl TableId {
     }
 }
 
+/// The bit of a cell's existence.
+pub(crate) const PRESENCE: u32 = 1;
 /// Columns from this one on share a bit.
 const LAST_COLUMN: u16 = 30;
 
@@ -43,13 +45,18 @@ impl Cell {
         Cell(fold(table.0, HASHER.hash_one(key)))
     }
 
+    /// A fingerprint is as good as its hash.
+    pub(crate) fn hash(self) -> u64 {
+        self.0
+    }
+
     fn parts(self, bits: u32) -> Parts {
         Parts { cell: self, bits }
     }
 
     /// Whether there is such a row, or a value at all.
     pub(crate) fn presence(self) -> Parts {
-        self.parts(1)
+        self.parts(PRESENCE)
     }
 
     /// The whole of one column of a row.

@@ -4,7 +4,6 @@ use crate::cell::{Cell, TableId};
 use crate::map::Map;
 use crate::reads::Reads;
 use crate::{AnySource, Changes, Key, Source, Target};
-use kiln_types::HashSet;
 use std::hash::Hash;
 
 /// A value for each key, each written by one run: a derived query. An equal value stops the change there.
@@ -42,11 +41,10 @@ impl<K: Key, V: PartialEq> Derived<K, V> {
             Some(old) if *old == value => {}
             Some(old) => {
                 *old = value;
-                self.changes.parts.push(cell.value());
+                self.changes.note(&key, cell.value());
             }
             None => {
-                self.changes.parts.push(cell.whole());
-                self.changes.keys.push(key.clone());
+                self.changes.note(&key, cell.whole());
                 self.values.insert_new(key, value);
             }
         }
@@ -55,21 +53,19 @@ impl<K: Key, V: PartialEq> Derived<K, V> {
     /// Removes the value of `key`.
     pub fn delete(&mut self, key: &K) -> Option<V> {
         let value = self.values.remove(key)?;
-        let cell = Cell::row(self.id, key);
-        self.changes.parts.push(cell.whole());
-        self.changes.keys.push(key.clone());
+        self.changes.note(key, Cell::row(self.id, key).whole());
         Some(value)
     }
 
     pub(crate) fn read<'a>(&'a self, key: &K, reads: &Reads) -> Option<&'a V> {
         self.changes.note_read(reads);
-        reads.note(Cell::row(self.id, key).value());
+        reads.note(reads.is_own(self, key), Cell::row(self.id, key).value());
         self.values.get(key)
     }
 
     pub(crate) fn holds(&self, key: &K, reads: &Reads) -> bool {
         self.changes.note_read(reads);
-        reads.note(Cell::row(self.id, key).presence());
+        reads.note(reads.is_own(self, key), Cell::row(self.id, key).presence());
         self.values.contains_key(key)
     }
 }
@@ -88,17 +84,17 @@ impl<K: Key, V> Source for Derived<K, V> {
 }
 
 impl<K: Key, V: PartialEq + Send + Sync + 'static> Target for Derived<K, V> {
-    type Item = (K, V);
+    type Written = Vec<(K, V)>;
     type Id = K;
 
-    fn replace(&mut self, old: &[K], new: Vec<(K, V)>) -> Box<[K]> {
+    fn replace(&mut self, old: &[K], new: &mut Vec<(K, V)>) -> Box<[K]> {
         let keys: Box<[K]> = new.iter().map(|(key, _)| key.clone()).collect();
         for key in old {
             if !keys.contains(key) {
                 self.delete(key);
             }
         }
-        for (key, value) in new {
+        for (key, value) in new.drain(..) {
             self.put(key, value);
         }
         keys
@@ -132,15 +128,16 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
     fn add(&mut self, key: K, value: V) {
         let cell = Cell::row(self.id, &key);
         let Some(group) = self.groups.get_mut(&key) else {
-            self.changes.parts.extend([cell.whole(), cell.element(0, &value).whole()]);
-            self.changes.keys.push(key.clone());
+            self.changes.note(&key, cell.whole());
+            self.changes.parts.push(cell.element(0, &value).whole());
             self.groups.insert_new(key, Group { values: vec![value], counts: vec![1] });
             return;
         };
         match group.values.binary_search(&value) {
             Ok(at) => group.counts[at] += 1,
             Err(at) => {
-                self.changes.parts.extend([cell.whole(), cell.element(0, &value).whole()]);
+                self.changes.note(&key, cell.whole());
+                self.changes.parts.push(cell.element(0, &value).whole());
                 group.values.insert(at, value);
                 group.counts.insert(at, 1);
             }
@@ -161,10 +158,10 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
             group.counts.shrink_to_fit();
         }
         let cell = Cell::row(self.id, key);
-        self.changes.parts.extend([cell.whole(), cell.element(0, value).whole()]);
+        self.changes.note(key, cell.whole());
+        self.changes.parts.push(cell.element(0, value).whole());
         if group.values.is_empty() {
             self.groups.remove(key);
-            self.changes.keys.push(key.clone());
         }
     }
 
@@ -185,13 +182,13 @@ impl<K: Key, V: Ord + Clone + Hash> Relation<K, V> {
 
     pub(crate) fn read<'a>(&'a self, key: &K, reads: &Reads) -> &'a [V] {
         self.changes.note_read(reads);
-        reads.note(Cell::row(self.id, key).whole());
+        reads.note(reads.is_own(self, key), Cell::row(self.id, key).whole());
         self.peek(key)
     }
 
     pub(crate) fn holds(&self, key: &K, value: &V, reads: &Reads) -> bool {
         self.changes.note_read(reads);
-        reads.note(Cell::row(self.id, key).element(0, value).whole());
+        reads.note(false, Cell::row(self.id, key).element(0, value).whole());
         self.peek(key).binary_search(value).is_ok()
     }
 }
@@ -210,30 +207,32 @@ impl<K: Key, V> Source for Relation<K, V> {
 }
 
 impl<K: Key, V: Ord + Clone + Hash + Send + Sync + 'static> Target for Relation<K, V> {
-    type Item = (K, V);
+    type Written = Vec<(K, V)>;
     type Id = (K, V);
 
-    fn replace(&mut self, old: &[(K, V)], new: Vec<(K, V)>) -> Box<[(K, V)]> {
+    fn replace(&mut self, old: &[(K, V)], new: &mut Vec<(K, V)>) -> Box<[(K, V)]> {
         // Most of what a run writes again is what it wrote before: only the rest is touched, additions first, so that
         // the count of a value that stays never reaches zero and is not noted as changed.
-        let stays: HashSet<&(K, V)> = old.iter().collect();
-        let mut kept = HashSet::default();
-        for item in &new {
-            if !stays.contains(item) || !kept.insert(item) {
-                self.add(item.0.clone(), item.1.clone());
-            }
+        new.sort_unstable();
+        for (key, value) in beyond(new, old) {
+            self.add(key.clone(), value.clone());
         }
-        let mut seen = HashSet::default();
-        for item in old {
-            if !kept.contains(item) || !seen.insert(item) {
-                self.remove(&item.0, &item.1);
-            }
+        for (key, value) in beyond(old, new) {
+            self.remove(key, value);
         }
-        drop((stays, kept, seen));
-        new.into()
+        new.drain(..).collect()
     }
 
     fn as_source(&mut self) -> Option<&mut dyn AnySource> {
         Some(self)
     }
+}
+
+/// What stands in `these` more often than in `those`. Both are sorted.
+fn beyond<'a, T: Ord>(these: &'a [T], those: &'a [T]) -> impl Iterator<Item = &'a T> {
+    let mut those = those.iter().peekable();
+    these.iter().filter(move |item| {
+        while those.next_if(|other| other < item).is_some() {}
+        those.next_if(|other| other == item).is_none()
+    })
 }

@@ -59,7 +59,7 @@ impl<D: Database> Engine<D> {
         name: &'static str,
         source: fn(&D) -> &S,
         target: fn(&mut D) -> &mut T,
-        function: fn(&Ctx<'_, D>, &S::Key, &mut Vec<T::Item>),
+        function: fn(&Ctx<'_, D>, &S::Key, &mut T::Written),
     ) where
         D: 'static,
     {

@@ -105,7 +105,8 @@ pub trait Visitor {
 pub struct Changes<K> {
     name: &'static str,
     parts: Vec<Parts>,
-    keys: Vec<K>,
+    /// The keys under which something has changed, and which parts of it: for the rules that run for these keys.
+    keys: Vec<(K, u32)>,
     /// Whether a run has ever read the table. Until then there is nobody to tell of a change.
     read: AtomicBool,
     /// The last step that writes the table, 0 for an input.
@@ -124,6 +125,18 @@ impl<K> Changes<K> {
             read: AtomicBool::new(false),
             writer: 0,
             revision: 0,
+        }
+    }
+
+    /// Notes a change under `key`.
+    fn note(&mut self, key: &K, parts: Parts)
+    where
+        K: Key,
+    {
+        self.parts.push(parts);
+        match self.keys.last_mut() {
+            Some((last, bits)) if last == key => *bits |= parts.bits,
+            _ => self.keys.push((key.clone(), parts.bits)),
         }
     }
 
@@ -158,7 +171,7 @@ pub trait Source {
 pub trait AnySource {
     /// Moves what has changed to the end of `parts`.
     fn take_changed(&mut self, parts: &mut Vec<Parts>);
-    /// Forgets which keys came and went.
+    /// Forgets under which keys something has changed.
     fn forget_keys(&mut self);
     /// Says that step `step` writes the table.
     fn set_writer(&mut self, step: u16);
@@ -193,15 +206,15 @@ impl<S: Source> AnySource for S {
 
 /// What rules write to.
 pub trait Target {
-    /// What a run writes.
-    type Item: Send;
+    /// What a run writes into: a list of items.
+    type Written: Default + Send;
     /// What is kept of an item, to take it back later.
     type Id: Send + Sync;
 
-    /// A run that had written the items `old` writes `new` instead. Returns the identities of `new`.
+    /// A run that had written the items `old` writes `new` instead, which is left empty. Returns the identities of `new`.
     ///
     /// Equal items in `old` and `new` must count as unchanged.
-    fn replace(&mut self, old: &[Self::Id], new: Vec<Self::Item>) -> Box<[Self::Id]>;
+    fn replace(&mut self, old: &[Self::Id], new: &mut Self::Written) -> Box<[Self::Id]>;
 
     /// The target as a table that later rules read, if it is one.
     fn as_source(&mut self) -> Option<&mut dyn AnySource> {

@@ -1,7 +1,7 @@
 //! Tables of pairs that rules run for one by one: values under keys, elements of lists, and what two tables have under the
 //! same key.
 
-use crate::cell::{Cell, TableId};
+use crate::cell::{Cell, PRESENCE, TableId};
 use crate::map::Map;
 use crate::reads::Reads;
 use crate::{AnySource, Changes, Key, Source, Target};
@@ -27,8 +27,7 @@ impl<K: Key, V: Key> Pairs<K, V> {
     }
 
     fn note(&mut self, pair: &(K, V)) {
-        self.changes.parts.push(Cell::row(self.id, pair).whole());
-        self.changes.keys.push(pair.clone());
+        self.changes.note(pair, Cell::row(self.id, pair).whole());
     }
 
     fn add(&mut self, pair: (K, V)) {
@@ -69,13 +68,13 @@ impl<K: Key, V: Key> Pairs<K, V> {
 
     pub(crate) fn holds(&self, pair: &(K, V), reads: &Reads) -> bool {
         self.changes.note_read(reads);
-        reads.note(Cell::row(self.id, pair).whole());
+        reads.note(reads.is_own(self, pair), Cell::row(self.id, pair).whole());
         self.counts.contains_key(pair)
     }
 
     pub(crate) fn has_several(&self, key: &K, reads: &Reads) -> bool {
         self.changes.note_read(reads);
-        reads.note(Cell::row(self.id, key).whole());
+        reads.note(false, Cell::row(self.id, key).whole());
         self.sizes.get(key).is_some_and(|size| *size > 1)
     }
 }
@@ -94,18 +93,18 @@ impl<K: Key, V: Key> Source for Pairs<K, V> {
 }
 
 impl<K: Key, V: Key> Target for Pairs<K, V> {
-    type Item = (K, V);
+    type Written = Vec<(K, V)>;
     type Id = (K, V);
 
-    fn replace(&mut self, old: &[(K, V)], new: Vec<(K, V)>) -> Box<[(K, V)]> {
+    fn replace(&mut self, old: &[(K, V)], new: &mut Vec<(K, V)>) -> Box<[(K, V)]> {
         // Additions first, so that a pair that stays is never gone.
-        for pair in &new {
+        for pair in &*new {
             self.add(pair.clone());
         }
         for pair in old {
             self.remove(pair);
         }
-        new.into()
+        new.drain(..).collect()
     }
 
     fn as_source(&mut self) -> Option<&mut dyn AnySource> {
@@ -128,7 +127,7 @@ impl<K: Key, E: Key> Lists<K, E> {
 
     fn note(&mut self, key: &K, old: &[E], new: &[E]) {
         let changed = &mut self.changes.keys;
-        merge(old, new, |element| changed.push((key.clone(), element.clone())));
+        merge(old, new, |element| changed.push(((key.clone(), element.clone()), PRESENCE)));
     }
 }
 
@@ -146,17 +145,17 @@ impl<K: Key, E: Key> Source for Lists<K, E> {
 }
 
 impl<K: Key, E: Key> Target for Lists<K, E> {
-    type Item = (K, Arc<[E]>);
+    type Written = Vec<(K, Arc<[E]>)>;
     type Id = K;
 
-    fn replace(&mut self, old: &[K], new: Vec<(K, Arc<[E]>)>) -> Box<[K]> {
+    fn replace(&mut self, old: &[K], new: &mut Vec<(K, Arc<[E]>)>) -> Box<[K]> {
         let keys: Box<[K]> = new.iter().map(|(key, _)| key.clone()).collect();
         for key in old.iter().filter(|key| !keys.contains(key)) {
             if let Some(list) = self.lists.remove(key) {
                 self.note(key, &list, &[]);
             }
         }
-        for (key, list) in new {
+        for (key, list) in new.drain(..) {
             debug_assert!(list.is_sorted());
             let before = match self.lists.get_mut(&key) {
                 Some(known) => std::mem::replace(known, list.clone()),
@@ -219,27 +218,28 @@ impl<K: Key, L: Key, R: Key> Join<K, L, R> {
     /// Takes in what has changed in both tables since the last settle.
     pub fn follow(&mut self, left: &Pairs<K, L>, right: &Pairs<K, R>) {
         let changed = &mut self.changes.keys;
-        for pair in &left.changes.keys {
+        for (pair, _) in &left.changes.keys {
             let (key, value) = pair;
             let sides = self.sides.entry(key.clone()).or_default();
             let now = left.has(pair);
             if now != sides.0.contains(value) {
-                changed.extend(sides.1.iter().map(|other| (key.clone(), value.clone(), other.clone())));
+                let others = sides.1.iter().map(|other| (key.clone(), value.clone(), other.clone()));
+                changed.extend(others.map(|key| (key, PRESENCE)));
                 set(&mut sides.0, value, now);
             }
         }
-        for pair in &right.changes.keys {
+        for (pair, _) in &right.changes.keys {
             let (key, value) = pair;
             let sides = self.sides.entry(key.clone()).or_default();
             let now = right.has(pair);
             if now != sides.1.contains(value) {
-                changed.extend(sides.0.iter().map(|other| (key.clone(), other.clone(), value.clone())));
+                let others = sides.0.iter().map(|other| (key.clone(), other.clone(), value.clone()));
+                changed.extend(others.map(|key| (key, PRESENCE)));
                 set(&mut sides.1, value, now);
             }
         }
-        for key in
-            left.changes.keys.iter().map(|pair| &pair.0).chain(right.changes.keys.iter().map(|pair| &pair.0))
-        {
+        let left = left.changes.keys.iter().map(|((key, _), _)| key);
+        for key in left.chain(right.changes.keys.iter().map(|((key, _), _)| key)) {
             if self.sides.get(key).is_some_and(|(left, right)| left.is_empty() && right.is_empty()) {
                 self.sides.remove(key);
             }

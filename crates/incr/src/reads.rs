@@ -1,44 +1,79 @@
 //! What a run has read, and which runs have read a cell.
+//!
+//! Most runs read little but what stands under their own key. That is kept with the run, and its rule is told by the
+//! source under which keys something has changed; only what else a run has read is found through [`Readers`].
 
 use crate::cell::{Cell, Parts};
-use crate::map::Map;
+use hashbrown::{HashTable, hash_table};
+use kiln_types::is_roomy;
 use roaring::RoaringBitmap;
 use std::cell::RefCell;
 
 /// The reads of one run, recorded while it goes on.
 #[derive(Debug, Default)]
 pub struct Reads {
-    parts: RefCell<Vec<Parts>>,
+    noted: RefCell<Noted>,
+    /// Where the rule's source and the run's key are.
+    own: (usize, usize),
     /// The step that is running: it may read what earlier steps wrote, and inputs.
     pub(crate) step: u16,
 }
 
+/// What a run has read.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// Parts of what stands under the run's own key in its rule's source.
+    pub(crate) own: u32,
+    /// Everything else.
+    pub(crate) others: Vec<Parts>,
+}
+
+fn place<T>(of: &T) -> usize {
+    std::ptr::from_ref(of).addr()
+}
+
 impl Reads {
     pub(crate) fn for_step(step: u16) -> Self {
-        Reads { parts: RefCell::default(), step }
+        Reads { step, ..Reads::default() }
     }
 
-    pub(crate) fn note(&self, parts: Parts) {
-        let mut noted = self.parts.borrow_mut();
+    /// Starts over for a run that has `key` of `source`.
+    pub(crate) fn begin<S, K>(&mut self, source: &S, key: &K) {
+        self.own = (place(source), place(key));
+        let noted = self.noted.get_mut();
+        noted.own = 0;
+        noted.others.clear();
+    }
+
+    /// Whether this is the run's source and the very key that it was given. A copy of the key is read like any other.
+    pub(crate) fn is_own<T, K>(&self, table: &T, key: &K) -> bool {
+        self.own == (place(table), place(key))
+    }
+
+    /// Notes what is read of what stands under the run's own key, or elsewhere.
+    pub(crate) fn note(&self, own: bool, parts: Parts) {
+        let mut noted = self.noted.borrow_mut();
+        if own {
+            noted.own |= parts.bits;
+            return;
+        }
         // Columns of a row are mostly read one after the other.
-        match noted.last_mut() {
+        match noted.others.last_mut() {
             Some(last) if last.cell == parts.cell => last.bits |= parts.bits,
-            _ => noted.push(parts),
+            _ => noted.others.push(parts),
         }
     }
 
-    /// The reads so far, sorted and each cell once; the recorder is empty afterwards.
-    pub(crate) fn take(&self) -> Box<[Parts]> {
-        let mut parts = self.parts.borrow_mut();
-        parts.sort_unstable_by_key(|parts| parts.cell);
-        parts.dedup_by(|later, earlier| {
+    /// The reads since [`Reads::begin`], those of other cells sorted and each cell once.
+    pub(crate) fn noted(&mut self) -> &Noted {
+        let noted = self.noted.get_mut();
+        noted.others.sort_unstable_by_key(|parts| parts.cell);
+        noted.others.dedup_by(|later, earlier| {
             let same = later.cell == earlier.cell;
             earlier.bits |= if same { later.bits } else { 0 };
             same
         });
-        let taken = parts.as_slice().into();
-        parts.clear();
-        taken
+        noted
     }
 }
 
@@ -81,6 +116,7 @@ struct Reader {
 /// the others.
 #[derive(Clone, Copy)]
 struct Entry {
+    cell: Cell,
     /// A run, or a list when the top bit is set.
     word: u32,
     bits: u32,
@@ -92,11 +128,9 @@ impl Entry {
     fn list(self) -> Option<usize> {
         (self.word & LIST != 0).then_some((self.word & !LIST) as usize)
     }
-}
 
-impl From<Reader> for Entry {
-    fn from(reader: Reader) -> Entry {
-        Entry { word: reader.run.0, bits: reader.bits }
+    fn hash(&self) -> u64 {
+        self.cell.hash()
     }
 }
 
@@ -153,7 +187,7 @@ impl List {
 /// Which runs have read which cell.
 #[derive(Default)]
 pub(crate) struct Readers {
-    cells: Map<Cell, Entry>,
+    cells: HashTable<Entry>,
     lists: Vec<List>,
     free_lists: Vec<u32>,
 }
@@ -179,10 +213,14 @@ impl Readers {
     }
 
     fn insert(&mut self, cell: Cell, reader: Reader) {
-        let Some(entry) = self.cells.get_mut(&cell) else {
-            self.cells.insert_new(cell, reader.into());
-            return;
+        let mut known = match self.cells.entry(cell.hash(), |entry| entry.cell == cell, Entry::hash) {
+            hash_table::Entry::Vacant(vacant) => {
+                vacant.insert(Entry { cell, word: reader.run.0, bits: reader.bits });
+                return;
+            }
+            hash_table::Entry::Occupied(known) => known,
         };
+        let entry = known.get_mut();
         if let Some(index) = entry.list() {
             return self.lists[index].insert(reader);
         }
@@ -199,23 +237,24 @@ impl Readers {
     }
 
     fn remove(&mut self, cell: Cell, reader: Reader) {
-        let Some(entry) = self.cells.get(&cell).copied() else { return };
-        let Some(index) = entry.list() else {
-            debug_assert_eq!((entry.word, entry.bits), (reader.run.0, reader.bits));
-            self.cells.remove(&cell);
+        let Ok(known) = self.cells.find_entry(cell.hash(), |entry| entry.cell == cell) else { return };
+        let Some(index) = known.get().list() else {
+            debug_assert_eq!((known.get().word, known.get().bits), (reader.run.0, reader.bits));
+            known.remove();
             return;
         };
         self.lists[index].remove(reader);
         if self.lists[index].is_empty() {
             self.lists[index] = List::Few(Vec::new());
             self.free_lists.push(index as u32);
-            self.cells.remove(&cell);
+            known.remove();
         }
     }
 
     /// Calls `f` with every run that has read some of `parts`.
     pub(crate) fn of(&self, parts: Parts, mut f: impl FnMut(RunRef)) {
-        let Some(entry) = self.cells.get(&parts.cell) else { return };
+        let cell = parts.cell;
+        let Some(entry) = self.cells.find(cell.hash(), |entry| entry.cell == cell) else { return };
         match entry.list().map(|index| &self.lists[index]) {
             None if entry.bits & parts.bits != 0 => f(RunRef(entry.word)),
             None => {}
@@ -234,6 +273,9 @@ impl Readers {
 
     /// Gives back memory that a shrunken network left behind.
     pub(crate) fn shrink(&mut self) {
+        if is_roomy(self.cells.capacity(), self.cells.len()) {
+            self.cells.shrink_to_fit(Entry::hash);
+        }
         let is_free = |list: &List| matches!(list, List::Few(runs) if runs.is_empty());
         if self.free_lists.len() > self.lists.len() / 2 + 1024 && self.lists.last().is_some_and(is_free) {
             let len = self.lists.iter().rposition(|list| !is_free(list)).map_or(0, |last| last + 1);

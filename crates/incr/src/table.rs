@@ -24,6 +24,8 @@ pub trait Row: Sized + Send + Sync + 'static {
 pub struct Tracked<'a, R> {
     row: &'a R,
     cell: Cell,
+    /// Whether it stands under the run's own key.
+    own: bool,
     reads: &'a Reads,
 }
 
@@ -37,24 +39,24 @@ impl<R> Copy for Tracked<'_, R> {}
 impl<'a, R> Tracked<'a, R> {
     /// A column read as a whole.
     pub fn column<T: ?Sized>(&self, column: u16, get: impl FnOnce(&'a R) -> &'a T) -> &'a T {
-        self.reads.note(self.cell.column(column));
+        self.reads.note(self.own, self.cell.column(column));
         get(self.row)
     }
 
     /// The row as it is, for readers of most of its columns: any change of it runs the reader again.
     pub fn whole(&self) -> &'a R {
-        self.reads.note(self.cell.whole());
+        self.reads.note(self.own, self.cell.whole());
         self.row
     }
 
     /// A map column: which of its keys are read is recorded one by one.
     pub fn map<K, V>(&self, column: u16, get: impl FnOnce(&'a R) -> &'a [(K, V)]) -> MapView<'a, K, V> {
-        MapView { pairs: get(self.row), row: self.cell, column, reads: self.reads }
+        MapView { pairs: get(self.row), row: self.cell, own: self.own, column, reads: self.reads }
     }
 
     /// A set column: which of its elements are asked for is recorded one by one.
     pub fn set<T>(&self, column: u16, get: impl FnOnce(&'a R) -> &'a [T]) -> SetView<'a, T> {
-        SetView { elements: get(self.row), row: self.cell, column, reads: self.reads }
+        SetView { elements: get(self.row), row: self.cell, own: self.own, column, reads: self.reads }
     }
 }
 
@@ -63,6 +65,7 @@ impl<'a, R> Tracked<'a, R> {
 pub struct MapView<'a, K, V> {
     pairs: &'a [(K, V)],
     row: Cell,
+    own: bool,
     column: u16,
     reads: &'a Reads,
 }
@@ -73,14 +76,14 @@ impl<'a, K, V> MapView<'a, K, V> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        self.reads.note(self.row.element(self.column, key).whole());
+        self.reads.note(false, self.row.element(self.column, key).whole());
         let at = self.pairs.binary_search_by(|(k, _)| k.borrow().cmp(key)).ok()?;
         Some(&self.pairs[at].1)
     }
 
     /// All pairs, sorted by key.
     pub fn all(&self) -> &'a [(K, V)] {
-        self.reads.note(self.row.column(self.column));
+        self.reads.note(self.own, self.row.column(self.column));
         self.pairs
     }
 }
@@ -90,6 +93,7 @@ impl<'a, K, V> MapView<'a, K, V> {
 pub struct SetView<'a, T> {
     elements: &'a [T],
     row: Cell,
+    own: bool,
     column: u16,
     reads: &'a Reads,
 }
@@ -97,13 +101,13 @@ pub struct SetView<'a, T> {
 impl<'a, T: Ord + Hash> SetView<'a, T> {
     /// Whether the set holds `element`; only its coming or going runs the reader again.
     pub fn contains(&self, element: &T) -> bool {
-        self.reads.note(self.row.element(self.column, element).whole());
+        self.reads.note(false, self.row.element(self.column, element).whole());
         self.elements.binary_search(element).is_ok()
     }
 
     /// All elements, sorted.
     pub fn all(&self) -> &'a [T] {
-        self.reads.note(self.row.column(self.column));
+        self.reads.note(self.own, self.row.column(self.column));
         self.elements
     }
 }
@@ -197,28 +201,39 @@ impl<R: Row> Table<R> {
 
     /// Inserts a row, or replaces it: the columns in which it differs from the one before are noted as changed.
     pub fn put(&mut self, key: R::Key, row: R) {
-        let cell = Cell::row(self.id, &key);
-        if let Some(old) = self.rows.get_mut(&key) {
-            let parts = &mut self.changes.parts;
-            let mut changed = Changed { row: Parts { cell, bits: 0 }, elements: &mut *parts };
-            old.diff(&row, &mut changed);
-            let changed = changed.row;
-            if changed.bits != 0 {
-                parts.push(changed);
-            }
-            **old = row;
-        } else {
-            self.changes.parts.push(cell.presence());
-            self.changes.keys.push(key.clone());
-            self.rows.insert_new(key, Box::new(row));
+        if self.rows.contains_key(&key) {
+            self.patch(&key, |old, changed| {
+                old.diff(&row, changed);
+                *old = row;
+            });
+            return;
         }
+        self.changes.note(&key, Cell::row(self.id, &key).presence());
+        self.rows.insert_new(key, Box::new(row));
+    }
+
+    /// Changes a row in place: `change` reports the columns in which it differs from the one before. `None` if there is
+    /// no such row.
+    pub fn patch<T>(
+        &mut self,
+        key: &R::Key,
+        change: impl FnOnce(&mut R, &mut Changed<'_>) -> T,
+    ) -> Option<T> {
+        let row = self.rows.get_mut(key)?;
+        let none = Parts { cell: Cell::row(self.id, key), bits: 0 };
+        let mut changed = Changed { row: none, elements: &mut self.changes.parts };
+        let result = change(row, &mut changed);
+        let changed = changed.row;
+        if changed.bits != 0 {
+            self.changes.note(key, changed);
+        }
+        Some(result)
     }
 
     /// Removes a row and returns it.
     pub fn delete(&mut self, key: &R::Key) -> Option<R> {
         let row = self.rows.remove(key)?;
-        self.changes.parts.push(Cell::row(self.id, key).presence());
-        self.changes.keys.push(key.clone());
+        self.changes.note(key, Cell::row(self.id, key).presence());
         Some(*row)
     }
 
@@ -245,9 +260,10 @@ impl<R: Row> Table<R> {
     pub(crate) fn read<'a>(&'a self, key: &R::Key, reads: &'a Reads) -> Option<R::View<'a>> {
         self.changes.note_read(reads);
         let cell = Cell::row(self.id, key);
-        reads.note(cell.presence());
+        let own = reads.is_own(self, key);
+        reads.note(own, cell.presence());
         let row = self.rows.get(key)?;
-        Some(R::view(Tracked { row, cell, reads }))
+        Some(R::view(Tracked { row, cell, own, reads }))
     }
 }
 

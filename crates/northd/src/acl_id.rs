@@ -20,16 +20,16 @@ pub(crate) struct AclIds {
 }
 
 impl Target for AclIds {
-    type Item = Uuid;
+    type Written = Vec<Uuid>;
     type Id = Uuid;
 
-    fn replace(&mut self, old: &[Uuid], new: Vec<Uuid>) -> Box<[Uuid]> {
+    fn replace(&mut self, old: &[Uuid], new: &mut Vec<Uuid>) -> Box<[Uuid]> {
         for acl in old {
             self.asking.remove(acl);
         }
-        self.asking.extend(&new);
-        self.dirty.extend(old.iter().chain(&new));
-        new.into()
+        self.asking.extend(&*new);
+        self.dirty.extend(old.iter().chain(&*new));
+        new.drain(..).collect()
     }
 }
 

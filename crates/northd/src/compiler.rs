@@ -7,7 +7,7 @@ use crate::global;
 use crate::outstanding::{self, NbOp};
 use crate::rules;
 use crate::tables::Db;
-use kiln_abi::stages::{Datapath, Pipeline};
+use kiln_abi::stages::{Datapath, Pipeline, Stage};
 use kiln_incr::{Engine, Report, RuleStats};
 use kiln_ovsdb::column::Pairs;
 use kiln_ovsdb::txn::Txn;
@@ -260,12 +260,12 @@ impl FlowRow {
     /// Whether the row's uuid is the one that its content has.
     fn is_own(&self, uuid: Uuid) -> bool {
         let pipeline = if &*self.pipeline == "ingress" { Pipeline::Ingress } else { Pipeline::Egress };
-        let (Ok(table), Ok(priority)) = (u8::try_from(self.table_id), u16::try_from(self.priority)) else {
+        let (Ok(number), Ok(priority)) = (u8::try_from(self.table_id), u16::try_from(self.priority)) else {
             return false;
         };
-        [Datapath::Switch, Datapath::Router].into_iter().any(|kind| {
-            let place = (kind, pipeline, table, priority);
-            flow_uuid(place, &self.matches, &self.actions, self.meter.as_deref()) == uuid
+        [Datapath::Switch, Datapath::Router].into_iter().any(|datapath| {
+            let stage = Stage { datapath, pipeline, number, name: "" };
+            flow_uuid(stage, priority, &self.matches, &self.actions, self.meter.as_deref()) == uuid
         })
     }
 }

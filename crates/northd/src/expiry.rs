@@ -33,11 +33,11 @@ pub(crate) struct Expiry {
 pub(crate) struct Expiries(BTreeMap<Expiry, u32>);
 
 impl Target for Expiries {
-    type Item = Expiry;
+    type Written = Vec<Expiry>;
     type Id = Expiry;
 
-    fn replace(&mut self, old: &[Expiry], new: Vec<Expiry>) -> Box<[Expiry]> {
-        for expiry in &new {
+    fn replace(&mut self, old: &[Expiry], new: &mut Vec<Expiry>) -> Box<[Expiry]> {
+        for expiry in &*new {
             *self.0.entry(*expiry).or_insert(0) += 1;
         }
         for expiry in old {
@@ -48,7 +48,7 @@ impl Target for Expiries {
                 }
             }
         }
-        new.into()
+        new.drain(..).collect()
     }
 }
 

@@ -13,6 +13,7 @@ use kiln_ovsdb::Text;
 use kiln_types::Uuid;
 use std::fmt::{Display, Write};
 use std::panic::Location;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// The place of a datapath in bitmaps: dense, and meaningless outside this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,37 +52,33 @@ impl Content {
     }
 
     pub(crate) fn uuid(&self) -> Uuid {
-        let stage = self.stage;
-        let place = (stage.datapath, stage.pipeline, stage.number, self.priority);
-        flow_uuid(place, self.matches(), self.actions(), self.meter.as_deref())
+        uuid_of(self.stage, self.priority, &self.text, self.split, self.meter.as_deref())
     }
 }
 
-/// The uuid of the row with this content (RFC 9562 version 8): its table and priority, match, actions and meter.
-pub fn flow_uuid(
-    (datapath, pipeline, table, priority): (Datapath, Pipeline, u8, u16),
-    matches: &str,
-    actions: &str,
-    meter: Option<&str>,
-) -> Uuid {
-    let mut hash = xxhash_rust::xxh3::Xxh3::with_seed(0x6b69_6c6e);
-    let kind = u8::from(datapath == Datapath::Router) << 1 | u8::from(pipeline == Pipeline::Egress);
-    let [high, low] = priority.to_be_bytes();
-    hash.update(&[kind, table, high, low]);
-    hash.update(&(matches.len() as u32).to_be_bytes());
-    hash.update(matches.as_bytes());
-    hash.update(actions.as_bytes());
-    if let Some(meter) = meter {
-        hash.update(&[0]);
-        hash.update(meter.as_bytes());
-    }
-    uuid_from_hash(hash.digest128())
+/// The uuid of the row with this content (RFC 9562 version 8): its stage, though not the stage's name, and priority,
+/// match, actions and meter.
+pub fn flow_uuid(stage: Stage, priority: u16, matches: &str, actions: &str, meter: Option<&str>) -> Uuid {
+    uuid_of(stage, priority, &[matches, actions].concat(), matches.len() as u32, meter)
+}
+
+/// The same for match and actions one behind the other. What is not part of that text goes into the seed.
+fn uuid_of(stage: Stage, priority: u16, text: &str, split: u32, meter: Option<&str>) -> Uuid {
+    let kind =
+        u8::from(stage.datapath == Datapath::Router) << 1 | u8::from(stage.pipeline == Pipeline::Egress);
+    let place = u32::from_be_bytes([kind, stage.number, (priority >> 8) as u8, priority as u8]);
+    let seed = u64::from(place) << 32 | u64::from(split);
+    let seed = meter.map_or(seed, |meter| xxh3_64_with_seed(meter.as_bytes(), seed));
+    uuid_from_hash(xxh3_128_with_seed(text.as_bytes(), seed))
 }
 
 /// A uuid that is made from a hash and looks like one (RFC 9562 version 8).
 pub(crate) fn uuid_from_hash(hash: u128) -> Uuid {
     uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid()
 }
+
+/// Room for most matches with their actions.
+const SCRATCH_BYTES: usize = 512;
 
 /// Where a rule puts the flows of one datapath.
 pub(crate) struct Flows<'a> {
@@ -121,6 +118,7 @@ impl<'a> Flows<'a> {
     ) {
         let text = &mut self.scratch;
         text.clear();
+        text.reserve(SCRATCH_BYTES);
         write!(text, "{matches}").expect("strings take any text");
         let split = text.len() as u32;
         write!(text, "{actions}").expect("strings take any text");

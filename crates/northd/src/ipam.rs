@@ -6,7 +6,7 @@ use crate::outstanding::NbOp;
 use crate::tables::{Ctx, Db, Owned};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
-use kiln_types::{EthAddr, HashMap, HashSet, Ipv4Net, Uuid};
+use kiln_types::{EthAddr, HashMap, HashSet, Ipv4Net, Uuid, give_back_room, is_roomy};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -60,15 +60,15 @@ pub(crate) struct Ipam {
 }
 
 impl Target for Ipam {
-    type Item = Request;
+    type Written = Vec<Request>;
     type Id = Uuid;
 
-    fn replace(&mut self, old: &[Uuid], new: Vec<Request>) -> Box<[Uuid]> {
+    fn replace(&mut self, old: &[Uuid], new: &mut Vec<Request>) -> Box<[Uuid]> {
         for port in old {
             self.requests.remove(port);
             self.dirty.insert(*port);
         }
-        new.into_iter()
+        new.drain(..)
             .map(|request| {
                 let port = request.port;
                 self.dirty.insert(port);
@@ -190,6 +190,12 @@ pub(crate) fn grant(db: &mut Db) {
             }
             None => drop(address_problems.delete(port)),
         }
+    }
+    give_back_room(&mut state.requests);
+    give_back_room(&mut state.granted);
+    if is_roomy(state.macs.capacity(), state.macs.len()) {
+        state.macs.shrink_to_fit();
+        state.ipv4.shrink_to_fit();
     }
 }
 

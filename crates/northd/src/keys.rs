@@ -10,7 +10,7 @@ use crate::tables::{Ctx, Datapath, Db, PortGrant};
 use kiln_abi::{keys, stages};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
-use kiln_types::{HashMap, Uuid};
+use kiln_types::{HashMap, Uuid, give_back_room};
 pub(crate) use space::{Ask, Space};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -41,15 +41,15 @@ pub(crate) struct DatapathKeys {
 }
 
 impl Target for DatapathKeys {
-    type Item = DatapathRequest;
+    type Written = Vec<DatapathRequest>;
     type Id = Uuid;
 
-    fn replace(&mut self, old: &[Uuid], new: Vec<DatapathRequest>) -> Box<[Uuid]> {
+    fn replace(&mut self, old: &[Uuid], new: &mut Vec<DatapathRequest>) -> Box<[Uuid]> {
         for nb in old {
             self.requests.remove(nb);
             self.dirty.insert(*nb);
         }
-        new.into_iter()
+        new.drain(..)
             .map(|request| {
                 let nb = request.nb;
                 self.dirty.insert(nb);
@@ -229,15 +229,15 @@ pub(crate) struct PortKeys {
 }
 
 impl Target for PortKeys {
-    type Item = PortRequest;
+    type Written = Vec<PortRequest>;
     type Id = Uuid;
 
-    fn replace(&mut self, old: &[Uuid], new: Vec<PortRequest>) -> Box<[Uuid]> {
+    fn replace(&mut self, old: &[Uuid], new: &mut Vec<PortRequest>) -> Box<[Uuid]> {
         for nb in old {
             self.requests.remove(nb);
             self.dirty.insert(*nb);
         }
-        new.into_iter()
+        new.drain(..)
             .map(|request| {
                 let nb = request.nb;
                 self.dirty.insert(nb);
@@ -358,6 +358,9 @@ pub(crate) fn grant_ports(db: &mut Db) {
             port_grants.put(nb, PortGrant { row, key: key as u16 });
         }
     }
+    give_back_room(&mut state.requests);
+    give_back_room(&mut state.granted);
+    give_back_room(&mut state.keys);
 }
 
 /// The uuid of a port's row: another when the port gets another name, since chassis know ports by name.

@@ -43,8 +43,10 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     }
     let (requested, additional) = requested_chassis(ctx, &row);
     // Once a migration is over, the next one starts anew.
-    let standing = ctx.row(&ctx.sb.port_binding, &grant.row).filter(|_| !additional.is_empty());
-    if let Some(activated) = standing.and_then(|binding| binding.options().get(ACTIVATED)) {
+    if !additional.is_empty()
+        && let Some(binding) = ctx.row(&ctx.sb.port_binding, &grant.row)
+        && let Some(activated) = binding.options().get(ACTIVATED)
+    {
         options.push((ACTIVATED.into(), activated.clone()));
     }
     let mut external_ids = row.external_ids().all().to_vec();
@@ -167,15 +169,18 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     ));
 }
 
-/// Whether a port is up: ports to routers always are, others when their chassis says so.
-pub(crate) fn is_up(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<NbOp>) {
-    let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
-    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
-    let Some(binding) = ctx.row(&ctx.sb.port_binding, &grant.row) else { return };
-    let router = matches!(&**row.r#type(), "router" | "switch");
+/// Whether the port of a row is up: ports to routers always are, others when their chassis says so.
+pub(crate) fn is_up(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<NbOp>) {
+    let Some(binding) = ctx.row(&ctx.sb.port_binding, row) else { return };
+    let Some(port) = ctx.all(&ctx.switch_port_named, binding.logical_port()).first() else { return };
+    if ctx.value(&ctx.port_grants, port).is_none_or(|grant| grant.row != *row) {
+        return;
+    }
+    let Some(port_row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
+    let router = matches!(&**port_row.r#type(), "router" | "switch");
     // A chassis that says nothing about it is one that does not yet know how to.
     let up = router || (binding.chassis().is_some() && binding.up() != Some(false));
-    if row.up() != Some(up) {
+    if port_row.up() != Some(up) {
         out.push(NbOp::Up(*port, up));
     }
 }

@@ -137,7 +137,7 @@ fn ports(e: &mut Engine<Db>) {
     );
     e.rule(
         "router_ports_on_switch",
-        |db| &db.switch_ports,
+        |db| &db.switch_ports_towards,
         |db| &mut db.router_ports_on_switch,
         switch::port::router_ports_on_switch,
     );
@@ -229,19 +229,14 @@ fn acls(e: &mut Engine<Db>) {
 fn switch_flows(e: &mut Engine<Db>) {
     use crate::switch::{acl, acl_stages, admission, arp_rsp, edge, fdb, l2_lookup, passing};
     e.rule("switch/admission", |db| &db.nb.logical_switch, |db| &mut db.flows, admission::common);
-    e.rule("switch/admission/port", |db| &db.switch_ports, |db| &mut db.flows, admission::of_port);
     e.rule("switch/edge", |db| &db.nb.logical_switch, |db| &mut db.flows, edge::common);
-    e.rule("switch/edge/port", |db| &db.switch_ports, |db| &mut db.flows, edge::of_port);
     e.rule("switch/acl", |db| &db.nb.acl, |db| &mut db.flows, acl::flows);
     e.rule("switch/acl_stages", |db| &db.nb.logical_switch, |db| &mut db.flows, acl_stages::common);
-    e.rule("switch/acl/port", |db| &db.switch_ports, |db| &mut db.flows, acl::untracked_port);
     e.rule("switch/passing", |db| &db.nb.logical_switch, |db| &mut db.flows, passing::common);
     e.rule("switch/fdb", |db| &db.nb.logical_switch, |db| &mut db.flows, fdb::common);
-    e.rule("switch/fdb/port", |db| &db.switch_ports, |db| &mut db.flows, fdb::of_port);
     e.rule("switch/arp_rsp", |db| &db.nb.logical_switch, |db| &mut db.flows, arp_rsp::common);
-    e.rule("switch/arp_rsp/port", |db| &db.switch_ports, |db| &mut db.flows, arp_rsp::of_port);
     e.rule("switch/l2_lookup", |db| &db.nb.logical_switch, |db| &mut db.flows, l2_lookup::common);
-    e.rule("switch/l2_lookup/port", |db| &db.switch_ports, |db| &mut db.flows, l2_lookup::of_port);
+    e.rule("switch/port", |db| &db.switch_ports, |db| &mut db.flows, switch::of_port);
 }
 
 fn router_flows(e: &mut Engine<Db>) {
@@ -381,7 +376,7 @@ fn differences(e: &mut Engine<Db>) {
     e.rule("dhcpv6_options/stale", |db| &db.sb.dhcpv6_options, |db| &mut db.sb_ops, o::stale_dhcpv6_options);
 
     e.rule("nb_global", |db| &db.nb.nb_global, |db| &mut db.nb_ops, global::northbound);
-    e.rule("port_up", |db| &db.nb.logical_switch_port, |db| &mut db.nb_ops, port_binding::is_up);
+    e.rule("port_up", |db| &db.sb.port_binding, |db| &mut db.nb_ops, port_binding::is_up);
     e.rule("address_problems", |db| &db.address_problems, |db| &mut db.nb_ops, ipam::problems);
     e.rule("tag", |db| &db.tags, |db| &mut db.nb_ops, tag::northbound);
     e.rule("dynamic_addresses", |db| &db.nb.logical_switch_port, |db| &mut db.nb_ops, ipam::northbound);

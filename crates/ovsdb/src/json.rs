@@ -373,37 +373,59 @@ pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
 
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    let mut done = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..=0x1f => "",
-            _ => continue,
-        };
-        out.push_str(&text[done..at]);
-        if escape.is_empty() {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = text;
+    while let Some(at) = first_special(rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        write_escape(out, rest.as_bytes()[at]);
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// Where the first byte is that no string may hold as it is: a quote, a backslash or a control character.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    // The top bit of each byte that is less than `than`, as far as none below it is: what borrows is reported already.
+    let less = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word & TOPS;
+    let mut words = bytes.chunks_exact(8);
+    let mut at = 0;
+    for word in &mut words {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        let quote = less(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = less(word ^ (ONES * u64::from(b'\\')), 1);
+        let special = less(word, 0x20) | quote | backslash;
+        if special != 0 {
+            return Some(at + special.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    words.remainder().iter().position(special).map(|skip| at + skip)
+}
+
+fn write_escape(out: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
+        _ => {
             out.push_str("\\u00");
             out.push(char::from(HEX[usize::from(byte >> 4)]));
             out.push(char::from(HEX[usize::from(byte & 15)]));
-        } else {
-            out.push_str(escape);
         }
-        done = at + 1;
     }
-    out.push_str(&text[done..]);
-    out.push('"');
 }
 
 /// Appends an integer.
 pub fn write_integer(out: &mut String, value: i64) {
-    use std::fmt::Write as _;
-    let _ = write!(out, "{value}");
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 /// Recently seen short strings, so that equal ones share one allocation: map keys, pipelines, stage names.
@@ -548,6 +570,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn serde_json_reads_what_is_written(text in "([ -~é€]|[\"\\\\\u{0}-\u{1f}\u{7f}\u{80}]){0,40}") {
+            let mut out = String::new();
+            write_string(&mut out, &text);
+            prop_assert!(out.bytes().all(|byte| byte >= b' '));
+            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+
         #[test]
         fn reads_what_serde_json_writes(value in value(), pretty in any::<bool>()) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();

@@ -57,17 +57,31 @@ macro_rules! database {
                 };
 
                 /// Reads the columns of a row; those that do not appear keep their values.
-                fn read(&mut self, row: &mut $crate::ovsdb::RowDecoder<'_>, diff: bool)
-                    -> Result<(), $crate::ovsdb::RowError>
-                {
+                fn read(&mut self, row: &mut $crate::ovsdb::RowDecoder<'_>) -> Result<(), $crate::ovsdb::RowError> {
                     while let Some(name) = row.next_column()? {
                         match name {
                             $( name if name == const { $crate::decl::column_name(stringify!($col)) } => {
-                                if diff {
-                                    row.patch_into(&mut self.$col)?;
-                                } else {
-                                    self.$col = row.value()?;
-                                }
+                                self.$col = row.value()?;
+                            } )*
+                            _ => row.skip()?,
+                        }
+                    }
+                    Ok(())
+                }
+
+                /// Applies the columns of a row as differences, and reports those that are others then.
+                fn patch(
+                    &mut self,
+                    row: &mut $crate::ovsdb::RowDecoder<'_>,
+                    changed: &mut $crate::incr::Changed<'_>,
+                ) -> Result<(), $crate::ovsdb::RowError> {
+                    while let Some(name) = row.next_column()? {
+                        match name {
+                            $( name if name == const { $crate::decl::column_name(stringify!($col)) } => {
+                                const COLUMN: u16 = $crate::column_number($Row::DECL.columns, stringify!($col));
+                                let before = self.$col.clone();
+                                row.patch_into(&mut self.$col)?;
+                                $crate::Facet::diff(&before, &self.$col, COLUMN, changed);
                             } )*
                             _ => row.skip()?,
                         }
@@ -205,7 +219,7 @@ macro_rules! database {
                     if table == $Row::DECL.attributes.name {
                         self.refetch.seen(number, uuid);
                         let mut new = $Row::default();
-                        return match new.read(row, false) {
+                        return match new.read(row) {
                             Ok(()) => {
                                 self.$field.put(uuid, new);
                                 Ok(())
@@ -229,14 +243,10 @@ macro_rules! database {
             ) -> Result<(), $crate::ovsdb::RowError> {
                 $(
                     if table == $Row::DECL.attributes.name {
-                        let Some(old) = self.$field.peek(&uuid) else { return Err(row.unknown_row()) };
-                        let mut new = old.clone();
-                        return match new.read(row, true) {
-                            Ok(()) => {
-                                self.$field.put(uuid, new);
-                                Ok(())
-                            }
-                            Err(error) => {
+                        return match self.$field.patch(&uuid, |old, changed| old.patch(row, changed)) {
+                            None => Err(row.unknown_row()),
+                            Some(Ok(())) => Ok(()),
+                            Some(Err(error)) => {
                                 self.$field.delete(&uuid);
                                 Err(error)
                             }

@@ -26,5 +26,17 @@ pub type HashMap<K, V> = std::collections::HashMap<K, V, rustc_hash::FxBuildHash
 #[allow(clippy::disallowed_types)]
 pub type HashSet<K> = std::collections::HashSet<K, rustc_hash::FxBuildHasher>;
 
+/// Whether a collection has so much more room than it needs that it is worth giving back.
+pub const fn is_roomy(capacity: usize, len: usize) -> bool {
+    capacity > 4 * len + 1024
+}
+
+/// Gives back the room of a map that once held much more.
+pub fn give_back_room<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
+    if is_roomy(map.capacity(), map.len()) {
+        map.shrink_to_fit();
+    }
+}
+
 /// A seeded source of pseudo-random numbers. Engines get one made from a seed that their shell chose.
 pub type Rng = fastrand::Rng;

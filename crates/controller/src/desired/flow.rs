@@ -198,16 +198,16 @@ pub struct DesiredFlows {
 }
 
 impl Target for DesiredFlows {
-    type Item = DesiredFlow;
+    type Written = Vec<DesiredFlow>;
     type Id = FlowRef;
 
-    fn replace(&mut self, old: &[FlowRef], new: Vec<DesiredFlow>) -> Box<[FlowRef]> {
+    fn replace(&mut self, old: &[FlowRef], new: &mut Vec<DesiredFlow>) -> Box<[FlowRef]> {
         // Old ones first, so that a flow that merely changes is never wanted in two ways; what stands of it is not
         // forgotten before changes are taken.
         for flow in old {
             self.unwant(*flow);
         }
-        new.into_iter().map(|flow| self.want(flow)).collect()
+        new.drain(..).map(|flow| self.want(flow)).collect()
     }
 }
 

@@ -31,12 +31,12 @@ fn changes(flows: &mut DesiredFlows) -> Vec<String> {
 #[test]
 fn equal_wishes_are_counted() {
     let mut flows = DesiredFlows::default();
-    let one = flows.replace(&[], vec![wish(1, &[output(1)], 7)]);
-    let two = flows.replace(&[], vec![wish(1, &[output(1)], 7)]);
+    let one = flows.replace(&[], &mut vec![wish(1, &[output(1)], 7)]);
+    let two = flows.replace(&[], &mut vec![wish(1, &[output(1)], 7)]);
     assert_eq!(changes(&mut flows), ["Add cookie=0x7,table=3,priority=1,actions=output:1"]);
-    flows.replace(&one, vec![]);
+    flows.replace(&one, &mut vec![]);
     assert_eq!((flows.len(), changes(&mut flows).len()), (1, 0));
-    flows.replace(&two, vec![]);
+    flows.replace(&two, &mut vec![]);
     assert!(flows.is_empty());
     assert_eq!(changes(&mut flows), ["Delete table=3,priority=1,actions=drop"]);
 }
@@ -44,15 +44,15 @@ fn equal_wishes_are_counted() {
 #[test]
 fn a_changed_flow_is_modified_and_a_changed_cookie_adds() {
     let mut flows = DesiredFlows::default();
-    let old = flows.replace(&[], vec![wish(1, &[output(1)], 7)]);
+    let old = flows.replace(&[], &mut vec![wish(1, &[output(1)], 7)]);
     flows.take_changes();
-    let old = flows.replace(&old, vec![wish(1, &[output(2)], 7)]);
+    let old = flows.replace(&old, &mut vec![wish(1, &[output(2)], 7)]);
     assert_eq!(changes(&mut flows), ["Modify cookie=0x7,table=3,priority=1,actions=output:2"]);
-    let old = flows.replace(&old, vec![wish(1, &[output(2)], 8)]);
+    let old = flows.replace(&old, &mut vec![wish(1, &[output(2)], 8)]);
     assert_eq!(changes(&mut flows), ["Add cookie=0x8,table=3,priority=1,actions=output:2"]);
     // What goes and comes back before changes are taken was never away.
-    let old = flows.replace(&old, vec![]);
-    flows.replace(&old, vec![wish(1, &[output(2)], 8)]);
+    let old = flows.replace(&old, &mut vec![]);
+    flows.replace(&old, &mut vec![wish(1, &[output(2)], 8)]);
     assert_eq!(changes(&mut flows), Vec::<String>::new());
 }
 
@@ -73,7 +73,7 @@ fn disagreeing_wishes_are_resolved_and_counted() {
     let mut flows = DesiredFlows::default();
     let mut runs = Vec::new();
     for (at, (wish, text)) in wishes.iter().enumerate() {
-        runs.push(flows.replace(&[], vec![wish.clone()]));
+        runs.push(flows.replace(&[], &mut vec![wish.clone()]));
         flows.take_changes();
         assert_eq!(texts(&flows), [*text]);
         assert_eq!(flows.contested(), usize::from(at >= 2), "{text}");
@@ -86,7 +86,7 @@ fn disagreeing_wishes_are_resolved_and_counted() {
         "cookie=0x3,table=3,priority=1,actions=output:1",
     ];
     for (run, text) in runs.iter().zip(rest) {
-        flows.replace(run, vec![]);
+        flows.replace(run, &mut vec![]);
         assert_eq!(texts(&flows), [text]);
     }
     flows.take_changes();
@@ -102,18 +102,18 @@ fn memory_is_given_back() {
         let flow_match = m.build();
         DesiredFlow { table: 1, priority: 1, flow_match, actions: [output(n)].into(), cookie: 0 }
     };
-    let few = flows.replace(&[], (0..10).map(wanted).collect());
-    let many = flows.replace(&[], (10..100_000).map(wanted).collect());
+    let few = flows.replace(&[], &mut (0..10).map(wanted).collect());
+    let many = flows.replace(&[], &mut (10..100_000).map(wanted).collect());
     flows.take_changes();
     flows.quiet();
     assert_eq!((flows.entries.len(), flows.actions.len()), (100_000, 100_000));
-    flows.replace(&many, vec![]);
+    flows.replace(&many, &mut vec![]);
     flows.take_changes();
     flows.quiet();
     assert_eq!((flows.entries.len(), flows.actions.len(), flows.index.len()), (10, 10, 10));
     assert!(flows.entries.capacity() < 100 && flows.index.capacity() < 100);
     assert!(size_of::<Entry>() <= 64);
-    flows.replace(&few, vec![]);
+    flows.replace(&few, &mut vec![]);
 }
 
 proptest! {
@@ -141,7 +141,7 @@ proptest! {
         for (run, list, take) in steps {
             let new = make(&list);
             let old = std::mem::take(&mut runs[run].0);
-            runs[run] = (flows.replace(&old, new.clone()), new);
+            runs[run] = (flows.replace(&old, &mut new.clone()), new);
             if !take {
                 continue;
             }
@@ -159,7 +159,7 @@ proptest! {
             // The other way round, and from nothing.
             let mut fresh = DesiredFlows::default();
             for (_, wanted) in runs.iter().rev() {
-                fresh.replace(&[], wanted.iter().rev().cloned().collect());
+                fresh.replace(&[], &mut wanted.iter().rev().cloned().collect());
             }
             let mut held: Vec<String> = switch.values().cloned().collect();
             held.sort();

@@ -144,14 +144,14 @@ impl<S> Default for Numbered<S> {
 }
 
 impl<S: Spec> Target for Numbered<S> {
-    type Item = Named<S>;
+    type Written = Vec<Named<S>>;
     type Id = Wish<S>;
 
-    fn replace(&mut self, old: &[Wish<S>], new: Vec<Named<S>>) -> Box<[Wish<S>]> {
+    fn replace(&mut self, old: &[Wish<S>], new: &mut Vec<Named<S>>) -> Box<[Wish<S>]> {
         for wish in old {
             self.unwant(wish);
         }
-        new.into_iter().map(|item| self.want(item)).collect()
+        new.drain(..).map(|item| self.want(item)).collect()
     }
 }
 
@@ -392,20 +392,20 @@ mod tests {
     #[test]
     fn numbers_are_the_lowest_free_and_stay() {
         let (mut meters, mut granted) = (DesiredMeters::default(), Ids::new("ids"));
-        let a = meters.replace(&[], vec![meter("a", 1), meter("b", 2)]);
-        let c = meters.replace(&[], vec![meter("c", 3), meter("b", 2)]);
+        let a = meters.replace(&[], &mut vec![meter("a", 1), meter("b", 2)]);
+        let c = meters.replace(&[], &mut vec![meter("c", 3), meter("b", 2)]);
         meters.grant(&mut granted);
         assert_eq!(ids(&meters), [(1, "a"), (2, "b"), (3, "c")]);
-        let a = meters.replace(&a, vec![]);
-        let d = meters.replace(&[], vec![meter("d", 4), meter("e", 5)]);
+        let a = meters.replace(&a, &mut vec![]);
+        let d = meters.replace(&[], &mut vec![meter("d", 4), meter("e", 5)]);
         meters.grant(&mut granted);
         // The other run still wants b.
         assert_eq!(ids(&meters), [(1, "d"), (2, "b"), (3, "c"), (4, "e")]);
         assert_eq!(granted.peek(&"d".into()), Some(&1));
         assert_eq!(granted.peek(&"a".into()), None);
-        meters.replace(&c, vec![]);
-        meters.replace(&d, vec![meter("e", 5)]);
-        meters.replace(&a, vec![meter("f", 1)]);
+        meters.replace(&c, &mut vec![]);
+        meters.replace(&d, &mut vec![meter("e", 5)]);
+        meters.replace(&a, &mut vec![meter("f", 1)]);
         meters.grant(&mut granted);
         assert_eq!(ids(&meters), [(1, "f"), (4, "e")]);
     }
@@ -420,7 +420,7 @@ mod tests {
         meters.finish_reading();
         meters.replace(
             &[],
-            vec![meter("a", 10), meter("b", 20), meter("c", 99), meter("d", 10), meter("e", 10)],
+            &mut vec![meter("a", 10), meter("b", 20), meter("c", 99), meter("d", 10), meter("e", 10)],
         );
         meters.grant(&mut granted);
         assert_eq!(ids(&meters), [(1, "c"), (2, "b"), (3, "e"), (7, "a"), (9, "d")]);
@@ -445,10 +445,10 @@ mod tests {
             meters.start_reading();
             meters.read(1, listed.spec);
             meters.finish_reading();
-            let run = meters.replace(&[], vec![wanted]);
+            let run = meters.replace(&[], &mut vec![wanted]);
             meters.grant(&mut granted);
             assert_eq!(changes(&mut meters).is_empty(), same);
-            meters.replace(&run, vec![]);
+            meters.replace(&run, &mut vec![]);
             meters.grant(&mut granted);
             meters.take_deletes();
         }
@@ -458,20 +458,20 @@ mod tests {
     fn changes_follow_what_is_wanted() {
         use NumberedCommand::{Add, Modify};
         let (mut meters, mut granted) = (DesiredMeters::default(), Ids::new("ids"));
-        let one = meters.replace(&[], vec![meter("a", 1)]);
+        let one = meters.replace(&[], &mut vec![meter("a", 1)]);
         meters.grant(&mut granted);
         assert_eq!(changes(&mut meters), [(Add, 1, 1)]);
-        let one = meters.replace(&one, vec![meter("a", 2)]);
+        let one = meters.replace(&one, &mut vec![meter("a", 2)]);
         meters.grant(&mut granted);
         assert_eq!(changes(&mut meters), [(Modify, 1, 2)]);
         // Runs that disagree: the order in which they came does not matter.
-        let two = meters.replace(&[], vec![meter("a", 1)]);
+        let two = meters.replace(&[], &mut vec![meter("a", 1)]);
         meters.grant(&mut granted);
         assert_eq!(changes(&mut meters), [(Modify, 1, 1)]);
-        meters.replace(&two, vec![]);
+        meters.replace(&two, &mut vec![]);
         meters.grant(&mut granted);
         assert_eq!(changes(&mut meters), [(Modify, 1, 2)]);
-        meters.replace(&one, vec![]);
+        meters.replace(&one, &mut vec![]);
         meters.grant(&mut granted);
         assert_eq!(changes(&mut meters), []);
         assert_eq!(meters.take_deletes(), [1]);

@@ -4,11 +4,12 @@ use super::groups::Groups;
 use super::{Content, DatapathIndex, Flow};
 use kiln_abi::options::lflow_external_id::{SOURCE, STAGE_HINT, STAGE_NAME};
 use kiln_incr::Target;
-use kiln_ovsdb::column::{Encode, Pairs};
+use kiln_ovsdb::column::Encode;
 use kiln_ovsdb::txn::{Tail, Txn};
-use kiln_types::{HashMap, HashSet, Uuid};
+use kiln_types::{HashMap, HashSet, Uuid, give_back_room, is_roomy};
 use roaring::RoaringBitmap;
 use std::cmp::Reverse;
+use std::fmt::Write;
 
 /// The datapaths that want a flow, and how many runs want it there.
 #[derive(Debug, Default, PartialEq)]
@@ -109,8 +110,8 @@ pub struct FlowTable {
     free: Vec<u32>,
     /// Entries whose row may differ from what is wanted.
     touched: Vec<u32>,
-    /// What is to be inserted, by entry.
-    contents: Vec<(u32, Content)>,
+    /// What is to be inserted.
+    contents: Vec<Draft>,
     /// Rows that stand in the database with another content than their uuid says: somebody else's, or spoilt.
     spoilt: HashSet<Uuid>,
     /// Those of them that the transaction in flight mends.
@@ -128,11 +129,11 @@ pub struct FlowRef {
 }
 
 impl Target for FlowTable {
-    type Item = Flow;
+    type Written = Vec<Flow>;
     type Id = FlowRef;
 
-    fn replace(&mut self, old: &[FlowRef], new: Vec<Flow>) -> Box<[FlowRef]> {
-        let new: Box<[FlowRef]> = new.into_iter().map(|flow| self.want(flow)).collect();
+    fn replace(&mut self, old: &[FlowRef], new: &mut Vec<Flow>) -> Box<[FlowRef]> {
+        let new: Box<[FlowRef]> = new.drain(..).map(|flow| self.want(flow)).collect();
         for flow in old {
             self.entries[flow.slot as usize].wanted.remove(flow.datapath);
             self.touch(flow.slot);
@@ -148,7 +149,7 @@ impl FlowTable {
         entry.wanted.add(flow.datapath);
         if entry.stands.is_none() && !entry.has_content {
             entry.has_content = true;
-            self.contents.push((slot, flow.content));
+            self.contents.push(Draft { slot, row: None, content: flow.content });
         }
         self.touch(slot);
         FlowRef { slot, datapath: flow.datapath }
@@ -227,8 +228,7 @@ impl FlowTable {
     ///
     /// `row_of` gives the Datapath_Binding row of a datapath.
     pub(crate) fn write(&mut self, row_of: &dyn Fn(DatapathIndex) -> Uuid, txn: &mut Txn) -> Inserts {
-        let contents = std::mem::take(&mut self.contents);
-        let mut inserts = Vec::with_capacity(contents.len());
+        let mut inserts = std::mem::take(&mut self.contents);
         let touched = std::mem::take(&mut self.touched);
         let moving = touched.iter().filter_map(|slot| {
             let entry = &self.entries[*slot as usize];
@@ -238,26 +238,27 @@ impl FlowTable {
             }
         });
         self.groups.reshape(moving, row_of, txn);
-        for (slot, content) in contents {
-            inserts.extend(self.write_one(slot, Some(content), row_of, txn));
-        }
+        inserts.retain_mut(|draft| {
+            draft.row = self.write_one(draft.slot, Some(&draft.content), row_of, txn);
+            draft.row.is_some()
+        });
         for slot in touched {
             if self.entries[slot as usize].touched {
-                inserts.extend(self.write_one(slot, None, row_of, txn));
+                self.write_one(slot, None, row_of, txn);
             }
         }
         self.groups.collect();
         Inserts(inserts.into_iter())
     }
 
-    /// Writes one entry's difference; returns it if it is a row to insert.
+    /// Writes one entry's difference, unless it is a row to insert: returns that row's uuid and where it holds.
     fn write_one(
         &mut self,
         slot: u32,
-        content: Option<Content>,
+        content: Option<&Content>,
         row_of: &dyn Fn(DatapathIndex) -> Uuid,
         txn: &mut Txn,
-    ) -> Option<Insert> {
+    ) -> Option<(Uuid, Place)> {
         let entry = &mut self.entries[slot as usize];
         let mut insert = None;
         (entry.touched, entry.has_content) = (false, false);
@@ -290,7 +291,7 @@ impl FlowTable {
                         });
                         op.set("controller_meter", &content.meter);
                     } else {
-                        insert = Some(Insert { uuid: entry.uuid, place, content });
+                        insert = Some((entry.uuid, place));
                     }
                 }
                 (Some(_), Some(place)) => {
@@ -331,10 +332,8 @@ impl FlowTable {
             self.free.sort_unstable_by_key(|slot| Reverse(*slot));
             self.free.shrink_to_fit();
         }
-        if self.by_uuid.capacity() > 4 * self.by_uuid.len() + 1024 {
-            self.by_uuid.shrink_to_fit();
-        }
-        if self.touched.capacity() > 4 * self.touched.len() + 1024 {
+        give_back_room(&mut self.by_uuid);
+        if is_roomy(self.touched.capacity(), self.touched.len()) {
             self.touched.shrink_to_fit();
         }
     }
@@ -371,16 +370,18 @@ impl Content {
     }
 }
 
+/// A flow whose row is not in the database.
 #[derive(Debug)]
-struct Insert {
-    uuid: Uuid,
-    place: Place,
+struct Draft {
+    slot: u32,
+    /// The row's uuid and where it holds, once it is to be inserted.
+    row: Option<(Uuid, Place)>,
     content: Content,
 }
 
 /// Rows to insert. A network's first compile has so many that their text is written only as it is sent.
 #[derive(Debug)]
-pub(crate) struct Inserts(std::vec::IntoIter<Insert>);
+pub(crate) struct Inserts(std::vec::IntoIter<Draft>);
 
 impl Tail for Inserts {
     fn len(&self) -> usize {
@@ -388,14 +389,13 @@ impl Tail for Inserts {
     }
 
     fn write_next(&mut self, txn: &mut Txn) {
-        if let Some(row) = self.0.next() {
-            insert(row, txn);
+        if let Some(Draft { row: Some((uuid, place)), content, .. }) = self.0.next() {
+            insert(uuid, place, &content, txn);
         }
     }
 }
 
-fn insert(row: Insert, txn: &mut Txn) {
-    let Insert { uuid, place, content } = row;
+fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
     let mut op = txn.insert("Logical_Flow");
     op.uuid(uuid);
     match place {
@@ -408,12 +408,26 @@ fn insert(row: Insert, txn: &mut Txn) {
     if content.meter.is_some() {
         op.set("controller_meter", &content.meter);
     }
-    let file = content.source.file();
-    let file = file.rsplit_once("src/").map_or(file, |(_, file)| file);
-    let source = format!("{file}:{}", content.source.line());
-    let hint = content.hint.map(|digits| format!("{digits:08x}"));
-    let mut ids = vec![(SOURCE, source.as_str())];
-    ids.extend(hint.as_deref().map(|hint| (STAGE_HINT, hint)));
-    ids.push((STAGE_NAME, content.stage.name));
-    op.set("external_ids", &Pairs(&ids));
+    op.set("external_ids", &Hints(content));
 }
+
+/// `external_ids` of a flow: what it is for, for people.
+struct Hints<'a>(&'a Content);
+
+impl Encode for Hints<'_> {
+    fn encode(&self, out: &mut String) {
+        let Hints(content) = self;
+        let file = content.source.file();
+        let file = file.strip_prefix(SOURCES).unwrap_or(file);
+        out.push_str("[\"map\",[");
+        let _ = write!(out, "[\"{SOURCE}\",\"{file}:{}\"],", content.source.line());
+        if let Some(digits) = content.hint {
+            let _ = write!(out, "[\"{STAGE_HINT}\",\"{digits:08x}\"],");
+        }
+        let _ = write!(out, "[\"{STAGE_NAME}\",\"{}\"]", content.stage.name);
+        out.push_str("]]");
+    }
+}
+
+/// The folder of this crate's files, as the compiler names them.
+const SOURCES: &str = file!().split_at(file!().len() - "flow/table.rs".len()).0;

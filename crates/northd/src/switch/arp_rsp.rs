@@ -40,7 +40,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let protection = Protection::of_switch(ctx, &row.switch);
     for address in &row.addresses {
         let mac = address.mac;
-        for ip in address.ipv4.iter().map(|net| net.addr()) {
+        for ip in address.ipv4.iter().map(|net| net.addr().to_string()) {
             let asked = format!("arp.tpa == {ip} && arp.op == 1 && eth.dst == ff:ff:ff:ff:ff:ff");
             // The owner itself asks whether the address is taken, or announces it.
             flows.add(STAGE, 100, format_args!("{asked} && inport == \"{name}\""), "next;");
@@ -55,7 +55,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             );
         }
         for ip in address.ipv6.iter().map(|net| net.addr()) {
-            let group = solicited_node(ip);
+            let (group, ip) = (solicited_node(ip), ip.to_string());
             let asked = format!("nd_ns_mcast && ip6.dst == {group} && nd.target == {ip}");
             flows.add(STAGE, 100, format_args!("{asked} && inport == \"{name}\""), "next;");
             flows.add_metered(

@@ -44,7 +44,7 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
-    if !is_edge(ctx, &row.switch) {
+    if !matches!(row.kind, PortKind::Localnet | PortKind::Router) || !is_edge(ctx, &row.switch) {
         return;
     }
     if row.kind == PortKind::Localnet {

@@ -30,3 +30,13 @@ pub(crate) fn switch_flows<'o>(ctx: &Ctx<'_>, switch: &Uuid, out: &'o mut Vec<Fl
     let datapath = ctx.value(&ctx.datapaths, switch)?;
     Some(Flows::common(out, datapath.index))
 }
+
+/// The flows of a port, in the order of their stages. Nearly all follow from the checked port alone, so that it is one run.
+pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
+    admission::of_port(ctx, port, out);
+    edge::of_port(ctx, port, out);
+    fdb::of_port(ctx, port, out);
+    acl::untracked_port(ctx, port, out);
+    arp_rsp::of_port(ctx, port, out);
+    l2_lookup::of_port(ctx, port, out);
+}

@@ -3,6 +3,7 @@
 use crate::addresses::{AddressItem, PortAddress, parse_address, parse_port_address};
 use crate::multicast::Member;
 use crate::tables::{Ctx, Owned, PortKind, PortOptions, SwitchPort};
+use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
 use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
 
@@ -166,10 +167,10 @@ pub(crate) fn ports_of_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, M
     }
 }
 
-/// Router ports by the switch that they are attached to.
-pub(crate) fn router_ports_on_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Uuid)>) {
-    let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
-    if row.enabled {
+/// Router ports by the switch that they are attached to, from the switch ports that lead to the router port `name`.
+pub(crate) fn router_ports_on_switch(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<(Uuid, Uuid)>) {
+    let ports = ctx.all(&ctx.switch_ports_towards, name).iter();
+    for row in ports.filter_map(|port| ctx.value(&ctx.switch_ports, port)).filter(|row| row.enabled) {
         out.extend(row.router_port.map(|router_port| (row.switch, router_port)));
     }
 }

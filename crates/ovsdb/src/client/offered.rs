@@ -1,6 +1,8 @@
 //! Which tables and columns a server's schema has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kiln_types::{HashMap, HashSet};
 
 use crate::json::{DecodeError, Decoder, TextCache};
 
@@ -10,7 +12,18 @@ use crate::json::{DecodeError, Decoder, TextCache};
 pub struct OfferedSchema {
     /// The schema's version; empty if it has none.
     pub version: String,
-    tables: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
+    tables: HashMap<Box<str>, Arc<OfferedTable>>,
+}
+
+/// The names of one table's columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfferedTable(HashSet<Box<str>>);
+
+impl OfferedTable {
+    /// Whether the server has the column. Every table has `_uuid`, and `_version`.
+    pub fn has_column(&self, column: &str) -> bool {
+        self.0.contains(column) || matches!(column, "_uuid" | "_version")
+    }
 }
 
 impl OfferedSchema {
@@ -28,7 +41,7 @@ impl OfferedSchema {
                     json.begin_object()?;
                     let mut first = true;
                     while let Some(table) = json.next_member(&mut first)? {
-                        schema.tables.insert(table.into(), parse_columns(&mut json)?);
+                        schema.tables.insert(table.into(), Arc::new(parse_columns(&mut json)?));
                     }
                 }
                 _ => json.skip_value()?,
@@ -42,9 +55,17 @@ impl OfferedSchema {
     pub fn from_names<'a>(tables: impl IntoIterator<Item = (&'a str, &'a [&'a str])>) -> Self {
         let tables = tables
             .into_iter()
-            .map(|(t, columns)| (t.into(), columns.iter().map(|&c| c.into()).collect()))
+            .map(|(t, columns)| {
+                let columns = columns.iter().map(|&c| c.into()).collect();
+                (t.into(), Arc::new(OfferedTable(columns)))
+            })
             .collect();
         OfferedSchema { version: String::new(), tables }
+    }
+
+    /// The table, if the server has it.
+    pub fn table(&self, table: &str) -> Option<&Arc<OfferedTable>> {
+        self.tables.get(table)
     }
 
     /// Whether the server has the table.
@@ -52,19 +73,14 @@ impl OfferedSchema {
         self.tables.contains_key(table)
     }
 
-    /// Whether the server has the column. Every table has `_uuid`, and `_version`.
+    /// Whether the server has the column, as [`OfferedTable::has_column`].
     pub fn has_column(&self, table: &str, column: &str) -> bool {
-        self.tables.get(table).is_some_and(|c| c.contains(column) || matches!(column, "_uuid" | "_version"))
-    }
-
-    /// The tables with their columns, sorted.
-    pub fn tables(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        self.tables.iter().map(|(table, columns)| (&**table, columns.iter().map(|c| &**c)))
+        self.table(table).is_some_and(|table| table.has_column(column))
     }
 }
 
-fn parse_columns(json: &mut Decoder<'_>) -> Result<BTreeSet<Box<str>>, DecodeError> {
-    let mut columns = BTreeSet::new();
+fn parse_columns(json: &mut Decoder<'_>) -> Result<OfferedTable, DecodeError> {
+    let mut columns = HashSet::default();
     json.begin_object()?;
     let mut first = true;
     while let Some(member) = json.next_member(&mut first)? {
@@ -79,7 +95,7 @@ fn parse_columns(json: &mut Decoder<'_>) -> Result<BTreeSet<Box<str>>, DecodeErr
             json.skip_value()?;
         }
     }
-    Ok(columns)
+    Ok(OfferedTable(columns))
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use kiln_types::Uuid;
 
 use super::{Missing, Txn};
+use crate::client::offered::OfferedTable;
 use crate::column::Encode;
 use crate::json::write_string;
 
@@ -127,6 +129,8 @@ pub(crate) fn write_condition<V: Encode + ?Sized>(
 pub struct Op<'t, K: Kind> {
     txn: &'t mut Txn,
     table: &'t str,
+    /// What the server has of the table; `None` if it is taken to have everything.
+    offered: Option<Arc<OfferedTable>>,
     /// Where its text begins.
     start: usize,
     /// Cannot be carried out on this server.
@@ -177,7 +181,8 @@ impl Txn {
     fn op<'t, K: Kind>(&'t mut self, table: &'t str) -> Op<'t, K> {
         self.conditions.clear();
         let start = self.params.len();
-        let moot = self.offered.as_ref().is_some_and(|offered| !offered.has_table(table));
+        let offered = self.offered.as_ref().and_then(|schema| schema.table(table)).cloned();
+        let moot = self.offered.is_some() && offered.is_none();
         if moot {
             self.missing.push(Missing { table: table.into(), column: None });
         }
@@ -185,7 +190,7 @@ impl Txn {
         self.params.push_str(K::OP);
         self.params.push_str("\",\"table\":");
         write_string(&mut self.params, table);
-        Op { txn: self, table, start, moot, first: true, kind: PhantomData }
+        Op { txn: self, table, offered, start, moot, first: true, kind: PhantomData }
     }
 }
 
@@ -197,7 +202,7 @@ impl<K: Kind> Op<'_, K> {
 
     /// Whether `column` can be written; notes it if the server does not have it.
     fn offered(&mut self, column: &str) -> bool {
-        let has = self.txn.offered.as_ref().is_none_or(|offered| offered.has_column(self.table, column));
+        let has = !self.moot && self.offered.as_ref().is_none_or(|table| table.has_column(column));
         if !has && !self.moot {
             self.txn.missing.push(Missing { table: self.table.into(), column: Some(column.into()) });
         }

@@ -72,22 +72,22 @@ impl World {
     }
 
     /// Run `n` wants these flows.
-    fn want(&mut self, n: u16, flows: Vec<DesiredFlow>) {
+    fn want(&mut self, n: u16, mut flows: Vec<DesiredFlow>) {
         let old = self.flows.remove(&n).unwrap_or_default();
-        self.flows.insert(n, self.desired.flows.replace(&old, flows));
+        self.flows.insert(n, self.desired.flows.replace(&old, &mut flows));
     }
 
     fn want_group(&mut self, n: u16, group: Option<GroupSpec>) {
         let old = self.groups.remove(&n).unwrap_or_default();
         let new = group.map(|spec| Named { name: format!("g{n}").into(), spec });
-        self.groups.insert(n, self.desired.groups.replace(&old, new.into_iter().collect()));
+        self.groups.insert(n, self.desired.groups.replace(&old, &mut new.into_iter().collect()));
         self.desired.groups.grant(&mut self.group_ids);
     }
 
     fn want_meter(&mut self, n: u16, meter: Option<MeterSpec>) {
         let old = self.meters.remove(&n).unwrap_or_default();
         let new = meter.map(|spec| Named { name: format!("m{n}").into(), spec });
-        self.meters.insert(n, self.desired.meters.replace(&old, new.into_iter().collect()));
+        self.meters.insert(n, self.desired.meters.replace(&old, &mut new.into_iter().collect()));
         self.desired.meters.grant(&mut self.meter_ids);
     }
 
