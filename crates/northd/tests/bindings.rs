@@ -183,7 +183,6 @@ fn controllers_are_told_how_a_router_learns() {
     for (global, router, expected) in [
         ("", "", vec![]),
         (r#"["l3_defaults","stock"]"#, "", vec![]),
-        (r#"["l3_defaults","rfc"]"#, "", vec!["mac_binding_learning=tracked"]),
         (r#"["l3_defaults","rfc"],["mac_binding_learning","open"]"#, "", vec![]),
         (r#"["mac_binding_learning","tracked"]"#, "", vec!["mac_binding_learning=tracked"]),
         (r#"["mac_binding_learning","nonsense"]"#, "", vec![]),
