@@ -66,6 +66,11 @@ impl<K: Copy + Ord + Hash, V> Learned<K, V> {
         Some(value)
     }
 
+    /// The value that waits under `key`.
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.values.get(key).map(|(_, value)| value)
+    }
+
     /// Whether a value waits under `key`.
     pub(crate) fn holds(&self, key: &K) -> bool {
         self.values.contains_key(key)

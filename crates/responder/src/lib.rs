@@ -50,8 +50,8 @@ pub use moves::{MAX_MOVES, MOVE_BURST, MOVE_INTERVAL};
 pub use probe::Probe;
 pub use renewal::{Heard, Renewal, Use};
 pub use responder::{
-    Config, Learning, Load, MAX_EARLY, MAX_EARLY_WAIT, MAX_FAILURES, MAX_LOGS, MAX_OUTPUT, Neighbors,
-    Responder, Write,
+    ANSWER_LIFETIME, Config, Learning, Load, MAX_EARLY, MAX_EARLY_WAIT, MAX_FAILURES, MAX_LOGS, MAX_OUTPUT,
+    Neighbors, Responder, Write,
 };
 pub use unresolved::{
     Failure, HOLD_DOWN, MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_QUERIES, MAX_WAIT, MAX_WAITING_BYTES,

@@ -36,6 +36,9 @@ pub const MAX_EARLY: usize = 1000;
 /// How long they wait: an answer may overtake its query on the way through the database.
 pub const MAX_EARLY_WAIT: Duration = Duration::from_secs(2);
 
+/// How long an answer is remembered here while its row is on its way to the database and back.
+pub const ANSWER_LIFETIME: Duration = Duration::from_secs(2);
+
 /// Most lines of ACLs' logs that wait to be taken.
 pub const MAX_LOGS: usize = 1000;
 
@@ -135,6 +138,8 @@ pub struct Responder {
     failures: VecDeque<Failure>,
     logs: Vec<String>,
     bindings: Learned<NextHop, EthAddr>,
+    /// Where next hops are that were asked for here and have answered, until their rows come: packets that still come up go on.
+    answered: Learned<NextHop, EthAddr>,
     early: Learned<NextHop, put_mac_binding::Neighbor>,
     queries: Learned<NextHop, ()>,
     moves: Moves,
@@ -160,6 +165,7 @@ impl Responder {
             failures: VecDeque::new(),
             logs: Vec::new(),
             bindings: Learned::new(MAX_PENDING),
+            answered: Learned::new(MAX_NEXT_HOPS),
             early: Learned::new(MAX_EARLY),
             queries: Learned::new(MAX_NEXT_HOPS),
             moves: Moves::default(),
@@ -306,7 +312,7 @@ impl Responder {
         if !punt.is_paused {
             return Err(DropReason::NotPaused);
         }
-        if let Some(mac) = neighbors.mac(&hop) {
+        if let Some(mac) = neighbors.mac(&hop).or_else(|| self.answered.get(&hop).copied()) {
             return Ok(Some(mac));
         }
         match self.unresolved.arrival(now, &hop) {
@@ -406,7 +412,7 @@ impl Responder {
         Ok(())
     }
 
-    /// Notes a binding. A neighbour that is known at another address moves as often as it may.
+    /// Notes a binding: the packets that wait for it go on. A neighbour that is known at another address moves as often as it may.
     fn learn_binding(
         &mut self,
         now: Instant,
@@ -422,7 +428,13 @@ impl Responder {
             due = self.moves.next(now, &hop).max(due);
             self.moves.moved(due, hop, mac);
         }
-        self.bindings.offer(due, hop, mac).map_err(|_| DropReason::LearnedFull)
+        self.bindings.offer(due, hop, mac).map_err(|_| DropReason::LearnedFull)?;
+        if known.is_none() && (self.unresolved.holds(&hop) || self.answered.holds(&hop)) {
+            self.binding_known(&hop, mac);
+            // Where there is no room, packets ask again.
+            let _ = self.answered.offer(now + ANSWER_LIFETIME, hop, mac);
+        }
+        Ok(())
     }
 
     /// A row of MAC_Binding has come, with an address or without: somebody asked for the neighbour, and what it has said of itself
@@ -478,6 +490,7 @@ impl Responder {
     ///
     /// To be told of every row of MAC_Binding that comes or changes, and of none that goes.
     pub fn binding_known(&mut self, next_hop: &NextHop, mac: EthAddr) {
+        self.answered.take(next_hop);
         for (opcode, packet_in) in self.unresolved.resolve(next_hop) {
             self.resume(opcode, packet_in, mac);
         }
@@ -492,6 +505,7 @@ impl Responder {
             |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::PortGone)),
         );
         self.bindings.retain(|hop, _| !gone(hop.datapath, hop.port));
+        self.answered.retain(|hop, _| !gone(hop.datapath, hop.port));
         self.early.retain(|hop, _| {
             let gone = gone(hop.datapath, hop.port);
             if gone {
@@ -517,8 +531,6 @@ impl Responder {
     }
 
     /// What is to be written to the southbound database by now; to be called when a transaction can be made.
-    ///
-    /// A binding that is handed over is known from then on: the packets that wait for it go on.
     pub fn take_writes(&mut self, now: Instant) -> Vec<Write> {
         if now < self.next_write {
             return Vec::new();
@@ -529,11 +541,6 @@ impl Responder {
         let writes: Vec<Write> = bindings.chain(queries).chain(fdb).collect();
         if !writes.is_empty() {
             self.next_write = now + self.config.write_interval;
-        }
-        for write in &writes {
-            if let Write::MacBinding(hop, mac) = write {
-                self.binding_known(hop, *mac);
-            }
         }
         writes
     }
@@ -547,6 +554,7 @@ impl Responder {
     /// what is due is announced.
     pub fn tick(&mut self, now: Instant) {
         self.announce_due(now);
+        self.answered.take_due(now).for_each(drop);
         for (hop, _) in self.early.take_due(now) {
             self.counters.count(Some(put_opcode(&hop)), Event::Dropped(DropReason::Unsolicited));
         }
@@ -621,7 +629,8 @@ impl Responder {
     pub fn deadline(&self) -> Option<Instant> {
         let learned = [self.bindings.deadline(), self.queries.deadline(), self.fdb.deadline()];
         let write = learned.into_iter().flatten().min().map(|due| due.max(self.next_write));
-        [write, self.early.deadline(), self.unresolved.deadline(), self.announce_deadline()]
+        let answered = self.answered.deadline();
+        [write, answered, self.early.deadline(), self.unresolved.deadline(), self.announce_deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -87,9 +87,9 @@ fn who_asks_tells_other_chassis_and_believes_the_answer_at_once() {
     responder.packet_in(at(1000), query(1), &rows);
     assert_eq!(responder.take_writes(at(1000)), [Write::Query(hop(1))]);
     responder.packet_in(at(1200), answer(1, HOST), &rows);
-    assert_eq!(responder.take_writes(at(1200)), [Write::MacBinding(hop(1), HOST)]);
     let resumed = std::iter::from_fn(|| responder.poll_output()).filter(|m| matches!(m, Message::Resume(_)));
     assert_eq!(resumed.count(), 1);
+    assert_eq!(responder.take_writes(at(1200)), [Write::MacBinding(hop(1), HOST)]);
 }
 
 /// The database brings the query to the chassis of the answer later than the network brought the answer.
