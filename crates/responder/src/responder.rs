@@ -10,6 +10,7 @@ use crate::answer::{
 };
 use crate::learned::{Learned, MAX_PENDING};
 use crate::moves::Moves;
+use crate::nested::Readings;
 use crate::payment::{self, payer};
 use crate::probe::Probe;
 use crate::punt::{self, Punt};
@@ -134,6 +135,7 @@ pub struct Responder {
     config: Config,
     rng: Rng,
     budgets: Budgets,
+    nested: Readings,
     unresolved: Unresolved<(Opcode, Box<PacketIn>), Request>,
     failures: VecDeque<Failure>,
     logs: Vec<String>,
@@ -161,6 +163,7 @@ impl Responder {
             config,
             rng,
             budgets: Budgets::new(config.limits),
+            nested: Readings::default(),
             unresolved: Unresolved::new(),
             failures: VecDeque::new(),
             logs: Vec::new(),
@@ -258,23 +261,27 @@ impl Responder {
             }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
-                self.send(opcode, punt.nested()?, packet);
+                let actions = self.nested(punt.payload(), &punt)?;
+                self.send(opcode, actions, packet);
             }
             Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
                 let by_protocol = opcode == Opcode::ICMP;
                 let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
-                let actions = punt.nested()?;
-                let packet = icmp_error::about(&punt, &actions, code)?.to_vec();
+                let nested = self.nested.read(punt.payload())?;
+                let (actions, mtu) = (nested.behind(&punt.metadata)?, nested.mtu);
+                let packet = icmp_error::about(&punt, mtu, code)?.to_vec();
                 self.send(opcode, actions, packet);
             }
             Opcode::PUT_ND_RA_OPTS => return self.advertise_solicited(opcode, &punt, &packet_in),
             Opcode::TCP_RESET => {
                 let packet = tcp_reset::answering(&punt)?.to_vec();
-                self.send(opcode, punt.nested()?, packet);
+                let actions = self.nested(punt.payload(), &punt)?;
+                self.send(opcode, actions, packet);
             }
             Opcode::SCTP_ABORT => {
                 let packet = sctp_abort::answering(&punt)?.to_vec();
-                self.send(opcode, punt.nested()?, packet);
+                let actions = self.nested(punt.payload(), &punt)?;
+                self.send(opcode, actions, packet);
             }
             Opcode::LOG => {
                 let line = answer::acl_log::line(&punt, packet_in.table_id)?;
@@ -285,8 +292,9 @@ impl Responder {
                 self.counters.count(Some(opcode), Event::Logged);
             }
             Opcode::REJECT => {
-                let actions = punt.nested()?;
-                let packet = reject::refusal(&punt, &actions)?;
+                let nested = self.nested.read(punt.payload())?;
+                let (actions, mtu) = (nested.behind(&punt.metadata)?, nested.mtu);
+                let packet = reject::refusal(&punt, mtu)?;
                 self.send(opcode, actions, packet);
             }
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
@@ -297,6 +305,11 @@ impl Responder {
 
     fn pay(&mut self, now: Instant, class: Class, payer: &Payer) -> Result<(), DropReason> {
         self.budgets.pay(now, class, payer).map_err(DropReason::OverBudget)
+    }
+
+    /// What a packet that is made for this one goes down with.
+    fn nested(&mut self, bytes: &[u8], punt: &Punt<'_>) -> Result<Actions, DropReason> {
+        self.nested.read(bytes)?.behind(&punt.metadata)
     }
 
     /// Where `hop` is, if that is known. If not it sees to it that it is asked for, unless it has failed.
@@ -317,7 +330,7 @@ impl Responder {
         }
         match self.unresolved.arrival(now, &hop) {
             Arrival::First => {
-                let actions = punt.nested()?;
+                let actions = self.nested(punt.payload(), punt)?;
                 let payer = payer(punt);
                 self.pay(now, Class::Query, &payer)?;
                 let request = Request { opcode, payer, actions, packet: make(punt).into() };
@@ -370,7 +383,8 @@ impl Responder {
         let fragments = match fragment::cut(punt)? {
             Cut::Fragments(fragments) => fragments,
             Cut::Refused(error) => {
-                let actions = punt.nested_behind(fragment::ARGUMENTS_LEN)?;
+                let nested = punt.payload().get(fragment::ARGUMENTS_LEN..).ok_or(DropReason::BadActions)?;
+                let actions = self.nested(nested, punt)?;
                 self.send(Opcode::FRAGMENT, actions, error.to_vec());
                 return Ok(());
             }
