@@ -55,6 +55,15 @@ impl Default for Work {
 }
 
 impl Work {
+    /// Takes `steps` off what is left for something that can be left undone, if as many are left then.
+    pub(crate) fn spare(&mut self, steps: usize) -> bool {
+        let enough = steps <= self.left / 2;
+        if enough {
+            self.left -= steps;
+        }
+        enough
+    }
+
     /// Takes `steps` off what is left.
     pub fn charge(&mut self, steps: usize) -> Result<(), TooComplex> {
         match self.left.checked_sub(steps) {

@@ -1,6 +1,6 @@
 //! Predicates written out, subfields as bits of their fields, prerequisites beside what needs them.
 
-use super::{Comparison, Expr, Relop, Values};
+use super::{Comparison, Expr, Relop, Standing, Values};
 use crate::cubes::Cube;
 use crate::env::NoNames;
 use crate::symbol::{Kind, SYMBOLS, SymbolId};
@@ -56,13 +56,15 @@ fn annotate<'a>(expr: Expr<'a>, prerequisites: bool, meaning: Meaning<'_>) -> Ex
     }
 }
 
-/// In a disjunction of several fields, each value of a set is an alternative of its own.
+/// In a disjunction of several fields, each value of a set is an alternative of its own, beside which the field's prerequisites
+/// stand. One that needs none is told by where it stands, once it is known what is left of the disjunction.
 fn set_apart(mut expr: Expr<'_>) -> Expr<'_> {
     if let Expr::Or(terms) = &mut expr {
         for term in terms {
             if let Expr::Number(comparison @ Comparison { op: Relop::Eq, values: Values::Many(_), .. }) = term
+                && comparison.symbol.prerequisite().is_some()
             {
-                comparison.apart = true;
+                comparison.standing = Standing::Apart;
             }
         }
     }

@@ -3,7 +3,7 @@
 //! `!` is carried down while parsing: every function takes whether an odd number of them encloses it, and builds what
 //! then has to hold.
 
-use super::{Comparison, Expr, Relop, Values};
+use super::{Comparison, Expr, Relop, Standing, Values};
 use crate::constant::Constant;
 use crate::cubes::Cube;
 use crate::env::Environment;
@@ -233,7 +233,7 @@ fn compare_numbers<'a>(field: FieldRef, op: Relop, numbers: &Numbers) -> Result<
         },
     };
     let (op, values) = positive_bit(field, op, values);
-    Ok(Expr::Number(Comparison { symbol: field.symbol, op, values, apart: false }))
+    Ok(Expr::Number(Comparison { symbol: field.symbol, op, values, standing: Standing::Plain }))
 }
 
 /// A nominal symbol can only be said to be something, since no set of matches says that it is not.
