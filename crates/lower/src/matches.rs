@@ -218,7 +218,9 @@ fn numbers(field: Logical, cubes: &[Cube], within: &Conjunction<'_>) -> Result<A
     {
         return Err(LowerError::PartOfField { field, mask: part.mask });
     }
-    Ok(cubes.iter().map(|cube| FieldValue::masked(of, cube.value, cube.mask)).collect())
+    let first_only = field == Logical::IpFrag && prerequisite::looks_behind_ip(within);
+    let possible = cubes.iter().filter(|cube| !first_only || cube.value & prerequisite::LATER_FRAGMENT == 0);
+    Ok(possible.map(|cube| FieldValue::masked(of, cube.value, cube.mask)).collect())
 }
 
 /// Whether no packet has what `common` says and `value` too. Two fields of the language may lie in one of the switch:
