@@ -2,6 +2,7 @@
 //! that begin with `#` are skipped.
 
 mod check;
+mod dump;
 mod evaluate;
 mod group;
 mod openflow;
@@ -12,7 +13,7 @@ use kiln_abi::stages::{Datapath, Pipeline};
 use kiln_logical::symbol::{Kind, SYMBOLS, Symbol};
 use kiln_logical::token::Token;
 use kiln_logical::{Expr, Field, action, expand_templates, expr, lex::Lexer, normalize};
-use kiln_lower::{Context, Part, Tables, fields, lower_actions, matches::lower_expr};
+use kiln_lower::{Context, Part, Tables, fields, lower_actions, lower_match};
 use kiln_types::{DatapathKey, Uuid};
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
@@ -62,7 +63,7 @@ enum Command {
     Symbols,
     /// Report the flows of a dump that do not parse, type-check and survive being printed
     Check {
-        /// What `ovn-sbctl dump-flows` or `ovn-sbctl list Logical_Flow` printed
+        /// What `ovn-sbctl dump-flows` or `ovn-sbctl --format=list list Logical_Flow` printed, with any columns
         file: PathBuf,
     },
 }
@@ -79,6 +80,9 @@ struct Surroundings {
     /// A port group
     #[arg(long, value_name = "NAME=P,Q", global = true)]
     port_group: Vec<String>,
+    /// A template variable's value on this chassis
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    template: Vec<String>,
     /// A port that is on this chassis
     #[arg(long, value_name = "PORT", global = true)]
     chassis_resident: Vec<String>,
@@ -249,9 +253,7 @@ fn expression(line: &str, world: &World, step: Step) -> Result<String, String> {
 }
 
 fn flows(line: &str, world: &World) -> Result<String, String> {
-    let line = expand_templates(line, world);
-    let expr = expr::parse(&line, world).map_err(|e| text(&e))?.annotate();
-    let lowered = lower_expr(expr, world, &[], 1).map_err(|e| text(&e))?;
+    let lowered = lower_match(line, world, &[], 1).map_err(|e| text(&e))?;
     if lowered.flows.is_empty() {
         return Ok("(no flows)".to_owned());
     }
