@@ -160,23 +160,32 @@ fn run(options: &Options) -> io::Result<ExitCode> {
             &mut move |line, out| actions(line, world, &context, out)
         }
     };
-    each_line(&mut out, answer)?;
+    each_line(&mut out, matches!(options.command, Command::ParseActions), answer)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answers the lines of standard input.
-fn each_line(out: &mut dyn Write, answer: &mut dyn FnMut(&str, &mut String)) -> io::Result<()> {
+/// Answers the lines of standard input. Whether answers repeat the item says what that of a line without text looks like.
+fn each_line(
+    out: &mut dyn Write,
+    repeats: bool,
+    answer: &mut dyn FnMut(&str, &mut String),
+) -> io::Result<()> {
     let mut input = io::stdin().lock();
     let (mut line, mut text) = (Vec::new(), String::new());
     while next_line(&mut input, &mut line)? {
+        if matches!(line.trim_ascii_start().first(), None | Some(b'#')) {
+            continue;
+        }
         text.clear();
         match std::str::from_utf8(&line) {
-            Ok(item) if item.trim_start().is_empty() || item.trim_start().starts_with('#') => continue,
             Ok(item) => answer(item, &mut text),
             Err(bad) => {
+                if repeats {
+                    let _ = write!(text, "{}\n    ", String::from_utf8_lossy(&line));
+                }
                 let column = bad.valid_up_to() + 1;
-                let _ = write!(text, "error: expected UTF-8, found other bytes (column {column})");
+                let _ = write!(text, "error: column {column}: expected UTF-8, found other bytes");
             }
         }
         text.push('\n');

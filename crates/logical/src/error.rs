@@ -31,12 +31,14 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &text[..end]))
 }
 
-/// An expression that multiplies out to more than any flow that means something.
+/// An expression that multiplies out to more than any flow that means something. It is the text as a whole that is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an expression that multiplies out within {limit} steps, this one takes more")]
+#[error("column 1: expected an expression of at most {limit} {what}, found more")]
 pub struct TooComplex {
     /// The bound that was reached.
     pub limit: usize,
+    /// What it bounds.
+    pub what: &'static str,
 }
 
 /// How many steps may still be taken for one expression.
@@ -71,7 +73,7 @@ impl Work {
                 self.left = left;
                 Ok(())
             }
-            None => Err(TooComplex { limit: MAX_WORK }),
+            None => Err(TooComplex { limit: MAX_WORK, what: "steps when it is multiplied out" }),
         }
     }
 }

@@ -144,7 +144,8 @@ impl<'e, 'a> Partial<'e, 'a> {
 
     fn open(&mut self, alternatives: Open<'e, 'a>) -> Result<bool, TooComplex> {
         if self.open.len() >= MAX_OPEN {
-            return Err(TooComplex { limit: MAX_OPEN });
+            let what = "disjunctions over several fields side by side";
+            return Err(TooComplex { limit: MAX_OPEN, what });
         }
         self.open.push(alternatives);
         Ok(true)
@@ -175,7 +176,8 @@ impl<'e, 'a> Partial<'e, 'a> {
         let multiplied = |t: &Term<'_>| t.field.multiplies_out() && t.choice.len() > 1;
         let Some(at) = self.terms.terms.iter().position(multiplied) else {
             if out.form.conjunctions.len() >= MAX_CONJUNCTIONS {
-                return Err(TooComplex { limit: MAX_CONJUNCTIONS });
+                let what = "conjunctions when it is multiplied out";
+                return Err(TooComplex { limit: MAX_CONJUNCTIONS, what });
             }
             out.form.conjunctions.push(self.terms);
             return Ok(());

@@ -3,7 +3,10 @@
 use super::{Comparison, Expr, Relop, Standing, Values};
 use crate::cubes::Cube;
 use crate::env::NoNames;
+use crate::field::Field;
+use crate::lex::Lexer;
 use crate::symbol::{Kind, SYMBOLS, SymbolId};
+use crate::token::Token;
 use std::sync::LazyLock;
 
 /// For each symbol of one bit: what it means that it is set, annotated.
@@ -32,6 +35,38 @@ impl<'a> Expr<'a> {
     #[must_use]
     pub fn annotate(self) -> Expr<'a> {
         annotate(self, true, &cached)
+    }
+}
+
+/// The column of the word in `text` that tests `field`: the first that names it or a part of it, else the first that is
+/// written out to it.
+pub fn column_of(text: &str, field: Field) -> Option<usize> {
+    let mut lexer = Lexer::new(text);
+    let mut written_out = None;
+    while let Ok((token, column)) = lexer.next_token() {
+        let symbol = match token {
+            Token::End => break,
+            Token::Id(name) => SymbolId::lookup(name),
+            _ => None,
+        };
+        match symbol.map(|symbol| (symbol, symbol.get().root())) {
+            Some((_, Some((root, _)))) if root == field => return Some(column),
+            Some((symbol, None)) if written_out.is_none() && mentions(&cached(symbol), field) => {
+                written_out = Some(column);
+            }
+            _ => {}
+        }
+    }
+    written_out
+}
+
+fn mentions(expr: &Expr<'_>, field: Field) -> bool {
+    match expr {
+        Expr::Number(Comparison { symbol, .. }) | Expr::Name { symbol, .. } => {
+            symbol.get().root().is_some_and(|(root, _)| root == field)
+        }
+        Expr::And(terms) | Expr::Or(terms) => terms.iter().any(|term| mentions(term, field)),
+        Expr::Const(_) | Expr::Resident { .. } => false,
     }
 }
 
