@@ -401,7 +401,7 @@ impl<'a> ActionParser<'a, '_> {
 
     fn load_ovn(&mut self, field: OvnField) -> Result<Action<'a>, Error> {
         let max = (1 << field.width()) - 1;
-        let value = self.p.integer_up_to(max, &format!("an integer of {} bits", field.width()))?;
+        let value = self.p.number_up_to(max, &format!("an integer of {} bits", field.width()))?;
         Ok(Action::LoadOvn { field, value: value as u32 })
     }
 
@@ -470,12 +470,12 @@ impl<'a> ActionParser<'a, '_> {
         Ok(Action::Exchange { a, b })
     }
 
-    /// An unmasked decimal or hexadecimal integer that fits.
+    /// An unmasked decimal integer that fits.
     pub(super) fn u16(&mut self, what: &str) -> Result<u16, Error> {
         self.p.integer_up_to(u64::from(u16::MAX), what).map(|v| v as u16)
     }
 
-    /// An unmasked decimal or hexadecimal integer that fits.
+    /// An unmasked decimal integer that fits.
     pub(super) fn u32(&mut self, what: &str) -> Result<u32, Error> {
         self.p.integer_up_to(u64::from(u32::MAX), what).map(|v| v as u32)
     }
