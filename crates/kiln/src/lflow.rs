@@ -52,7 +52,8 @@ enum Command {
     NormalizeExpr,
     /// Print 1 for expressions that hold for a packet, 0 for others
     EvaluateExpr {
-        /// The packet: FIELD=VALUE,FIELD=VALUE… What a field needs, such as ip4 for ip4.src, is added
+        /// The packet: FIELD=VALUE,FIELD=VALUE… What a field needs, such as ip4 for ip4.src, is added; where that can be met
+        /// in several ways, as by ip4 or ip6 for tcp.dst, in the first that agrees with the rest
         packet: String,
     },
     /// Print the matches that expressions become in the switch
