@@ -54,7 +54,6 @@ const ALONE: &str = "A network of one address, which is its own broadcast addres
 const VERSION: &str =
     "An interface of another version than the port's: the port is not here, and nothing comes in by it.";
 
-const MASKED: &str = "Sixteen reserved groups in one masked match.";
 const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
      follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
@@ -120,8 +119,6 @@ pub const ACCEPTED: &[Accepted] = &[
         &["Interface external_ids={iface-id=land-second, ovn-installed=true}"],
         MARKED,
     ),
-    of(Part::OpenFlow, Side::Stock, &["table=11 ipv6,ipv6_dst=ff0", "actions=drop"], MASKED),
-    of(Part::OpenFlow, Side::Kiln, &["table=11 ipv6,ipv6_dst=ff00::/fff0:", "actions=drop"], MASKED),
     of(
         Part::OpenFlow,
         Side::Stock,

@@ -358,7 +358,7 @@ fn every_symbol() {
 }
 
 /// Matches on the edge of the language. After `! `: what Kiln refuses and stock takes, or the other way round.
-const MATCHES: &str = r#"
+const MATCHES: &str = r"
 tcp.dst > {80}
 tcp.dst > 80
 ip4.src > $v4
@@ -384,7 +384,7 @@ reg0[1..0x3] == 1
 tcp.dst == {}
 xxreg0 == 18446744073709551615
 ! xxreg0 == 18446744073709551616
-"#;
+";
 
 /// Actions on the edge of the language.
 const ACTIONS: &str = r#"
