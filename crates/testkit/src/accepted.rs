@@ -55,6 +55,7 @@ const VERSION: &str =
     "An interface of another version than the port's: the port is not here, and nothing comes in by it.";
 
 const MASKED: &str = "Sixteen reserved groups in one masked match.";
+const PASSED: &str = "The port takes packets with any tag: stock takes those without one a second time.";
 const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
      follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
@@ -122,6 +123,9 @@ pub const ACCEPTED: &[Accepted] = &[
     ),
     of(Part::OpenFlow, Side::Stock, &["table=11 ipv6,ipv6_dst=ff0", "actions=drop"], MASKED),
     of(Part::OpenFlow, Side::Kiln, &["table=11 ipv6,ipv6_dst=ff00::/fff0:", "actions=drop"], MASKED),
+    of(Part::OpenFlow, Side::Stock, &["table=11 ipv6,ipv6_dst=ff0", "actions=sample("], MASKED),
+    of(Part::OpenFlow, Side::Kiln, &["table=11 ipv6,ipv6_dst=ff00::/fff0:", "actions=sample("], MASKED),
+    of(Part::OpenFlow, Side::Stock, &["table=0 in_port=", "vlan_tci=0x0000/0x1000", "<zone through"], PASSED),
     of(
         Part::OpenFlow,
         Side::Stock,
