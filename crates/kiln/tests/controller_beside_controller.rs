@@ -199,3 +199,36 @@ const PASSTHRU_GATEWAY: Network<'_> = Network {
 fn gateways_that_pass_tags_on() {
     same("controller_vlan_passthru_gateway", Component::Stock, &PASSTHRU_GATEWAY);
 }
+
+/// What is dropped goes to a collector, in part of the tables by northd's flows and in the others by the controller's.
+const SAMPLED_DROPS: Network<'_> = Network {
+    north: concat!(
+        "set NB_Global . options:debug_drop_collector_set=7 options:debug_drop_domain_id=9\n",
+        include_str!("networks/several-chassis.nbctl")
+    ),
+    switch: concat!(
+        "--id=@bridge get Bridge br-int\n--id=@ipfix create IPFIX 'targets=\"127.0.0.1:9\"'\n",
+        "create Flow_Sample_Collector_Set id=7 bridge=@bridge ipfix=@ipfix\n",
+        "set Interface wrong external_ids:iface-id-ver=8\nset Interface right external_ids:iface-id-ver=7\n",
+    ),
+    ..SEVERAL
+};
+
+#[test]
+fn drops_that_are_sampled() {
+    same("controller_sampled_drops", Component::Stock, &SAMPLED_DROPS);
+}
+
+/// Samples for a collector that the bridge has not are none.
+const DROPS_FOR_NOBODY: Network<'_> = Network {
+    north: concat!(
+        "set NB_Global . options:debug_drop_collector_set=7 options:debug_drop_domain_id=9\n",
+        include_str!("networks/two-routers.nbctl")
+    ),
+    ..TWO_ROUTERS
+};
+
+#[test]
+fn drops_that_nobody_collects() {
+    same("controller_drops_for_nobody", Component::Stock, &DROPS_FOR_NOBODY);
+}
