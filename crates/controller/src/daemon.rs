@@ -399,7 +399,10 @@ impl ControllerDaemon {
             let text = settings.remote.as_deref().unwrap_or("");
             match text.parse::<Remotes>() {
                 Ok(remotes) => self.southbound.set_remotes(now, remotes.remotes),
-                Err(error) => warn!(target: "main", "Open_vSwitch external_ids:ovn-remote: {error}"),
+                Err(error) => {
+                    warn!(target: "main", "Open_vSwitch external_ids:ovn-remote: {error}");
+                    self.southbound.set_remotes(now, Vec::new());
+                }
             }
             self.southbound_remote = settings.remote;
         }
