@@ -203,6 +203,11 @@ impl ControllerDaemon {
         }
     }
 
+    fn lose_switch(&mut self) {
+        self.installer.handle_disconnected();
+        self.stale |= self.compiler.set_switch_flows(false);
+    }
+
     /// The connection that was asked for is open.
     pub fn handle_connected(&mut self, now: Instant, side: Side) {
         match side {
@@ -220,7 +225,7 @@ impl ControllerDaemon {
             _ => self.switch(side).handle_disconnected(now),
         }
         if side == Side::Flows {
-            self.installer.handle_disconnected();
+            self.lose_switch();
         }
     }
 
@@ -253,7 +258,7 @@ impl ControllerDaemon {
             _ => {
                 let action = self.switch(side).poll_action(now);
                 if action == Some(Action::Close) && side == Side::Flows {
-                    self.installer.handle_disconnected();
+                    self.lose_switch();
                 }
                 action
             }
@@ -336,6 +341,7 @@ impl ControllerDaemon {
         }
         if std::mem::take(&mut self.stale) && !self.stands_still() {
             let generation = self.settle();
+            self.stale |= self.compiler.note_lift();
             self.follow_settings(now);
             if self.southbound.session().is_synced() {
                 self.follow_conditions();
@@ -579,6 +585,8 @@ impl ControllerDaemon {
 
     fn acknowledged(&mut self, now: Instant, generation: u64, wall_ms: i64) {
         self.stale |= self.compiler.acknowledge(generation);
+        self.stale |= self.compiler.set_switch_flows(true);
+        self.stale |= self.compiler.note_lift();
         let later = self.pending_cfg.split_off(&(generation + 1));
         let reached = std::mem::replace(&mut self.pending_cfg, later).into_values().next_back();
         if let Some(nb_cfg) = reached

@@ -68,7 +68,17 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
 const LOCAL: &[(&str, &[&str])] = &[
     (
         "Open_vSwitch",
-        &["datapaths", "bridges", "ssl", "other_config", "external_ids", "iface_types", "db_version"],
+        &[
+            "datapaths",
+            "bridges",
+            "ssl",
+            "other_config",
+            "external_ids",
+            "iface_types",
+            "db_version",
+            "next_cfg",
+            "cur_cfg",
+        ],
     ),
     (
         "Bridge",
