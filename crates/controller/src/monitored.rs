@@ -5,7 +5,7 @@ use kiln_ovsdb::client::{Rows, TableMonitor};
 use std::collections::BTreeMap;
 
 const SOUTHBOUND: &[(&str, &[&str])] = &[
-    ("SB_Global", &["nb_cfg", "options"]),
+    ("SB_Global", &["nb_cfg", "options", "ipsec"]),
     ("Chassis", &["name", "hostname", "encaps", "other_config", "transport_zones"]),
     ("Chassis_Private", &["name", "chassis", "nb_cfg"]),
     ("Encap", &["type", "options", "ip", "chassis_name"]),
