@@ -101,6 +101,11 @@ impl Compiler {
         self.engine.clear_stats();
     }
 
+    /// Settles that ran every rule for every key: the first, and those after a recompute.
+    pub fn full_settles(&self) -> u64 {
+        self.engine.full_settles()
+    }
+
     /// How many different cells rules have read.
     pub fn cells(&self) -> usize {
         self.engine.cells()

@@ -205,6 +205,11 @@ impl FlowTable {
         self.entries.iter().filter(|entry| entry.stands.is_some()).map(|entry| entry.uuid)
     }
 
+    /// How many rows stand in the database.
+    pub fn standing_len(&self) -> usize {
+        self.standing().count()
+    }
+
     /// How many flows are wanted.
     pub fn len(&self) -> usize {
         self.entries.iter().filter(|entry| entry.wanted != Wanted::Nowhere).count()

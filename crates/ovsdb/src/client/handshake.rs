@@ -71,7 +71,7 @@ impl Session {
                     TxnReply::Committed(results) => Outcome::Committed(results),
                     TxnReply::Failed(error) => Outcome::Failed(error),
                 };
-                self.events.push_back(Event::Transacted { id: TxnId(request), outcome });
+                self.transacted(TxnId(request), outcome);
                 Ok(())
             }
             Pending::Reread { table, row } => self.row_reread(&table, row, answer, replica),
