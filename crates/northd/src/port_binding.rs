@@ -28,9 +28,9 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         options.extend(peer_switch_port(ctx, port, &row).map(|peer| ("peer".into(), peer)));
     } else {
         options.extend(row.options().all().iter().cloned());
-        if datapath.passes_vlans && checked.kind == PortKind::Vif {
-            options.push(("vlan-passthru".into(), "true".into()));
-        }
+    }
+    if datapath.passes_vlans && checked.kind != PortKind::Router {
+        options.push(("vlan-passthru".into(), "true".into()));
     }
     if let Some(key) = row.options().get("requested-tnl-key")
         && key.parse::<u16>().is_ok_and(|key| key != grant.key)
