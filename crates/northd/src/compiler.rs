@@ -217,10 +217,10 @@ impl Compiler {
     fn note_groups(&mut self) {
         let Db { flows, datapath_keys, sb, .. } = &mut self.engine.db;
         let index_of = datapath_keys.index_of_row();
-        for (uuid, row) in sb.logical_dp_group.iter() {
+        flows.groups_stand(sb.logical_dp_group.iter().map(|(uuid, row)| {
             let datapaths = row.datapaths.iter().map(|row| index_of.get(row).map(|index| index.0)).collect();
-            flows.groups.stands(*uuid, datapaths);
-        }
+            (*uuid, datapaths)
+        }));
     }
 }
 
