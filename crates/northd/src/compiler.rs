@@ -172,6 +172,12 @@ impl Compiler {
         }
     }
 
+    /// There was nothing to write, or nothing that the database can hold.
+    pub fn southbound_complete(&mut self) {
+        self.engine.db.flows.committed();
+        self.engine.db.datapath_keys.release();
+    }
+
     /// The transaction was not carried out, or nobody knows.
     pub fn southbound_failed(&mut self) {
         self.engine.db.flows.failed();

@@ -155,7 +155,11 @@ impl Session {
         let mut first = true;
         for (table, condition) in tables.iter().zip(conditions) {
             if !offered.has_table(&table.table) {
-                missing.push(crate::txn::Missing { table: table.table.as_str().into(), column: None });
+                missing.push(crate::txn::Missing {
+                    table: table.table.as_str().into(),
+                    column: None,
+                    value: None,
+                });
                 continue;
             }
             if !std::mem::take(&mut first) {
