@@ -5,8 +5,9 @@
 mod common;
 
 use common::chassis::{FlowMonitor, flows};
+use common::database::Database;
 use common::deployment::{Deployment, assert_nothing_written, has_flow, set_address};
-use common::{LONG, network, until};
+use common::{Folder, LONG, Whose, network, northd, until};
 
 #[test]
 fn killed_daemons_write_nothing_and_remove_no_flow() {
@@ -32,6 +33,44 @@ fn killed_daemons_write_nothing_and_remove_no_flow() {
     let changed = monitor.removed();
     let others: Vec<_> = changed.iter().filter(|flow| !is_of_the_change(flow)).collect();
     assert!(others.is_empty(), "removed: {others:#?}");
+}
+
+/// As many logical flows as stand in a network of some size.
+const MANY: usize = 20_000;
+
+#[test]
+fn a_killed_northd_writes_nothing_to_many_flows() {
+    let folder = Folder::new("many");
+    let (nb, sb) = (Database::start(&folder, "nb"), Database::start(&folder, "sb"));
+    let (mut northbound, mut southbound) = (nb.client(), sb.client());
+    network::build(&mut northbound, 40, 40);
+    let mut northd = northd(&folder, "northd", Whose::Kiln);
+    let mut sync = |number: i64| {
+        until("NB_Global", LONG, || (northbound.count("NB_Global") == 1).then_some(()));
+        northbound.transact(&[
+            serde_json::json!({ "op": "update", "table": "NB_Global", "where": [], "row": { "nb_cfg": number } }),
+        ]);
+        until("northd to catch up", LONG, || {
+            (northbound.column("NB_Global", "sb_cfg") == [&*number.to_string()]).then_some(())
+        });
+    };
+    sync(1);
+    let flows = southbound.count("Logical_Flow");
+    assert!(flows >= MANY, "{flows} flows");
+    let before = [nb.log().len(), sb.log().len()];
+    for _ in 0..2 {
+        northd.restart();
+        until("northd to be active", LONG, || (northd.ask(&["status"]) == "Status: active").then_some(()));
+        // It has compiled everything, and would have written by now.
+        until("northd to compile", LONG, || {
+            (northd.ask(&["coverage/read-counter", "northd_run"]) != "0").then_some(())
+        });
+        assert_eq!([nb.log().len(), sb.log().len()], before);
+    }
+    // The one change that is asked for is the only one.
+    sync(2);
+    assert_eq!(sb.log().len(), before[1] + 1, "{:?}", sb.log().last());
+    assert_eq!(southbound.count("Logical_Flow"), flows);
 }
 
 /// Whether a flow is of the port `s0p1`, under its first or its second address.

@@ -45,8 +45,6 @@ const FUNCTION: &str = "The switch has no network function: nothing sets the bit
 const TRANSLATION: &str = "The router translates no addresses: the stage has nothing to be kept out of.";
 const SYMMETRIC: &str =
     "No route of the router remembers who came by it: nothing sets the bit that this looks at.";
-const NETWORK: &str =
-    "The same addresses: stock writes a network as one of its hosts with the length, Kiln as the network.";
 const POINT_TO_POINT: &str = "In a network of two addresses neither is for broadcast (RFC 3021); stock drops what the neighbour sends.";
 
 const MARKED: &str = "Whether stock marks the interface of a port that is here as on an additional chassis hangs on the order of events.";
@@ -100,8 +98,6 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_l2_lkup)", "match=(reg8[23]==1)"], FUNCTION),
     of(Part::LogicalFlow, Side::Stock, &["(lr_out_snat)", "match=(nd_ns)"], TRANSLATION),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ecmp_stateful_egr)", "reg9[10]==1"], SYMMETRIC),
-    of(Part::LogicalFlow, Side::Stock, &["(lr_in_network_id)", "priority=110"], NETWORK),
-    of(Part::LogicalFlow, Side::Kiln, &["(lr_in_network_id)", "priority=110"], NETWORK),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.4.0.1,10.4.0.1}"], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.4.0.0,10.4.0.1}"], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.4.0.1 "], POINT_TO_POINT),
