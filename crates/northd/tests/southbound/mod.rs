@@ -81,14 +81,20 @@ fn atom(world: &World, rng: &mut Rng, base: &BaseType, inserts: &mut String) -> 
             }
             if inserts.is_empty() {
                 let table = &reference.table;
-                *inserts = format!(r#"{{"op":"insert","table":"{table}","uuid-name":"new","row":{{}}}},"#);
+                // What its columns hold by default is not always what they may hold.
+                let row = if &**table == "Mirror" { r#""filter":"both","type":"gre""# } else { "" };
+                *inserts =
+                    format!(r#"{{"op":"insert","table":"{table}","uuid-name":"new","row":{{{row}}}}},"#);
             }
             return r#"["named-uuid","new"]"#.to_owned();
         }
         _ => {}
     }
     match base.kind() {
-        AtomType::Integer => rng.i64(1..20).to_string(),
+        AtomType::Integer => {
+            let least = if let Constraint::Integer { min, .. } = base.constraint() { *min } else { 0 };
+            (least.max(0) + rng.i64(1..20)).to_string()
+        }
         AtomType::Real => "1.5".to_owned(),
         AtomType::Boolean => rng.bool().to_string(),
         AtomType::String => format!("\"{}\"", one(rng, WORDS)),
