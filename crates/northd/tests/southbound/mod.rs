@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// Draws an edit and makes it. What the server refuses is no edit. Notes the columns that were changed on purpose.
 pub fn edit(world: &mut World, rng: &mut Rng, changed: &mut BTreeSet<(&'static str, &'static str)>) {
     if rng.bool() {
-        usual(world, rng);
+        usual(world, rng, changed);
     } else {
         any(world, rng, changed);
     }
@@ -111,7 +111,7 @@ fn timestamp(rng: &mut Rng) -> i64 {
 }
 
 /// What chassis do meanwhile: they come and go, claim ports, learn neighbours; and what an operator should not do.
-fn usual(world: &mut World, rng: &mut Rng) {
+fn usual(world: &mut World, rng: &mut Rng, changed: &mut BTreeSet<(&'static str, &'static str)>) {
     let (chassis, ports) = (world.rows(SB, "Chassis"), world.rows(SB, "Port_Binding"));
     let row = |uuid: Uuid| format!(r#"[["_uuid","==",["uuid","{uuid}"]]]"#);
     let choice = rng.u8(..16);
@@ -180,5 +180,11 @@ fn usual(world: &mut World, rng: &mut Rng) {
             format!(r#"{{"op":"delete","table":"{table}","where":{}}}"#, row(gone))
         }
     };
-    world.edit(SB, &operations);
+    let answer = world.edit(SB, &operations);
+    // Rows that chassis learn do not stand for long: that they come is a change of all their columns.
+    let learned = if choice == 4 { "MAC_Binding" } else { "FDB" };
+    if matches!(choice, 4 | 5) && !answer.contains("\"error\":\"") {
+        let tables = kiln_northd::southbound_columns().iter().filter(|(table, _)| *table == learned);
+        changed.extend(tables.flat_map(|(table, columns)| columns.iter().map(|column| (*table, *column))));
+    }
 }
