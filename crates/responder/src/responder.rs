@@ -562,20 +562,23 @@ impl Responder {
         unresolved.advance(now, |due| match due {
             Due::TooOld((opcode, _)) => {
                 counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved));
+                true
             }
             Due::Ask(Request { opcode, payer, actions, packet }) => {
-                if output.len() < MAX_OUTPUT && budgets.pay(now, Class::Query, payer).is_ok() {
-                    counters.count(Some(*opcode), Event::Answered);
-                    let packet_out = PacketOut::new(OfPort::CONTROLLER, actions.clone(), packet.clone());
-                    output.push_back(Message::PacketOut(Box::new(packet_out)));
-                } else {
+                if output.len() >= MAX_OUTPUT || budgets.pay(now, Class::Query, payer).is_err() {
                     counters.count(Some(*opcode), Event::NotAsked);
+                    return false;
                 }
+                counters.count(Some(*opcode), Event::Answered);
+                let packet_out = PacketOut::new(OfPort::CONTROLLER, actions.clone(), packet.clone());
+                output.push_back(Message::PacketOut(Box::new(packet_out)));
+                true
             }
             Due::Failed(failure) => {
                 let opcode = if failure.next_hop.ip.is_ipv4() { Opcode::ARP } else { Opcode::ND_NS };
                 counters.count(Some(opcode), Event::Failed);
                 note_failure(failures, failure);
+                true
             }
         });
     }
