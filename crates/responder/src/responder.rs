@@ -21,7 +21,7 @@ use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Most messages to the switch that wait to be taken.
@@ -93,6 +93,12 @@ pub trait Neighbors {
     fn speaker(&self, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
         let _ = (router, port, sender);
         None
+    }
+
+    /// Whether an address means all hosts of a network of a router's port, or is the network's own.
+    fn is_broadcast(&self, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
+        let _ = (router, port, ip);
+        false
     }
 
     /// Whether what a neighbour says of itself may be believed.
@@ -618,7 +624,7 @@ impl Responder {
 
     fn unreachable(&mut self, punt: &Punt<'_>, neighbors: &impl Neighbors) -> Result<(), DropReason> {
         let speaker = unreachable::speaker(punt, neighbors).ok_or(DropReason::HeldDown)?;
-        let packet = unreachable::about(punt, speaker)?.to_vec();
+        let packet = unreachable::about(punt, speaker)?;
         self.send(Opcode::HELD_DOWN, unreachable::routed(punt)?, packet);
         Ok(())
     }
