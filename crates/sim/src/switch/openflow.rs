@@ -362,7 +362,8 @@ fn stats(now: Instant, flow: &Flow, hits: Hits) -> FlowStats {
         cookie: flow.cookie,
         flow_match: flow.flow_match.clone(),
         counters: Counters {
-            idle: Some((since.as_secs() as u32, since.subsec_nanos())),
+            // Open vSwitch tells whole seconds.
+            idle: Some((since.as_secs() as u32, 0)),
             packets: Some(hits.packets),
             bytes: Some(hits.bytes),
             ..Counters::default()
