@@ -430,9 +430,9 @@ impl Responder {
         let race = flooded && delay_max_ms > 0;
         let delay_ms = if race { self.rng.u64(1..=delay_max_ms) } else { 0 };
         let mut due = now + Duration::from_millis(delay_ms);
-        if known.is_some_and(|old| old != mac) && !self.bindings.holds(&hop) {
+        // What counts as a move is a row that changes: claims that replace each other while they wait are none.
+        if known.is_some_and(|old| old != mac) {
             due = self.moves.next(now, &hop).max(due);
-            self.moves.moved(due, hop, mac);
         }
         self.bindings.offer(due, hop, mac).map_err(|_| DropReason::LearnedFull)?;
         if known.is_none() && (self.unresolved.holds(&hop) || self.answered.holds(&hop)) {

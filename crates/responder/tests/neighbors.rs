@@ -138,7 +138,8 @@ fn a_flood_of_claims_is_bounded() {
     assert_eq!(dropped(&responder, DropReason::PortGone), MAX_EARLY as u64);
 }
 
-/// Two hosts claim an address in turn, ten times a second: three rewrites, and then one in five seconds.
+/// Three hosts claim an address in turn, ten times a second: three rewrites, and then one in five seconds. Whatever they claim in
+/// between does not put that off.
 #[test]
 fn a_neighbour_moves_at_a_bounded_rate_and_ends_where_it_was_last() {
     let mut responder = responder();
