@@ -10,6 +10,7 @@ mod counters;
 mod dump;
 mod exit;
 mod inject;
+mod meter_drops;
 mod neighbors;
 mod statistics;
 mod switch;
@@ -29,6 +30,7 @@ use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
 use kiln_responder::{Neighbors, Responder};
 use kiln_types::{Instant, Rng, Uuid};
+use meter_drops::MeterDrops;
 use neighbors::Neighborhood;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -90,6 +92,7 @@ pub struct ControllerDaemon {
     probe: features::Probe,
     responder: Responder,
     neighborhood: Neighborhood,
+    meter_drops: MeterDrops,
     compiler: Compiler,
     sb_txn: InFlight,
     local_txn: InFlight,
@@ -154,6 +157,7 @@ impl ControllerDaemon {
             probe: features::Probe::new(),
             responder: Responder::new(kiln_responder::Config::default(), fork()),
             neighborhood: Neighborhood::new(fork()),
+            meter_drops: MeterDrops::default(),
             compiler,
             sb_txn: InFlight::default(),
             local_txn: InFlight::default(),
@@ -282,6 +286,7 @@ impl ControllerDaemon {
             self.responder.deadline(),
             self.compiler.hold_down_deadline(),
             self.neighborhood.poll_timeout(),
+            self.meter_drops.poll_timeout(),
             self.sb_txn.poll_timeout(),
             self.local_txn.poll_timeout(),
             self.report_at.map(|(at, _)| at),
@@ -530,6 +535,7 @@ impl ControllerDaemon {
         self.note_installer(now, wall_ms);
         while let Some(event) = self.features.poll_event(now) {
             self.note_statistics(now, wall_ms, &event);
+            self.note_meter_drops(&event);
             if let Some(found) = self.probe.handle(&event, &mut self.features.session) {
                 let mut facts = self.compiler.facts().clone();
                 facts.groups = found.groups;
@@ -655,6 +661,8 @@ impl ControllerDaemon {
         self.follow_unasked(now);
         self.follow_failures(now);
         self.serve_neighbors(now, wall_ms);
+        let has_meters = self.compiler.facts().meters;
+        self.meter_drops.advance(now, has_meters, &mut self.features.session);
         for line in self.responder.take_logs() {
             info!(target: "acl_log", "{line}");
         }

@@ -321,6 +321,11 @@ impl Switch {
                 let meters = self.meters.all().filter(|meter| wanted(id, Meter::ALL_IDS, meter.meter_id));
                 MultipartReply::MeterConfig(meters.cloned().collect())
             }
+            MultipartRequest::Meter(id) => {
+                let counted =
+                    self.meters.counted().filter(|meter| wanted(id, Meter::ALL_IDS, meter.meter_id));
+                MultipartReply::Meter(counted.collect())
+            }
             MultipartRequest::GroupFeatures => MultipartReply::GroupFeatures(GroupFeatures {
                 types: 0xf,
                 capabilities: 7,
