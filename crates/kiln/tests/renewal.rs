@@ -157,6 +157,10 @@ fn who_is_sent_to_is_kept_by_what_it_is_asked() {
     wait(&sandbox, "all neighbours to be known", |rows| known(rows) && rows.contains_key(UNUSED));
     drop(once);
     let first = rows(&sandbox);
+    // Each was asked for once, or again while the answer was on its way.
+    wait(&sandbox, "the first requests to be captured", |_| {
+        addresses.iter().all(|ip| requests(&file, ip).1 > 0)
+    });
     let broadcast_before = addresses.map(|ip| requests(&file, ip).1);
 
     let start = Instant::now();
