@@ -10,7 +10,7 @@ pub(crate) const MAX_SWITCHES: usize = 250 * 250;
 pub(crate) const MAX_PORTS: usize = 200;
 
 /// The name of the address set.
-const SET: &str = "members";
+pub(crate) const SET: &str = "members";
 
 /// One kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -134,7 +134,7 @@ impl Default for Limits {
     /// | unreachable | 1000/1000 | 500/1000 | 200/400 | 50/100 | as errors, but a scan of closed ports must not silence `traceroute` (RFC 1812, 4.3.2.8 has limits by kind) |
     /// | reset | 5000/5000 | 2000/4000 | 1000/2000 | 500/1000 | Linux does not limit them; clients whose server is gone try at once and often |
     /// | fragment | 20000/20000 | 10000/20000 | 5000/10000 | 2500/5000 | 30 Mbit/s of 1500-byte packets from one sender; more is for a larger MTU |
-    /// | ra | 1000/1000 | 500/1000 | 200/400 | 2/6 | a host solicits 3 times, 4 s apart (RFC 4861, 10); a rack may boot at once |
+    /// | ra | 1000/1000 | 500/1000 | 200/400 | 2/10 | a host solicits 3 times, 4 s apart (RFC 4861, 10), and anew whenever its link comes back; a rack may boot at once, and hosts without an address are not one source |
     /// | dhcp | 1000/2000 | 500/1000 | 50/100 | | a client sends again after 4 s (RFC 2131, 4.1), from no address yet; one port may have many behind it |
     /// | dns | 10000/10000 | 5000/10000 | 1000/2000 | | resolvers ask as connections are made |
     /// | rest | 10000/10000 | 5000/10000 | 2000/4000 | 500/1000 | packets whose next hop is asked for are most of it, and 4 of them wait for each |
@@ -160,7 +160,7 @@ impl Default for Limits {
             Class::Error | Class::Unreachable => of((1000, 1000), (500, 1000), (200, 400), Some((50, 100))),
             Class::Reset => of((5000, 5000), (2000, 4000), (1000, 2000), Some((500, 1000))),
             Class::Fragment => of((20_000, 20_000), (10_000, 20_000), (5000, 10_000), Some((2500, 5000))),
-            Class::RouterAdvert => of((1000, 1000), (500, 1000), (200, 400), Some((2, 6))),
+            Class::RouterAdvert => of((1000, 1000), (500, 1000), (200, 400), Some((2, 10))),
             Class::Dhcp => of((1000, 2000), (500, 1000), (50, 100), None),
             Class::Dns => of((10_000, 10_000), (5000, 10_000), (1000, 2000), None),
             Class::Rest => of((10_000, 10_000), (5000, 10_000), (2000, 4000), Some((500, 1000))),

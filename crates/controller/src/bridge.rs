@@ -186,6 +186,11 @@ pub struct Patch {
 pub(crate) const PATCH_KEYS: [(PortKind, &str); 2] =
     [(PortKind::Localnet, "ovn-localnet-port"), (PortKind::L2gateway, "ovn-l2gateway-port")];
 
+/// The names of the patch ports that carry a logical port: the one in the integration bridge, and the one at the other end.
+pub(crate) fn patch_names(bridge: &str, port: &str) -> [Text; 2] {
+    [format!("patch-{bridge}-to-{port}").into(), format!("patch-{port}-to-{bridge}").into()]
+}
+
 /// The pair of patch ports of a localnet port whose network this chassis is on, or of a layer 2 gateway that this chassis is.
 pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Patch)>) {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return };
@@ -211,8 +216,7 @@ pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Pat
         ));
     };
     let port = port.logical_port().clone();
-    let inward: Text = format!("patch-{port}-to-{}", settings.bridge).into();
-    let outward: Text = format!("patch-{}-to-{port}", settings.bridge).into();
+    let [outward, inward] = patch_names(&settings.bridge, &port);
     out.push((outward.clone(), Patch { bridge: *inner, peer: inward.clone(), port: port.clone(), key }));
     out.push((inward, Patch { bridge: *outer, peer: outward, port, key }));
 }

@@ -4,6 +4,7 @@ use crate::chassis::Progress;
 use crate::desired::Desired;
 use crate::hold_down::HoldDowns;
 use crate::outstanding::SbOp;
+use crate::restore_wait::{self, SwitchStart};
 use crate::tables::{Db, Facts};
 use crate::{conditions, outstanding, rules};
 use kiln_incr::{Engine, Report, RuleStats};
@@ -105,6 +106,11 @@ impl Compiler {
         (self.conditions.replace(basis) != Some(basis)).then(|| self.conditions())
     }
 
+    /// Settles that ran every rule for every key: the first, and those after a recompute.
+    pub fn full_settles(&self) -> u64 {
+        self.engine.full_settles()
+    }
+
     /// How many different cells rules have read.
     pub fn cells(&self) -> usize {
         self.engine.cells()
@@ -148,6 +154,26 @@ impl Compiler {
     /// The switch has all flows that follow from this `SB_Global.nb_cfg`.
     pub fn set_progress(&mut self, progress: Progress) {
         self.engine.db.progress.put((), progress);
+    }
+
+    /// The switch that runs has its flows, or is gone. Returns whether that is news.
+    pub fn set_switch_flows(&mut self, has_flows: bool) -> bool {
+        let known = self.engine.db.switch_start.peek(&()).copied().unwrap_or_default();
+        if known.has_flows != has_flows {
+            self.engine.db.switch_start.put((), SwitchStart { has_flows, is_lifted: false });
+        }
+        known.has_flows != has_flows
+    }
+
+    /// Takes note of whether the switch waits for its flows to be restored. Returns whether there is news.
+    pub fn note_lift(&mut self) -> bool {
+        let db = &mut self.engine.db;
+        let known = db.switch_start.peek(&()).copied().unwrap_or_default();
+        let news = known.has_flows && !known.is_lifted && restore_wait::has_read_lift(db);
+        if news {
+            db.switch_start.put((), SwitchStart { is_lifted: true, ..known });
+        }
+        news
     }
 
     /// `SB_Global.nb_cfg` as it is in the replica.

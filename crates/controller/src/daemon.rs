@@ -10,6 +10,7 @@ mod counters;
 mod dump;
 mod exit;
 mod inject;
+mod meter_drops;
 mod neighbors;
 mod statistics;
 mod switch;
@@ -29,6 +30,7 @@ use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::{Remote, Remotes};
 use kiln_responder::{Neighbors, Responder};
 use kiln_types::{Instant, Rng, Uuid};
+use meter_drops::MeterDrops;
 use neighbors::Neighborhood;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -90,6 +92,7 @@ pub struct ControllerDaemon {
     probe: features::Probe,
     responder: Responder,
     neighborhood: Neighborhood,
+    meter_drops: MeterDrops,
     compiler: Compiler,
     sb_txn: InFlight,
     local_txn: InFlight,
@@ -154,6 +157,7 @@ impl ControllerDaemon {
             probe: features::Probe::new(),
             responder: Responder::new(kiln_responder::Config::default(), fork()),
             neighborhood: Neighborhood::new(fork()),
+            meter_drops: MeterDrops::default(),
             compiler,
             sb_txn: InFlight::default(),
             local_txn: InFlight::default(),
@@ -203,6 +207,11 @@ impl ControllerDaemon {
         }
     }
 
+    fn lose_switch(&mut self) {
+        self.installer.handle_disconnected();
+        self.stale |= self.compiler.set_switch_flows(false);
+    }
+
     /// The connection that was asked for is open.
     pub fn handle_connected(&mut self, now: Instant, side: Side) {
         match side {
@@ -220,7 +229,7 @@ impl ControllerDaemon {
             _ => self.switch(side).handle_disconnected(now),
         }
         if side == Side::Flows {
-            self.installer.handle_disconnected();
+            self.lose_switch();
         }
     }
 
@@ -253,7 +262,7 @@ impl ControllerDaemon {
             _ => {
                 let action = self.switch(side).poll_action(now);
                 if action == Some(Action::Close) && side == Side::Flows {
-                    self.installer.handle_disconnected();
+                    self.lose_switch();
                 }
                 action
             }
@@ -282,6 +291,7 @@ impl ControllerDaemon {
             self.responder.deadline(),
             self.compiler.hold_down_deadline(),
             self.neighborhood.poll_timeout(),
+            self.meter_drops.poll_timeout(),
             self.sb_txn.poll_timeout(),
             self.local_txn.poll_timeout(),
             self.report_at.map(|(at, _)| at),
@@ -336,6 +346,7 @@ impl ControllerDaemon {
         }
         if std::mem::take(&mut self.stale) && !self.stands_still() {
             let generation = self.settle();
+            self.stale |= self.compiler.note_lift();
             self.follow_settings(now);
             if self.southbound.session().is_synced() {
                 self.follow_conditions();
@@ -399,7 +410,10 @@ impl ControllerDaemon {
             let text = settings.remote.as_deref().unwrap_or("");
             match text.parse::<Remotes>() {
                 Ok(remotes) => self.southbound.set_remotes(now, remotes.remotes),
-                Err(error) => warn!(target: "main", "Open_vSwitch external_ids:ovn-remote: {error}"),
+                Err(error) => {
+                    warn!(target: "main", "Open_vSwitch external_ids:ovn-remote: {error}");
+                    self.southbound.set_remotes(now, Vec::new());
+                }
             }
             self.southbound_remote = settings.remote;
         }
@@ -530,6 +544,7 @@ impl ControllerDaemon {
         self.note_installer(now, wall_ms);
         while let Some(event) = self.features.poll_event(now) {
             self.note_statistics(now, wall_ms, &event);
+            self.note_meter_drops(&event);
             if let Some(found) = self.probe.handle(&event, &mut self.features.session) {
                 let mut facts = self.compiler.facts().clone();
                 facts.groups = found.groups;
@@ -576,6 +591,8 @@ impl ControllerDaemon {
 
     fn acknowledged(&mut self, now: Instant, generation: u64, wall_ms: i64) {
         self.stale |= self.compiler.acknowledge(generation);
+        self.stale |= self.compiler.set_switch_flows(true);
+        self.stale |= self.compiler.note_lift();
         let later = self.pending_cfg.split_off(&(generation + 1));
         let reached = std::mem::replace(&mut self.pending_cfg, later).into_values().next_back();
         if let Some(nb_cfg) = reached
@@ -655,6 +672,8 @@ impl ControllerDaemon {
         self.follow_unasked(now);
         self.follow_failures(now);
         self.serve_neighbors(now, wall_ms);
+        let has_meters = self.compiler.facts().meters;
+        self.meter_drops.advance(now, has_meters, &mut self.features.session);
         for line in self.responder.take_logs() {
             info!(target: "acl_log", "{line}");
         }

@@ -64,6 +64,12 @@ pub(crate) fn is_candidate(ctx: &Ctx<'_>, port: &Uuid) -> bool {
     candidates(ctx, port).iter().any(|candidate| binding::is_me(ctx, &candidate.chassis))
 }
 
+/// Whether a group has several members, and this chassis is one of them.
+pub(crate) fn is_one_of_several(ctx: &Ctx<'_>, group: &Uuid) -> bool {
+    let members = members(ctx, group);
+    members.len() > 1 && members.iter().any(|candidate| binding::is_me(ctx, &candidate.chassis))
+}
+
 /// Whether a packet for a router's port may have to be handled here though its gateway is elsewhere.
 pub(crate) fn leads_here(ctx: &Ctx<'_>, router_port: &Uuid) -> bool {
     let Some(port) = ctx.row(&ctx.sb.port_binding, router_port) else { return true };

@@ -18,7 +18,7 @@ use kiln_openflow::{Action, Field};
 use kiln_responder::NextHop;
 use kiln_types::{DatapathKey, EthAddr, Instant, IpNet, Ipv6Net, PortKey, Uuid, eui64_link_local};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Above all logical flows of the stage.
 const PRIORITY: u16 = 1000;
@@ -132,19 +132,35 @@ pub(crate) fn flow(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<DesiredFlow>
     Flows { cookie: 0, out }.add(table, PRIORITY, &unresolved, actions.collect());
 }
 
+/// The networks of a port: column `mac` has the Ethernet address, then the networks; the link-local address that follows goes
+/// without saying.
+fn networks(db: &Db, datapath: &Uuid, port: PortKey) -> Option<Vec<IpNet>> {
+    let row = db.port_keyed.peek(&(*datapath, port.0)).first()?;
+    let mut words = db.sb.port_binding.peek(row)?.mac.iter().flat_map(|text| text.split_ascii_whitespace());
+    let mac: EthAddr = words.next()?.parse().ok()?;
+    let link_local = Ipv6Net::new(eui64_link_local(mac), 64).ok().map(IpNet::V6);
+    Some(words.filter_map(|text| text.parse().ok()).chain(link_local).collect())
+}
+
+/// Whether an address means all hosts of a network of the port, or is the network's own: of a link of two hosts, or of one,
+/// each address is a host's (RFC 3021).
+pub(crate) fn is_broadcast(db: &Db, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
+    let datapath = db.datapath_keyed.peek(&router.0).first();
+    let nets = datapath.and_then(|datapath| networks(db, datapath, port)).unwrap_or_default();
+    nets.iter().any(|net| match net {
+        IpNet::V4(net) => net.prefix_len() < 31 && (ip == net.broadcast() || ip == net.network()),
+        IpNet::V6(_) => false,
+    })
+}
+
 /// With which of its addresses a port speaks to `sender`, if its router tells senders of packets that cannot be delivered: the
 /// one whose network the sender is in, or the first of the family, a link-local one last.
 pub(crate) fn speaker(db: &Db, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
     let datapath = db.datapath_keyed.peek(&router.0).first()?;
     let ids = &db.sb.datapath_binding.peek(datapath)?.external_ids;
     ids.get(ICMP_UNREACHABLE).filter(|text| &***text == "true")?;
-    let row = db.port_keyed.peek(&(*datapath, port.0)).first()?;
-    // Column `mac`: the Ethernet address, then the networks; the link-local address that follows goes without saying.
-    let mut words = db.sb.port_binding.peek(row)?.mac.iter().flat_map(|text| text.split_ascii_whitespace());
-    let mac: EthAddr = words.next()?.parse().ok()?;
-    let link_local = Ipv6Net::new(eui64_link_local(mac), 64).ok().map(IpNet::V6);
-    let nets = words.filter_map(|text| text.parse().ok()).chain(link_local);
-    let nets: Vec<IpNet> = nets.filter(|net| net.addr().is_ipv4() == sender.is_ipv4()).collect();
+    let mut nets = networks(db, datapath, port)?;
+    nets.retain(|net| net.addr().is_ipv4() == sender.is_ipv4());
     let global = |net: &&IpNet| !matches!(net.addr(), IpAddr::V6(ip) if ip.is_unicast_link_local());
     let near = nets.iter().find(|net| net.contains(&sender));
     near.or_else(|| nets.iter().find(global)).or(nets.first()).map(IpNet::addr)

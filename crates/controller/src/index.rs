@@ -60,10 +60,15 @@ pub(crate) fn patch_interfaces(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, U
     }
 }
 
-/// Every patch port of ours, in any bridge.
+/// Patch ports between the integration bridge and others, both ends. Those of another bridge belong to the controller whose
+/// integration bridge that is, or was.
 pub(crate) fn patch_ports(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
-    if carried(port.external_ids()).is_some() {
+    let (Some(carried), Some(settings)) = (carried(port.external_ids()), ctx.value(&ctx.settings, &()))
+    else {
+        return;
+    };
+    if crate::bridge::patch_names(&settings.bridge, carried).contains(port.name()) {
         out.push((port.name().clone(), *row));
     }
 }

@@ -7,7 +7,7 @@ use kiln_ovsdb::Text;
 use kiln_responder::{Learning, Neighbors, NextHop};
 use kiln_types::{DatapathKey, EthAddr, PortKey, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Ports of local datapaths by their keys, and which of them went since the last time that this was asked.
 #[derive(Debug, Default)]
@@ -79,6 +79,10 @@ impl Neighbors for Known<'_> {
 
     fn speaker(&self, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
         hold_down::speaker(self.0, router, port, sender)
+    }
+
+    fn is_broadcast(&self, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
+        hold_down::is_broadcast(self.0, router, port, ip)
     }
 
     fn learning(&self, next_hop: &NextHop) -> Learning {

@@ -42,6 +42,7 @@ mod physical;
 mod port;
 mod reach;
 mod resources;
+mod restore_wait;
 mod rules;
 mod settings;
 mod tables;

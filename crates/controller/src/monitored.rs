@@ -5,7 +5,7 @@ use kiln_ovsdb::client::{Rows, TableMonitor};
 use std::collections::BTreeMap;
 
 const SOUTHBOUND: &[(&str, &[&str])] = &[
-    ("SB_Global", &["nb_cfg", "options"]),
+    ("SB_Global", &["nb_cfg", "options", "ipsec"]),
     ("Chassis", &["name", "hostname", "encaps", "other_config", "transport_zones"]),
     ("Chassis_Private", &["name", "chassis", "nb_cfg"]),
     ("Encap", &["type", "options", "ip", "chassis_name"]),
@@ -68,7 +68,17 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
 const LOCAL: &[(&str, &[&str])] = &[
     (
         "Open_vSwitch",
-        &["datapaths", "bridges", "ssl", "other_config", "external_ids", "iface_types", "db_version"],
+        &[
+            "datapaths",
+            "bridges",
+            "ssl",
+            "other_config",
+            "external_ids",
+            "iface_types",
+            "db_version",
+            "next_cfg",
+            "cur_cfg",
+        ],
     ),
     (
         "Bridge",

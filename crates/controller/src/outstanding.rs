@@ -1,6 +1,7 @@
 //! What the databases still lack. Rules compare what is wanted with what stands and name what differs; once the database
 //! has taken the change in, its update makes the same rules withdraw it: nothing has to be remembered about transactions.
 
+use crate::restore_wait::{self, RestoreWait};
 use crate::tables::Db;
 use crate::{binding, bridge, chassis, ct_limit, multichassis, tunnel};
 use kiln_incr::Target;
@@ -58,6 +59,8 @@ pub enum VsOp {
     NotInstalled(Uuid),
     /// `external_ids:ovn-nb-cfg` of the bridge.
     Progress(Uuid),
+    /// Whether the switch keeps still when it starts.
+    RestoreWait(RestoreWait),
 }
 
 impl VsOp {
@@ -175,6 +178,7 @@ pub(crate) fn local(db: &Db, wall_ms: i64, only_bridge: bool, txn: &mut Txn) {
                     .row(*root)
                     .put("other_config", &Pairs(&[(key.as_str(), &*settings.index)]));
             }
+            VsOp::RestoreWait(what) => restore_wait::write(db, *what, txn),
             VsOp::Zone(name) => bridge::write_zone(db, name, txn),
             VsOp::ZoneLimit(zone) => ct_limit::write(db, *zone, txn),
             VsOp::Tunnel(id) => tunnel::write(db, id, &mut names, txn),

@@ -79,6 +79,8 @@ pub struct LocalPort {
     pub tag: Option<u16>,
     /// The Ethernet type of that tag.
     pub tag_type: u16,
+    /// Whether packets of any VLAN come in by it, tags and all.
+    pub passes_tags: bool,
     /// Whether it is a container's, inside another port.
     pub nested: bool,
     /// Which of this chassis' addresses its packets leave by.
@@ -123,6 +125,7 @@ pub(crate) fn local_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, LocalPo
                 Some("802.1ad") => SERVICE_TAG,
                 _ => CUSTOMER_TAG,
             },
+            passes_tags: port.options().get("vlan-passthru").is_some_and(|text| &**text == "true"),
             nested: residence.parent.is_some(),
             encap: encap(ctx, residence),
         },

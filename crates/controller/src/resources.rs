@@ -140,9 +140,7 @@ impl Resources for World<'_, '_> {
     }
 
     fn has_collector_set(&self, id: u32) -> bool {
-        let ctx = self.scope.ctx;
-        ctx.value(&ctx.integration, &())
-            .is_some_and(|bridge| ctx.holds(&ctx.collector_sets, &i64::from(id), bridge))
+        crate::physical::drops::has_collector_set(self.scope.ctx, id)
     }
 
     fn group(&self, wanted: &SelectGroup) -> Option<u32> {

@@ -4,7 +4,7 @@ use crate::tables::Db;
 use crate::{
     address_set, advertise, announce, binding, bindings, bridge, chassis, conjunction, ct_limit, ct_zone,
     gateway, hold_down, index, installed, learned, logical_flow, multichassis, names, neighbor, physical,
-    port, reach, settings, tunnel,
+    port, reach, restore_wait, settings, tunnel,
 };
 use kiln_incr::Engine;
 
@@ -85,6 +85,12 @@ fn this_chassis(e: &mut Engine<Db>) {
     e.rule("gateway/heard", |db| &db.vs.port, |db| &mut db.heard, gateway::heard);
     e.rule("gateway/hears", |db| &db.heard, |db| &mut db.hears, gateway::hears);
     e.rule("gateway/watched", |db| &db.sb.ha_chassis_group, |db| &mut db.watched, gateway::watched);
+    e.rule(
+        "restore_wait/gateways",
+        |db| &db.sb.ha_chassis_group,
+        |db| &mut db.shared_gateways,
+        restore_wait::shared_gateways,
+    );
     e.rule("tunnel/wanted", |db| &db.sb.chassis, |db| &mut db.wanted_tunnels, tunnel::wanted);
     e.rule("tunnel/wanted_shared", |db| &db.facts, |db| &mut db.wanted_tunnels, tunnel::wanted_shared);
     e.rule("tunnel/standing", |db| &db.vs.port, |db| &mut db.tunnel_ports, tunnel::standing);
@@ -268,6 +274,7 @@ fn differences(e: &mut Engine<Db>) {
     e.rule("chassis/private", |db| &db.facts, |db| &mut db.sb_ops, chassis::private_differences);
     e.rule("binding/differs", |db| &db.residence, |db| &mut db.sb_ops, binding::differences);
     e.rule("settings/index", |db| &db.facts, |db| &mut db.vs_ops, settings::differences);
+    e.rule("restore_wait", |db| &db.facts, |db| &mut db.vs_ops, restore_wait::differences);
     e.rule("bridge/differs", |db| &db.facts, |db| &mut db.vs_ops, bridge::differences);
     e.rule("ct_zone/unsaved", |db| &db.ct_zones, |db| &mut db.vs_ops, ct_zone::unsaved);
     e.rule("ct_zone/stale", |db| &db.facts, |db| &mut db.vs_ops, ct_zone::stale);

@@ -11,6 +11,7 @@ use crate::logical_flow::{Abilities, OfMembers, Site};
 use crate::outstanding::{Ops, SbOp, VsOp};
 use crate::port::LocalPort;
 use crate::reach::{LocalDatapath, Steps};
+use crate::restore_wait::SwitchStart;
 use crate::settings::{EncapKind, Settings};
 use crate::tunnel::{Tunnel, WantedTunnel};
 use kiln_incr::{Database, Derived, Join, Lists, Pairs, Relation, Visitor};
@@ -87,6 +88,7 @@ tables! {
         // What the shell knows.
         facts: Derived<(), Facts>,
         progress: Derived<(), Progress>,
+        switch_start: Derived<(), SwitchStart>,
         contested: Derived<Uuid, ()>,
         activated: Derived<Uuid, ()>,
 
@@ -140,6 +142,7 @@ tables! {
         heard: Relation<Uuid, Uuid>,
         hears: Relation<(), ()>,
         watched: Relation<Uuid, Uuid>,
+        shared_gateways: Relation<(), Uuid>,
         patches: Derived<Text, Patch>,
         installed: Derived<Uuid, ()>,
         vlan_routers: Relation<Uuid, Uuid>,

@@ -90,9 +90,13 @@ fn endpoints<'c>(
     };
     let mut found: Vec<_> = chassis.encaps().all().iter().filter_map(endpoint).collect();
     let known = |kind: &EncapKind| settings.encap_types.contains(kind);
-    let common = found.iter().map(|(kind, ..)| *kind).filter(known).max();
-    // A chassis without a protocol in common, such as one that only knows VXLAN, is sent to by its own best.
-    let best = common.or_else(|| found.iter().map(|(kind, ..)| *kind).max());
+    let best = found.iter().map(|(kind, ..)| *kind).filter(known).max();
+    if best.is_none() && !found.is_empty() {
+        let name = chassis.name();
+        ctx.report(format!(
+            "Chassis \"{name}\": column encaps: none of a type that this chassis has; no tunnel leads there"
+        ));
+    }
     found.retain(|(kind, ..)| Some(*kind) == best);
     found
 }
@@ -110,6 +114,7 @@ pub(crate) fn wanted(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, WantedTunne
                 vec![("local_ip".into(), local.to_string().into()), ("remote_ip".into(), encap.ip().clone())];
             let passed = |name: &str| encap.options().get(name).map(|value| (name.into(), value.clone()));
             options.extend([passed("csum"), passed("dst_port")].into_iter().flatten());
+            options.extend(protection(ctx, chassis.name()));
             let id = format!("{}@{}%{local}", chassis.name(), encap.ip());
             out.push((
                 id.into(),
@@ -122,6 +127,18 @@ pub(crate) fn wanted(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, WantedTunne
             ));
         }
     }
+}
+
+/// What tells the daemon that sets IPsec up whose certificate the other end has, and how it is to wrap packets
+/// (ovs-monitor-ipsec(8)).
+fn protection(ctx: &Ctx<'_>, chassis: &Text) -> Vec<(Text, Text)> {
+    let global = ctx.all(&ctx.sb_global, &()).first().and_then(|row| ctx.row(&ctx.sb.sb_global, row));
+    let Some(global) = global.filter(|global| global.ipsec()) else { return Vec::new() };
+    let mut options = vec![("remote_name".into(), chassis.clone())];
+    let chosen = ["ipsec_encapsulation", "ipsec_forceencaps"].into_iter();
+    let chosen = chosen.filter(|key| is_true(global.options().get(*key)));
+    options.extend(chosen.map(|key| (key.into(), "yes".into())));
+    options
 }
 
 /// The ports that lead to every chassis, one a protocol.
@@ -183,14 +200,23 @@ fn usable<'c>(ctx: &'c Ctx<'_>, row: &Uuid) -> Option<(EncapKind, sb::view::Enca
     Some((kind, encap))
 }
 
-/// Our tunnel ports in the integration bridge by their `ovn-chassis-id`.
+/// Our tunnel ports by their `ovn-chassis-id`: those in the integration bridge, and those that this controller, as its index in
+/// their names says, has left in a bridge that was the integration bridge before.
 pub(crate) fn standing(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(port) = ctx.row(&ctx.vs.port, row) else { return };
-    if let Some(id) = id_of(port.external_ids())
-        && is_integrated(ctx, row)
-    {
+    let Some(id) = id_of(port.external_ids()) else { return };
+    let is_named_so = || {
+        let settings = ctx.value(&ctx.settings, &());
+        settings.is_some_and(|settings| port.name().starts_with(&*prefix(&settings.index)))
+    };
+    if is_integrated(ctx, row) || is_named_so() {
         out.push((id, *row));
     }
+}
+
+/// How the names of a controller's tunnels begin.
+fn prefix(index: &str) -> String {
+    format!("ovn{index}-")
 }
 
 /// The protocol and OpenFlow port of a tunnel port's interface.
@@ -234,7 +260,8 @@ fn nature(ctx: &Ctx<'_>, chassis: &Uuid) -> (bool, bool) {
 /// The OpenFlow ports that lead to every chassis.
 pub(crate) fn shared_ports(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), (EncapKind, u32))>) {
     for kind in [EncapKind::Vxlan, EncapKind::Geneve] {
-        let port = ctx.all(&ctx.tunnel_ports, &shared_id(kind.name())).first();
+        let ports = ctx.all(&ctx.tunnel_ports, &shared_id(kind.name()));
+        let port = ports.iter().find(|port| is_integrated(ctx, port));
         let found = port.and_then(|port| interface(ctx, port)).filter(|(found, _)| *found == kind);
         out.extend(found.map(|found| ((), found)));
     }
@@ -290,11 +317,12 @@ pub(crate) fn missing(ctx: &Ctx<'_>, id: &Text, out: &mut Vec<VsOp>) {
     let interface = ctx
         .row(&ctx.vs.port, port)
         .and_then(|port| ctx.row(&ctx.vs.interface, port.interfaces().all().first()?));
-    let same = interface.is_some_and(|interface| {
-        &**interface.r#type() == want.kind.name()
-            && *interface.options().all() == *want.options.as_slice()
-            && *interface.bfd().all() == *want.bfd.as_slice()
-    });
+    let same = is_integrated(ctx, port)
+        && interface.is_some_and(|interface| {
+            &**interface.r#type() == want.kind.name()
+                && *interface.options().all() == *want.options.as_slice()
+                && *interface.bfd().all() == *want.bfd.as_slice()
+        });
     if !same {
         out.push(VsOp::Tunnel(id.clone()));
     }
@@ -312,11 +340,18 @@ pub(crate) fn write(db: &Db, id: &Text, names: &mut Vec<Text>, txn: &mut Txn) {
     let Some(bridge) = db.integration.peek(&()) else { return };
     let standing = db.tunnel_ports.peek(id);
     let want = db.wanted_tunnels.peek(id);
-    let kept = if want.is_some() { standing.first() } else { None };
+    let is_integrated = |port: &&Uuid| db.bridge_of_port.peek(port).contains(bridge);
+    let kept = standing.iter().find(|port| want.is_some() && is_integrated(port));
     for port in standing.iter().filter(|port| Some(*port) != kept) {
-        txn.mutate("Bridge").row(*bridge).delete("ports", port);
+        for bridge in db.bridge_of_port.peek(port) {
+            txn.mutate("Bridge").row(*bridge).delete("ports", port);
+        }
     }
     let Some(want) = want else { return };
+    if kept.is_none() && !standing.is_empty() {
+        // The switch takes no second tunnel between the same ends before the first is gone.
+        return;
+    }
     if let Some(port) = kept {
         let interface = db.vs.port.peek(port).and_then(|port| port.interfaces.first().copied());
         if let Some(interface) = interface {
@@ -332,7 +367,7 @@ pub(crate) fn write(db: &Db, id: &Text, names: &mut Vec<Text>, txn: &mut Txn) {
         InterfaceOf { kind: want.kind.name(), options: want.options.as_slice(), bfd: want.bfd.as_slice() };
     let Some(chassis) = &want.chassis else {
         let index = db.settings.peek(&()).map(|settings| settings.index.clone()).unwrap_or_default();
-        let name = format!("ovn{index}-{}", want.kind.name()).into();
+        let name = format!("{}{}", prefix(&index), want.kind.name()).into();
         let ids = [(CHASSIS_ID, SHARED), (TUNNEL_TYPE, want.kind.name())];
         let ids = ids.map(|(key, value)| (key.into(), value.into()));
         return add_port(*bridge, &name, &ids, &interface, txn);
@@ -348,7 +383,7 @@ fn free_name(db: &Db, chassis: &str, given: &[Text]) -> Text {
     let short: String = chassis.chars().take(if index.is_empty() { 6 } else { 5 }).collect();
     for n in 0u32.. {
         let suffix = format!("-{n:x}");
-        let mut name = format!("ovn{index}-{short}");
+        let mut name = format!("{}{short}", prefix(&index));
         while name.len() + suffix.len() > MAX_NAME {
             name.pop();
         }

@@ -24,6 +24,17 @@ pub struct RuleStats {
     pub ran: u64,
     /// Settles in which at least one run ran.
     pub settles: u64,
+    /// Those of [`RuleStats::settles`] that ran it for all keys: its first, and those after [`Engine::recompute`].
+    pub full_settles: u64,
+    /// Runs before the last [`Engine::clear_stats`].
+    cleared: u64,
+}
+
+impl RuleStats {
+    /// Runs since the start, whatever was cleared.
+    pub fn ran_ever(&self) -> u64 {
+        self.cleared + self.ran
+    }
 }
 
 enum Step<D> {
@@ -37,12 +48,15 @@ pub struct Engine<D> {
     pub db: D,
     steps: Vec<(Step<D>, RuleStats)>,
     shared: Shared,
+    /// Every run is to run at the next settle.
+    recompute: bool,
+    full_settles: u64,
 }
 
 impl<D: Database> Engine<D> {
     /// An engine without steps.
     pub fn new(db: D) -> Self {
-        Engine { db, steps: Vec::new(), shared: Shared::default() }
+        Engine { db, steps: Vec::new(), shared: Shared::default(), recompute: true, full_settles: 0 }
     }
 
     /// Lets rules with many dirty runs use all processors.
@@ -86,7 +100,7 @@ impl<D: Database> Engine<D> {
 
     /// Steps count from 1, so that inputs can be written by "step 0".
     fn next_step(&mut self, name: &'static str) -> u16 {
-        let stats = RuleStats { name, live: 0, ran: 0, settles: 0 };
+        let stats = RuleStats { name, live: 0, ran: 0, settles: 0, full_settles: 0, cleared: 0 };
         self.steps.push((Step::Allocator(Box::new(|_| {})), stats));
         let step = self.steps.len() as u16;
         assert!(step < MAX_STEPS);
@@ -104,8 +118,10 @@ impl<D: Database> Engine<D> {
                 Step::Rule(rule) => {
                     rule.follow_source(&mut self.shared, &mut self.db);
                     let ran = rule.run(&mut self.shared, &mut self.db);
+                    let full = ran > 0 && (self.recompute || stats.ran_ever() == 0);
                     stats.ran += ran;
                     stats.settles += u64::from(ran > 0);
+                    stats.full_settles += u64::from(full);
                     total += ran;
                 }
                 Step::Allocator(function) => {
@@ -117,11 +133,15 @@ impl<D: Database> Engine<D> {
         }
         self.db.visit(&mut ForgetKeys);
         self.shared.readers.shrink();
+        if total > 0 {
+            self.full_settles += u64::from(std::mem::take(&mut self.recompute));
+        }
         total
     }
 
     /// Makes every rule run again for every key at the next settle: nothing should come of it but work.
     pub fn recompute(&mut self) {
+        self.recompute = true;
         for (step, _) in &mut self.steps {
             if let Step::Rule(rule) = step {
                 rule.mark_all();
@@ -157,8 +177,15 @@ impl<D: Database> Engine<D> {
     /// Starts the counts of [`Engine::stats`] again.
     pub fn clear_stats(&mut self) {
         for (_, stats) in &mut self.steps {
-            (stats.ran, stats.settles) = (0, 0);
+            stats.cleared += stats.ran;
+            (stats.ran, stats.settles, stats.full_settles) = (0, 0, 0);
         }
+    }
+
+    /// Settles that ran everything, since the start: the first that had anything to run, and those after
+    /// [`Engine::recompute`].
+    pub fn full_settles(&self) -> u64 {
+        self.full_settles
     }
 
     /// How many different cells runs have read.

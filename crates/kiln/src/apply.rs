@@ -29,7 +29,7 @@ const APPLY: Program = Program {
     family: Family::Ovn,
     version: env!("CARGO_PKG_VERSION"),
     details: "",
-    modules: &[],
+    modules: "",
 };
 const DIFF: Program = Program { name: "kiln diff", ..APPLY };
 

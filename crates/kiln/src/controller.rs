@@ -18,14 +18,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::stats;
+use crate::{stats, stock_names};
 
 const PROGRAM: Program = Program {
     name: "ovn-controller",
     family: Family::Ovn,
-    version: concat!("(Kiln) ", env!("CARGO_PKG_VERSION"), "\nOpen vSwitch Library 4.0.0"),
+    version: stock_names::VERSION,
     details: "OpenFlow versions 0x6:0x6\nSB DB Schema 21.8.0",
-    modules: &["main", "binding", "chassis", "ofctrl", "pinctrl", "ovsdb_cs", "features"],
+    modules: stock_names::CONTROLLER_MODULES,
 };
 
 /// OVN controller
@@ -66,7 +66,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         let line = text.lines().next().unwrap_or_default().trim().to_owned();
         (!line.is_empty()).then_some(line)
     };
-    let named = options.chassis.clone().or_else(|| read(&dirs.ovn_sysconf.join("ovn/system-id-override")));
+    let named = options.chassis.clone().or_else(|| read(&dirs.ovn_sysconf.join("system-id-override")));
     let config = Config {
         local,
         switch_run_dir: dirs.ovs_run.display().to_string(),
@@ -146,12 +146,7 @@ impl Shell {
                 return;
             }
             "inc-engine/show-stats" => {
-                let all = self.daemon.compiler().stats();
-                let nodes: Vec<_> = all
-                    .iter()
-                    .map(|rule| stats::Node { name: rule.name, ran: rule.ran, settles: rule.settles })
-                    .collect();
-                stats::show(&nodes, args)
+                stats::show(stock_names::CONTROLLER_NODES, &self.daemon.compiler().stats(), args)
             }
             // There is no computation so long that it would be worth a line of its own.
             "inc-engine/compute-log-timeout" => {
@@ -216,7 +211,20 @@ impl Engine for Shell {
     }
 
     fn counters(&self, visit: &mut dyn FnMut(&str, u64)) {
-        self.daemon.counters(visit);
+        let compiler = self.daemon.compiler();
+        let full = compiler.full_settles();
+        let lowered = compiler
+            .stats()
+            .iter()
+            .find(|rule| rule.name == "logical_flow")
+            .map_or(0, |rule| rule.ran_ever());
+        let known = [("lflow_run", full), ("physical_run", full), ("consider_logical_flow", lowered)];
+        stock_names::counters(
+            stock_names::CONTROLLER_COUNTERS,
+            &known,
+            |own| self.daemon.counters(own),
+            visit,
+        );
     }
 
     fn commands(&self) -> Vec<Command> {
@@ -231,6 +239,8 @@ impl Engine for Shell {
 
     fn memory_usage(&self, usage: &mut Usage) {
         let compiler = self.daemon.compiler();
+        usage.add("idl-cells-OVN_Southbound", compiler.db().sb.cells() as u64);
+        usage.add("idl-cells-Open_vSwitch", compiler.db().vs.cells() as u64);
         usage.add("ofctrl-desired-flows", compiler.desired().flows.len() as u64);
         usage.add("controller-cells", compiler.cells() as u64);
     }

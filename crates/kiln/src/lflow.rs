@@ -2,6 +2,7 @@
 //! that begin with `#` are skipped.
 
 mod check;
+mod dump;
 mod evaluate;
 mod group;
 mod openflow;
@@ -12,7 +13,7 @@ use kiln_abi::stages::{Datapath, Pipeline};
 use kiln_logical::symbol::{Kind, SYMBOLS, Symbol};
 use kiln_logical::token::Token;
 use kiln_logical::{Expr, Field, action, expand_templates, expr, lex::Lexer, normalize};
-use kiln_lower::{Context, Part, Tables, fields, lower_actions, matches::lower_expr};
+use kiln_lower::{Context, Part, Tables, fields, lower_actions, lower_match};
 use kiln_types::{DatapathKey, Uuid};
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
@@ -51,7 +52,8 @@ enum Command {
     NormalizeExpr,
     /// Print 1 for expressions that hold for a packet, 0 for others
     EvaluateExpr {
-        /// The packet: FIELD=VALUE,FIELD=VALUE… What a field needs, such as ip4 for ip4.src, is added
+        /// The packet: FIELD=VALUE,FIELD=VALUE… What a field needs, such as ip4 for ip4.src, is added; where that can be met
+        /// in several ways, as by ip4 or ip6 for tcp.dst, in the first that agrees with the rest
         packet: String,
     },
     /// Print the matches that expressions become in the switch
@@ -62,7 +64,7 @@ enum Command {
     Symbols,
     /// Report the flows of a dump that do not parse, type-check and survive being printed
     Check {
-        /// What `ovn-sbctl dump-flows` or `ovn-sbctl list Logical_Flow` printed
+        /// What `ovn-sbctl dump-flows` or `ovn-sbctl --format=list list Logical_Flow` printed, with any columns
         file: PathBuf,
     },
 }
@@ -79,6 +81,9 @@ struct Surroundings {
     /// A port group
     #[arg(long, value_name = "NAME=P,Q", global = true)]
     port_group: Vec<String>,
+    /// A template variable's value on this chassis
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    template: Vec<String>,
     /// A port that is on this chassis
     #[arg(long, value_name = "PORT", global = true)]
     chassis_resident: Vec<String>,
@@ -156,23 +161,32 @@ fn run(options: &Options) -> io::Result<ExitCode> {
             &mut move |line, out| actions(line, world, &context, out)
         }
     };
-    each_line(&mut out, answer)?;
+    each_line(&mut out, matches!(options.command, Command::ParseActions), answer)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Answers the lines of standard input.
-fn each_line(out: &mut dyn Write, answer: &mut dyn FnMut(&str, &mut String)) -> io::Result<()> {
+/// Answers the lines of standard input. Whether answers repeat the item says what that of a line without text looks like.
+fn each_line(
+    out: &mut dyn Write,
+    repeats: bool,
+    answer: &mut dyn FnMut(&str, &mut String),
+) -> io::Result<()> {
     let mut input = io::stdin().lock();
     let (mut line, mut text) = (Vec::new(), String::new());
     while next_line(&mut input, &mut line)? {
+        if matches!(line.trim_ascii_start().first(), None | Some(b'#')) {
+            continue;
+        }
         text.clear();
         match std::str::from_utf8(&line) {
-            Ok(item) if item.trim_start().is_empty() || item.trim_start().starts_with('#') => continue,
             Ok(item) => answer(item, &mut text),
             Err(bad) => {
+                if repeats {
+                    let _ = write!(text, "{}\n    ", String::from_utf8_lossy(&line));
+                }
                 let column = bad.valid_up_to() + 1;
-                let _ = write!(text, "error: expected UTF-8, found other bytes (column {column})");
+                let _ = write!(text, "error: column {column}: expected UTF-8, found other bytes");
             }
         }
         text.push('\n');
@@ -249,9 +263,7 @@ fn expression(line: &str, world: &World, step: Step) -> Result<String, String> {
 }
 
 fn flows(line: &str, world: &World) -> Result<String, String> {
-    let line = expand_templates(line, world);
-    let expr = expr::parse(&line, world).map_err(|e| text(&e))?.annotate();
-    let lowered = lower_expr(expr, world, &[], 1).map_err(|e| text(&e))?;
+    let lowered = lower_match(line, world, &[], 1).map_err(|e| text(&e))?;
     if lowered.flows.is_empty() {
         return Ok("(no flows)".to_owned());
     }
@@ -325,7 +337,7 @@ fn actions(line: &str, world: &World, context: &Context<'_>, out: &mut String) {
 
 /// `NAME = MEANING`, in the order of the names.
 fn symbols(out: &mut dyn Write) -> io::Result<()> {
-    let mut all: Vec<&Symbol> = SYMBOLS.iter().collect();
+    let mut all: Vec<&Symbol> = SYMBOLS.iter().filter(|symbol| !symbol.old).collect();
     all.sort_by_key(|symbol| symbol.name);
     for symbol in all {
         match symbol.kind {

@@ -12,6 +12,7 @@ mod lflow;
 mod northd;
 mod schema;
 mod stats;
+mod stock_names;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! `kiln northd`: options and commands of ovn-northd(8), and the daemon behind them.
 
-use crate::stats;
+use crate::{stats, stock_names};
 use clap::Parser;
 use kiln_northd::daemon::{Config, NorthdDaemon, Side};
 use kiln_ovsdb::reconnect::Action;
@@ -11,6 +11,7 @@ use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{Engine, Input, Link, Output, Stop};
 use kiln_runtime::memory::Usage;
 use kiln_runtime::unixctl::{Command, CommandId};
+use kiln_schema_ovn::sb::LogicalFlow;
 use kiln_types::Instant;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -19,9 +20,9 @@ use std::process::ExitCode;
 const PROGRAM: Program = Program {
     name: "ovn-northd",
     family: Family::Ovn,
-    version: concat!("(Kiln) ", env!("CARGO_PKG_VERSION"), "\nOpen vSwitch Library 4.0.0"),
+    version: stock_names::VERSION,
     details: "",
-    modules: &["northd", "ovsdb_cs"],
+    modules: stock_names::NORTHD_MODULES,
 };
 
 /// OVN northbound compiler
@@ -118,12 +119,7 @@ impl Shell {
             "parallel-build/get-n-threads" => return Ok(self.threads.to_string()),
             "debug/chassis-features-list" => return Ok(daemon.compiler().chassis_features()),
             "inc-engine/show-stats" => {
-                let all = daemon.compiler().stats();
-                let nodes: Vec<_> = all
-                    .iter()
-                    .map(|rule| stats::Node { name: rule.name, ran: rule.ran, settles: rule.settles })
-                    .collect();
-                return stats::show(&nodes, args);
+                return stats::show(stock_names::NORTHD_NODES, &daemon.compiler().stats(), args);
             }
             "inc-engine/clear-stats" => daemon.compiler_mut().clear_stats(),
             "inc-engine/recompute" => daemon.recompute(),
@@ -188,7 +184,8 @@ impl Engine for Shell {
     }
 
     fn counters(&self, visit: &mut dyn FnMut(&str, u64)) {
-        self.daemon.counters(visit);
+        let known = [("northd_run", self.daemon.compiler().full_settles())];
+        stock_names::counters(stock_names::NORTHD_COUNTERS, &known, |own| self.daemon.counters(own), visit);
     }
 
     fn commands(&self) -> Vec<Command> {
@@ -213,6 +210,10 @@ impl Engine for Shell {
 
     fn memory_usage(&self, usage: &mut Usage) {
         let db = self.daemon.compiler().db();
+        usage.add("idl-cells-OVN_Northbound", db.nb.cells() as u64);
+        // Rows of Logical_Flow are kept elsewhere, by what they say.
+        let flow_cells = db.flows.standing_len() * LogicalFlow::DECL.columns.len();
+        usage.add("idl-cells-OVN_Southbound", (db.sb.cells() + flow_cells) as u64);
         usage.add("northd-flows", db.flows.len() as u64);
         usage.add("northd-cells", self.daemon.compiler().cells() as u64);
     }

@@ -286,6 +286,14 @@ fn controller() {
     let zones_after = both.alike(CONTROLLER, "ct-zone-list", zones);
     assert!(!zones_before.contains("p3") && zones_after.contains("p3"), "{zones_after}");
 
+    both.each(|on| {
+        on.lab.ctl("ovn-nbctl", &on.north, "create Chassis_Template_Var chassis=hv1 variables:vip=10.0.0.9");
+        on.lab.ctl("ovn-nbctl", &on.north, "create Chassis_Template_Var chassis=hv2 variables:vip=10.0.0.8");
+    });
+    let vars = both.becomes(CONTROLLER, "debug/dump-local-template-vars", |text| text.contains("vip"));
+    assert!(vars.contains("10.0.0.9") && !vars.contains("10.0.0.8"), "{vars}");
+    // They stay: stock's controller does not survive that a chassis' last variable goes.
+
     // Groups: their number, and that each line ends with an id. Stock writes the buckets in an older notation.
     let groups = |text: &str| {
         let is_group = |line: &&str| {

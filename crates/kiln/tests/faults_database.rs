@@ -11,8 +11,8 @@ use common::deployment::{Deployment, assert_nothing_written, has_flow, set_addre
 use common::network;
 use std::time::Duration;
 
-/// Longer than the first pauses between attempts to connect again.
-const AWAY: Duration = Duration::from_secs(4);
+/// Longer than any pause between attempts to connect again.
+const AWAY: Duration = Duration::from_secs(20);
 /// Longer than two inactivity probes, after which a server that is silent is given up.
 const SILENT: Duration = Duration::from_secs(13);
 

@@ -255,8 +255,9 @@ impl Host {
     fn wait_neighbours(&self, count: usize) {
         until("neighbours to be known", STEP, || {
             std::thread::sleep(Duration::from_millis(200));
-            let known = self.controller.ask(&["debug/dump-mac-bindings"]);
-            (known.lines().filter(|line| line.contains("port-key: 32767")).count() == count).then_some(())
+            let known = self.controller.ask(&["mac-binding/show"]);
+            let of_port = |line: &str| line.split_once(": ")?.1.split(' ').next()?.parse::<usize>().ok();
+            (known.lines().filter_map(of_port).sum::<usize>() == count).then_some(())
         });
     }
 }

@@ -92,6 +92,11 @@ fn mtu() {
 }
 
 #[test]
+fn vlans_and_variables() {
+    same("northd_vlans_and_variables", include_str!("networks/vlans-and-variables.nbctl"));
+}
+
+#[test]
 fn odd_inputs() {
     same("northd_odd_inputs", include_str!("networks/odd-inputs.nbctl"));
 }

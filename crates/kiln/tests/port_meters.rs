@@ -81,6 +81,15 @@ fn a_flood_stays_in_the_switch() {
     let lines: Vec<&str> = error.take(2).collect();
     assert!(lines[0].contains(" port=1/1") && lines[1].starts_with("  lr0-sw0: paid="), "{shown}");
 
+    // What the meter dropped is told of, by port and by class.
+    let dropped = held_back(&lab, &chassis);
+    let line = format!("meters of ports:\n  p1: error={dropped}\n");
+    wait_for("what the switch dropped to be told of", || {
+        lab.ask(&chassis.controller, "budget/show").contains(line.trim_end()).then_some(())
+    });
+    let total = lab.ask(&chassis.controller, "coverage/read-counter budget_error_over_meter");
+    assert_eq!(total.trim(), dropped.to_string());
+
     let mut figures = Figures::new(env!("CARGO_TARGET_TMPDIR"), "port_meters");
     let line = figures.peer("ovs-vswitchd", &lab.version(Component::Stock, "ovs-vswitchd"));
     line.packets += FLOOD + 1;

@@ -43,10 +43,10 @@ impl Cube {
     }
 }
 
-/// With more masks than this, a set that is not of prefixes is only freed of duplicates.
-const MAX_MASKS: usize = 64;
+/// How many masks are held against a cube's in the time that one step of [`Work`] stands for.
+const MASKS_PER_STEP: usize = 4;
 
-/// A set of values: a union of cubes, in order, none within another. Cheap to clone.
+/// A set of values: a union of cubes, in order, none within another as far as there was work to spare. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CubeSet(Arc<[Cube]>);
 
@@ -58,15 +58,21 @@ impl Default for CubeSet {
 
 impl FromIterator<Cube> for CubeSet {
     fn from_iter<I: IntoIterator<Item = Cube>>(cubes: I) -> Self {
-        CubeSet::new(cubes.into_iter().collect())
+        CubeSet::new(cubes.into_iter().collect(), &mut Work::default())
     }
 }
 
 impl CubeSet {
-    /// The union of `cubes`.
-    pub fn new(mut cubes: Vec<Cube>) -> Self {
-        minimize(&mut cubes);
+    /// The union of `cubes`. Where they are not prefixes and there is too little work to spare, cubes may stay that lie
+    /// within others.
+    pub fn new(mut cubes: Vec<Cube>, work: &mut Work) -> Self {
+        minimize(&mut cubes, work);
         CubeSet(cubes.into())
+    }
+
+    /// The values of one cube.
+    pub fn of(cube: Cube) -> Self {
+        CubeSet::from_minimal(vec![cube])
     }
 
     fn from_minimal(cubes: Vec<Cube>) -> Self {
@@ -84,14 +90,14 @@ impl CubeSet {
     }
 
     /// The union of cubes that are shared, without copying if they are in order and minimal already.
-    pub(crate) fn from_shared(cubes: &Arc<[Cube]>) -> CubeSet {
+    pub(crate) fn from_shared(cubes: &Arc<[Cube]>, work: &mut Work) -> CubeSet {
         let increasing = cubes.windows(2).all(|w| w[0] < w[1]);
         let disjoint = || cubes.windows(2).all(|w| !w[0].contains(w[1]));
         let uniform = || cubes.windows(2).all(|w| w[0].mask == w[1].mask);
         if increasing && (uniform() || (is_prefixes(cubes) && disjoint())) {
             CubeSet(cubes.clone())
         } else {
-            CubeSet::new(cubes.to_vec())
+            CubeSet::new(cubes.to_vec(), work)
         }
     }
 
@@ -122,23 +128,17 @@ impl CubeSet {
         }
         work.charge(few.len().saturating_mul(many.len()))?;
         let pairs = few.0.iter().flat_map(|a| many.0.iter().filter_map(|b| a.intersect(*b)));
-        Ok(CubeSet::new(pairs.collect()))
-    }
-
-    /// The values in either.
-    #[must_use]
-    pub fn union(&self, other: &CubeSet) -> CubeSet {
-        CubeSet::new([self.as_slice(), other.as_slice()].concat())
+        Ok(CubeSet::new(pairs.collect(), work))
     }
 
     /// The values in none of `cubes`, as maximal cubes: the bits that a mask has are split from the top.
     pub fn complement(cubes: &[Cube], work: &mut Work) -> Result<CubeSet, TooComplex> {
         match cubes {
-            [] => Ok(CubeSet::from_minimal(vec![Cube::ANY])),
+            [] => Ok(CubeSet::of(Cube::ANY)),
             [cube] => Ok(complement_of_cube(*cube)),
             _ => {
                 let mut sorted = cubes.to_vec();
-                minimize(&mut sorted);
+                minimize(&mut sorted, work);
                 if is_prefixes(&sorted) {
                     return Ok(CubeSet::from_minimal(complement_of_prefixes(&sorted)));
                 }
@@ -207,7 +207,7 @@ fn is_prefixes(cubes: &[Cube]) -> bool {
 }
 
 /// Sorts and removes cubes that lie within others.
-fn minimize(cubes: &mut Vec<Cube>) {
+fn minimize(cubes: &mut Vec<Cube>, work: &mut Work) {
     if cubes.len() < 2 {
         return;
     }
@@ -228,15 +228,15 @@ fn minimize(cubes: &mut Vec<Cube>) {
             keep
         });
     } else {
-        remove_contained(cubes);
+        remove_contained(cubes, work);
     }
 }
 
-fn remove_contained(cubes: &mut Vec<Cube>) {
+fn remove_contained(cubes: &mut Vec<Cube>, work: &mut Work) {
     let mut masks: Vec<u128> = cubes.iter().map(|c| c.mask).collect();
     masks.sort_unstable();
     masks.dedup();
-    if masks.len() > MAX_MASKS {
+    if !work.spare(cubes.len().saturating_mul(masks.len()) / MASKS_PER_STEP) {
         return;
     }
     let all = cubes.clone();
@@ -329,12 +329,13 @@ mod tests {
     proptest! {
         #[test]
         fn operations_mean_what_they_say(a in cubes(), b in cubes()) {
-            let (x, y) = (CubeSet::new(a.clone()), CubeSet::new(b.clone()));
+            let set = |cubes: &[Cube]| cubes.iter().copied().collect::<CubeSet>();
+            let (x, y) = (set(&a), set(&b));
             let has = |cubes: &[Cube], v| cubes.iter().any(|c: &Cube| c.has(v));
             let expect = |f: &dyn Fn(u128) -> bool| (0..1 << BITS).filter(|v| f(*v)).collect::<Vec<u128>>();
             prop_assert_eq!(values(&x), expect(&|v| has(&a, v)));
             prop_assert_eq!(values(&x.intersect(&y, &mut Work::default()).unwrap()), expect(&|v| has(&a, v) && has(&b, v)));
-            prop_assert_eq!(values(&x.union(&y)), expect(&|v| has(&a, v) || has(&b, v)));
+            prop_assert_eq!(values(&set(&[a.clone(), b.clone()].concat())), expect(&|v| has(&a, v) || has(&b, v)));
             prop_assert_eq!(values(&CubeSet::complement(&a, &mut Work::default()).unwrap()), expect(&|v| !has(&a, v)));
             for set in [x.clone(), x.intersect(&y, &mut Work::default()).unwrap(), CubeSet::complement(&a, &mut Work::default()).unwrap()] {
                 prop_assert!(set.as_slice().is_sorted());
@@ -358,6 +359,13 @@ mod tests {
         assert_eq!(CubeSet::range(0, 128, 1, u128::MAX).len(), 128);
         let ends = [Cube { value: 0, mask: u128::MAX }, Cube { value: u128::MAX, mask: u128::MAX }];
         assert_eq!(CubeSet::complement(&ends, &mut Work::default()).unwrap().len(), 2 * 127);
+    }
+
+    #[test]
+    fn cubes_within_others_go_however_many_masks_there_are() {
+        let bit = |at: u128| Cube { value: 1 << at, mask: 1 << at };
+        let pairs = (0..127).filter_map(|at| bit(at).intersect(bit(at + 1)));
+        assert_eq!((0..128).map(bit).chain(pairs).collect::<CubeSet>().len(), 128);
     }
 
     #[test]

@@ -31,12 +31,14 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &text[..end]))
 }
 
-/// An expression that multiplies out to more than any flow that means something.
+/// An expression that multiplies out to more than any flow that means something. It is the text as a whole that is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an expression that multiplies out within {limit} steps, this one takes more")]
+#[error("column 1: expected an expression of at most {limit} {what}, found more")]
 pub struct TooComplex {
     /// The bound that was reached.
     pub limit: usize,
+    /// What it bounds.
+    pub what: &'static str,
 }
 
 /// How many steps may still be taken for one expression.
@@ -55,6 +57,15 @@ impl Default for Work {
 }
 
 impl Work {
+    /// Takes `steps` off what is left for something that can be left undone, if as many are left then.
+    pub(crate) fn spare(&mut self, steps: usize) -> bool {
+        let enough = steps <= self.left / 2;
+        if enough {
+            self.left -= steps;
+        }
+        enough
+    }
+
     /// Takes `steps` off what is left.
     pub fn charge(&mut self, steps: usize) -> Result<(), TooComplex> {
         match self.left.checked_sub(steps) {
@@ -62,7 +73,7 @@ impl Work {
                 self.left = left;
                 Ok(())
             }
-            None => Err(TooComplex { limit: MAX_WORK }),
+            None => Err(TooComplex { limit: MAX_WORK, what: "steps when it is multiplied out" }),
         }
     }
 }

@@ -10,6 +10,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// The longest number that is looked at; longer ones cannot be of 128 bits.
 const MAX_NUMBER_LEN: usize = 128;
 
+/// Length of an Ethernet address.
+const ETHERNET_LEN: usize = "00:00:00:00:00:00".len();
+
 /// Cuts a text into tokens, which borrow from it.
 #[derive(Clone, Debug)]
 pub struct Lexer<'a> {
@@ -283,12 +286,12 @@ fn parse_number(text: &str, column: usize) -> Result<(u128, Format), Error> {
     }
     let bytes = text.as_bytes();
     if bytes.contains(&b':') {
-        return if let Ok(mac) = text.parse::<EthAddr>() {
-            Ok((u128::from(mac.to_u64()), Format::Ethernet))
-        } else {
-            let ip = text.parse::<Ipv6Addr>().map_err(|_| invalid())?;
-            Ok((ip.to_bits(), Format::Ipv6))
-        };
+        // Two digits a byte: with fewer, it would be half an IPv6 address.
+        if let Some(mac) = text.parse::<EthAddr>().ok().filter(|_| text.len() == ETHERNET_LEN) {
+            return Ok((u128::from(mac.to_u64()), Format::Ethernet));
+        }
+        let ip = text.parse::<Ipv6Addr>().map_err(|_| invalid())?;
+        return Ok((ip.to_bits(), Format::Ipv6));
     }
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         let digits = if digits.is_empty() {
@@ -316,9 +319,9 @@ fn parse_number(text: &str, column: usize) -> Result<(u128, Format), Error> {
     if !bytes.iter().all(u8::is_ascii_digit) {
         return Err(invalid());
     }
-    match text.parse::<u64>() {
-        Ok(value) => Ok((u128::from(value), Format::Decimal)),
-        Err(_) => Err(Error::new(column, "decimal constants must be less than 2**64")),
+    match text.parse() {
+        Ok(value) => Ok((value, Format::Decimal)),
+        Err(_) => Err(Error::new(column, "expected a decimal constant of at most 128 bits")),
     }
 }
 
@@ -362,7 +365,7 @@ mod tests {
             a/*b*/c => a c
             a//b c => a
             a/*/**/b => a b
-            0 1 12345 18446744073709551615
+            0 1 12345 18446744073709551615 340282366920938463463374607431768211455
             1/0 => 0/0
             128/384
             0x01234 => 0x1234
@@ -403,7 +406,8 @@ mod tests {
             ("$1", 1, "name after `$'"),
             ("a /* b", 3, "`*/'"),
             ("a/b", 2, "only valid"),
-            ("18446744073709551616", 1, "2**64"),
+            ("340282366920938463463374607431768211456", 1, "128 bits"),
+            ("0:0:0:0:0:1", 1, "invalid numeric"),
             ("01", 1, "leading zeros"),
             ("1/", 3, "mask"),
             ("1/0x123", 3, "incompatible"),

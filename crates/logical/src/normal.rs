@@ -6,7 +6,7 @@
 
 use crate::cubes::{Cube, CubeSet};
 use crate::error::{TooComplex, Work};
-use crate::expr::{Comparison, Expr, Names, Packet, Values, print_comparison};
+use crate::expr::{Comparison, Expr, Names, Packet, Standing, Values, print_comparison};
 use crate::field::Field;
 use crate::symbol::SymbolId;
 use crate::token::write_quoted;
@@ -113,11 +113,13 @@ impl<'e, 'a> Partial<'e, 'a> {
             Expr::Const(holds) => Ok(*holds),
             // Simplification has answered it; one that is left is not here.
             Expr::Resident { .. } => Ok(false),
-            Expr::Number(comparison) if comparison.apart => self.open(Open::Each(comparison)),
+            Expr::Number(comparison) if comparison.standing == Standing::Apart => {
+                self.open(Open::Each(comparison))
+            }
             Expr::Number(comparison) => match comparison.values {
                 Values::One(cube) => self.terms.restrict(field_of(comparison), Choice::Cube(cube), work),
                 Values::Many(ref cubes) => {
-                    let cubes = CubeSet::from_shared(cubes);
+                    let cubes = CubeSet::from_shared(cubes, work);
                     self.terms.restrict(field_of(comparison), Choice::Cubes(cubes), work)
                 }
             },
@@ -142,7 +144,8 @@ impl<'e, 'a> Partial<'e, 'a> {
 
     fn open(&mut self, alternatives: Open<'e, 'a>) -> Result<bool, TooComplex> {
         if self.open.len() >= MAX_OPEN {
-            return Err(TooComplex { limit: MAX_OPEN });
+            let what = "disjunctions over several fields side by side";
+            return Err(TooComplex { limit: MAX_OPEN, what });
         }
         self.open.push(alternatives);
         Ok(true)
@@ -173,7 +176,8 @@ impl<'e, 'a> Partial<'e, 'a> {
         let multiplied = |t: &Term<'_>| t.field.multiplies_out() && t.choice.len() > 1;
         let Some(at) = self.terms.terms.iter().position(multiplied) else {
             if out.form.conjunctions.len() >= MAX_CONJUNCTIONS {
-                return Err(TooComplex { limit: MAX_CONJUNCTIONS });
+                let what = "conjunctions when it is multiplied out";
+                return Err(TooComplex { limit: MAX_CONJUNCTIONS, what });
             }
             out.form.conjunctions.push(self.terms);
             return Ok(());
@@ -192,7 +196,9 @@ impl<'e, 'a> Partial<'e, 'a> {
         let mut branch = self.clone();
         let possible = match term {
             // Directly in a disjunction over several fields, each value is an alternative of its own.
-            Expr::Number(comparison @ Comparison { values: Values::Many(_), .. }) => {
+            Expr::Number(comparison @ Comparison { values: Values::Many(_), .. })
+                if comparison.standing != Standing::Together =>
+            {
                 branch.open(Open::Each(comparison))?
             }
             Expr::Name { symbol, names } if names.len() > 1 => {
@@ -241,7 +247,7 @@ fn choice_of<'e>(expr: &'e Expr<'_>, work: &mut Work) -> Result<Choice<'e>, TooC
     Ok(match expr {
         Expr::Number(comparison) => match comparison.values {
             Values::One(cube) => Choice::Cube(cube),
-            Values::Many(ref cubes) => Choice::Cubes(CubeSet::from_shared(cubes)),
+            Values::Many(ref cubes) => Choice::Cubes(CubeSet::from_shared(cubes, work)),
         },
         Expr::Name { names, .. } => names_choice(names),
         Expr::Const(_) | Expr::Resident { .. } => Choice::Cubes(CubeSet::default()),
@@ -267,7 +273,7 @@ fn union<'e>(terms: &'e [Expr<'_>], work: &mut Work) -> Result<Choice<'e>, TooCo
         }
     }
     Ok(if names.is_empty() {
-        Choice::from_cubes(CubeSet::new(cubes))
+        Choice::from_cubes(CubeSet::new(cubes, work))
     } else {
         names.sort_unstable();
         names.dedup();
@@ -292,7 +298,7 @@ impl<'e> Choice<'e> {
 
     fn cubes(&self) -> CubeSet {
         match self {
-            Choice::Cube(cube) => CubeSet::new(vec![*cube]),
+            Choice::Cube(cube) => CubeSet::of(*cube),
             Choice::Cubes(cubes) => cubes.clone(),
             Choice::Name(_) | Choice::Names(_) => CubeSet::default(),
         }
@@ -437,11 +443,15 @@ mod tests {
             reg0[0] || ip4.src == {1.1.1.1, 1.1.1.0/24} => xxreg0[96] || (eth.type == 0x800 && ip4.src == 0x1010101) || (eth.type == 0x800 && ip4.src[8..31] == 0x10101)
             ip4 && ip.is_frag => eth.type == 0x800 && ip.frag[0]
             ip4 && !ip.is_frag => eth.type == 0x800 && !ip.frag[0]
+            (reg0[0..1] != {1, 2} || reg9 == 3) && ip4 => (eth.type == 0x800 && (xxreg0[96..97] == 0 || xxreg0[96..97] == 0x3)) || (eth.type == 0x800 && xreg4[0..31] == 0x3)
+            (reg0[0..1] == {1, 2} || reg9 == 3) && ip4 => (eth.type == 0x800 && xxreg0[96..97] == 0x1) || (eth.type == 0x800 && xxreg0[96..97] == 0x2) || (eth.type == 0x800 && xreg4[0..31] == 0x3)
+            (is_chassis_resident("a") || reg0[0..1] == {1, 2}) && ip4 => eth.type == 0x800 && (xxreg0[96..97] == 0x1 || xxreg0[96..97] == 0x2)
+            (reg0[0..1] != 1 || reg9 == 3) && ip4 => (eth.type == 0x800 && xxreg0[96..97] == 0) || (eth.type == 0x800 && xxreg0[97]) || (eth.type == 0x800 && xreg4[0..31] == 0x3)
         "#;
         for case in cases.lines().map(str::trim).filter(|l| !l.is_empty()) {
             let (input, expected) = case.split_once(" => ").unwrap();
             let expr =
-                crate::expr::parse(input, &NoNames).unwrap().annotate().simplify(&mut |_| true).unwrap();
+                crate::expr::parse(input, &NoNames).unwrap().annotate().simplify(&mut |_| false).unwrap();
             assert_eq!(super::normalize(&expr).unwrap().to_string(), expected, "{input}");
         }
     }

@@ -1,7 +1,7 @@
 //! What the parsers of expressions and of actions share: one token of look-ahead, fields, constants.
 
-use crate::constant::Constant;
-use crate::env::Environment;
+use crate::constant::{Constant, Format};
+use crate::env::{AddressSet, Environment};
 use crate::error::{Error, shown};
 use crate::expr::Names;
 use crate::field::Level;
@@ -17,7 +17,7 @@ const MAX_SET_MEMBERS: usize = 1 << 20;
 /// What stands where constants may stand.
 #[derive(Debug)]
 pub(crate) enum Constants<'a> {
-    /// Integers, and whether they stood in braces or came from a set.
+    /// Integers.
     Numbers(Numbers),
     /// Strings.
     Names(Names<'a>),
@@ -35,8 +35,13 @@ impl Constants<'_> {
 #[derive(Debug)]
 pub(crate) enum Numbers {
     One(Constant),
+    /// In braces.
     Many(Vec<Constant>),
-    Set(Arc<crate::env::AddressSet>),
+    /// The members of an address set, which may stand in braces by itself.
+    Set {
+        set: Arc<AddressSet>,
+        braced: bool,
+    },
 }
 
 pub(crate) struct Parser<'a, 'e> {
@@ -110,8 +115,16 @@ impl<'a, 'e> Parser<'a, 'e> {
         self.integer_up_to(u64::from(u16::MAX), "a small integer").map(|v| v as u16)
     }
 
-    /// An unmasked integer, in decimal or hexadecimal, of at most `max`.
+    /// An unmasked integer in decimal, of at most `max`.
     pub(crate) fn integer_up_to(&mut self, max: u64, what: &str) -> Result<u64, Error> {
+        match &self.token {
+            Token::Int(c) if c.format == Format::Decimal => self.number_up_to(max, what),
+            _ => Err(self.expected(what)),
+        }
+    }
+
+    /// An unmasked integer in decimal or hexadecimal, of at most `max`.
+    pub(crate) fn number_up_to(&mut self, max: u64, what: &str) -> Result<u64, Error> {
         match &self.token {
             Token::Int(c) if c.mask.is_none() && c.format.width().is_none() && c.value <= u128::from(max) => {
                 let value = c.value as u64;
@@ -189,7 +202,13 @@ impl<'a, 'e> Parser<'a, 'e> {
             self.accept(Op::Comma)?;
         }
         self.set_members += all.len();
-        Ok(all)
+        Ok(match all {
+            Constants::Numbers(Numbers::One(one)) => Constants::Numbers(Numbers::Many(vec![one])),
+            Constants::Numbers(Numbers::Set { set, .. }) => {
+                Constants::Numbers(Numbers::Set { set, braced: true })
+            }
+            other => other,
+        })
     }
 
     fn constant(&mut self) -> Result<Constants<'a>, Error> {
@@ -197,7 +216,7 @@ impl<'a, 'e> Parser<'a, 'e> {
             Token::Int(constant) => Constants::Numbers(Numbers::One(*constant)),
             Token::Str(text) => Constants::Names(Names::One(text.clone())),
             Token::AddressSet(name) => match self.env.address_set(name) {
-                Some(set) => Constants::Numbers(Numbers::Set(set)),
+                Some(set) => Constants::Numbers(Numbers::Set { set, braced: false }),
                 None => return Err(self.expected("the name of an address set")),
             },
             Token::PortGroup(name) => match self.env.port_group(name) {
@@ -235,7 +254,7 @@ impl Numbers {
         let mut all = match self {
             Numbers::Many(all) => all,
             Numbers::One(one) => vec![one],
-            Numbers::Set(set) => set.constants().to_vec(),
+            Numbers::Set { set, .. } => set.constants().to_vec(),
         };
         all.extend_from_slice(other.as_slice());
         all
@@ -245,7 +264,7 @@ impl Numbers {
         match self {
             Numbers::One(one) => std::slice::from_ref(one),
             Numbers::Many(all) => all,
-            Numbers::Set(set) => set.constants(),
+            Numbers::Set { set, .. } => set.constants(),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Symbol {
     pub level: Level,
     /// The symbol that must hold for this one to have a meaning.
     pub prerequisite: Option<&'static str>,
+    /// Whether only releases before 26.03 write it: it is read, and not among the symbols that are listed.
+    pub old: bool,
 }
 
 impl Symbol {
@@ -108,6 +110,7 @@ const fn field(field: Field, prerequisite: Option<&'static str>) -> Symbol {
         width: field.width(),
         level: field.level(),
         prerequisite,
+        old: false,
     }
 }
 
@@ -118,6 +121,7 @@ const fn part(name: &'static str, of: Field, first: u8, last: u8) -> Symbol {
         width: last - first + 1,
         level: Level::Ordinal,
         prerequisite: None,
+        old: false,
     }
 }
 
@@ -125,8 +129,13 @@ const fn part_if(name: &'static str, of: Field, first: u8, last: u8, prerequisit
     Symbol { prerequisite: Some(prerequisite), ..part(name, of, first, last) }
 }
 
+/// A bit of a connection's label that northd uses where a chassis does not say that it keeps it in the mark.
+const fn old_label(name: &'static str, bit: u8) -> Symbol {
+    Symbol { old: true, ..part(name, F::CtLabel, bit, bit) }
+}
+
 const fn predicate(name: &'static str, level: Level, expansion: &'static str) -> Symbol {
-    Symbol { name, kind: Kind::Predicate(expansion), width: 1, level, prerequisite: None }
+    Symbol { name, kind: Kind::Predicate(expansion), width: 1, level, prerequisite: None, old: false }
 }
 
 const fn boolean(name: &'static str, expansion: &'static str) -> Symbol {
@@ -144,6 +153,7 @@ const fn ovn(field: OvnField) -> Symbol {
         width: field.width(),
         level: Level::Nominal,
         prerequisite: None,
+        old: false,
     }
 }
 
@@ -217,6 +227,10 @@ pub static SYMBOLS: &[Symbol] = &[
     part("ct_label.label", F::CtLabel, 96, 127),
     part("ct_label.obs_point_id", F::CtLabel, 96, 127),
     part("ct_label.obs_unused", F::CtLabel, 0, 95),
+    old_label("ct_label.blocked", 0),
+    old_label("ct_label.natted", 1),
+    old_label("ct_label.skip_snat", 2),
+    old_label("ct_label.force_snat", 3),
     field(F::CtState, None),
     part_if("ct.new", F::CtState, 0, 0, "ct.trk"),
     part_if("ct.est", F::CtState, 1, 1, "ct.trk"),
@@ -256,7 +270,11 @@ pub static SYMBOLS: &[Symbol] = &[
     field(F::Ip6Src, Some("ip6")),
     field(F::Ip6Dst, Some("ip6")),
     field(F::Ip6Label, Some("ip6")),
-    boolean("ip6.mcast_rsvd", "ip6.dst[116..127] == 0xff0 && ip6.dst[0..111] == 0x0"),
+    boolean(
+        "ip6.mcast_rsvd",
+        "ip6.dst == { ff00::0, ff01::0, ff02::0, ff03::0, ff04::0, ff05::0, ff06::0, ff07::0, \
+         ff08::0, ff09::0, ff0a::0, ff0b::0, ff0c::0, ff0d::0, ff0e::0, ff0f::0 }",
+    ),
     boolean("ip6.mcast_all_nodes", "ip6.dst == ff01::1 || ip6.dst == ff02::1"),
     boolean("ip6.mcast_all_rtrs", "ip6.dst == ff01::2 || ip6.dst == ff02::2 || ip6.dst == ff05::2"),
     boolean("ip6.mcast_sol_node", "ip6.dst == ff02::1:ff00:0000/104"),

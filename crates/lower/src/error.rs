@@ -1,8 +1,18 @@
 //! What actions cannot be lowered. Concerns one logical flow; others are not touched.
 
-/// Why actions have no OpenFlow form.
+/// Which action has no OpenFlow form, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ActionError {
+#[error("column {column}: {problem}")]
+pub struct ActionError {
+    /// Where it stands in the text, counted in bytes from 1; the value if it is about an option's.
+    pub column: usize,
+    /// What is wrong.
+    pub problem: ActionProblem,
+}
+
+/// Why an action has no OpenFlow form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActionProblem {
     /// Fields to hash by that Open vSwitch does not have.
     #[error("expected fields of the switch to hash by, found {0:?}")]
     HashField(String),

@@ -16,6 +16,6 @@ mod prerequisite;
 pub use actions::lower_actions;
 pub use context::{Context, Meter, Resources, SelectGroup, Tables};
 pub use env::Names;
-pub use error::ActionError;
+pub use error::{ActionError, ActionProblem};
 pub use matches::{LowerError, Lowered, Part, lower_match};
 pub use members::{Apart, PerMember, lower_apart};

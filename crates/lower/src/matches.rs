@@ -53,21 +53,44 @@ pub enum LowerError {
     #[error("{0}")]
     TooComplex(#[from] TooComplex),
     /// Some bits of a field are tested that a switch only compares whole.
-    #[error("expected a test of the whole field {field}, found one of its bits {mask:#x}")]
+    #[error("column {column}: expected a test of the whole field {field}, found one of its bits {mask:#x}")]
     PartOfField {
+        /// Where the text tests it, counted in bytes from 1.
+        column: usize,
         /// The field.
         field: Logical,
         /// The bits that are tested.
         mask: u128,
     },
     /// A field is tested without what says that packets have it; negated predicates do that.
-    #[error("expected {needed} beside a test of {field}, found nothing that a switch could check")]
+    #[error(
+        "column {column}: expected {needed} beside a test of {field}, found nothing that a switch could check"
+    )]
     Prerequisite {
+        /// Where the text tests it, counted in bytes from 1.
+        column: usize,
         /// The field.
         field: Logical,
         /// What has to be tested too.
         needed: &'static str,
     },
+}
+
+impl LowerError {
+    /// The same with the column in the text that the expression was read from.
+    #[must_use]
+    pub fn in_text(self, text: &str) -> LowerError {
+        let column_of = |field| expr::column_of(text, field).unwrap_or(1);
+        match self {
+            LowerError::PartOfField { field, mask, .. } => {
+                LowerError::PartOfField { column: column_of(field), field, mask }
+            }
+            LowerError::Prerequisite { field, needed, .. } => {
+                LowerError::Prerequisite { column: column_of(field), field, needed }
+            }
+            other => other,
+        }
+    }
 }
 
 /// Lowers the text of a match. `context` holds what every flow matches besides, such as the datapath; `base` gives the first
@@ -80,10 +103,10 @@ pub fn lower_match(
 ) -> Result<Lowered, LowerError> {
     let text = expand_templates(text, names);
     let expr = expr::parse(&text, names)?.annotate();
-    lower_expr(expr, names, context, base)
+    lower_expr(expr, names, context, base).map_err(|error| error.in_text(&text))
 }
 
-/// Lowers an annotated expression, as [`lower_match`].
+/// Lowers an annotated expression, as [`lower_match`]. Errors name the first column: see [`LowerError::in_text`].
 pub fn lower_expr(
     expr: Expr<'_>,
     names: &dyn Names,
@@ -211,14 +234,16 @@ fn numbers(field: Logical, cubes: &[Cube], within: &Conjunction<'_>) -> Result<A
     let of = fields::of(field);
     let info = of.info();
     if let Some(needed) = prerequisite::lacking(within, info.prereq) {
-        return Err(LowerError::Prerequisite { field, needed });
+        return Err(LowerError::Prerequisite { column: 1, field, needed });
     }
     if !info.maskable
         && let Some(part) = cubes.iter().find(|cube| cube.mask != field.mask())
     {
-        return Err(LowerError::PartOfField { field, mask: part.mask });
+        return Err(LowerError::PartOfField { column: 1, field, mask: part.mask });
     }
-    Ok(cubes.iter().map(|cube| FieldValue::masked(of, cube.value, cube.mask)).collect())
+    let first_only = field == Logical::IpFrag && prerequisite::looks_behind_ip(within);
+    let possible = cubes.iter().filter(|cube| !first_only || cube.value & prerequisite::LATER_FRAGMENT == 0);
+    Ok(possible.map(|cube| FieldValue::masked(of, cube.value, cube.mask)).collect())
 }
 
 /// Whether no packet has what `common` says and `value` too. Two fields of the language may lie in one of the switch:

@@ -75,7 +75,7 @@ pub fn lower_apart(
             whole.extend(joined.into_iter().map(|(name, ..)| name.clone()));
             continue;
         }
-        let lowered = lower_expr(expr, &probe, context, base)?;
+        let lowered = lower_expr(expr, &probe, context, base).map_err(|error| error.in_text(text))?;
         let mut taken = Taken { rest: lowered.flows, sets: Vec::new() };
         let fields: Vec<Field> =
             apart.iter().filter_map(|(.., field)| field.map(crate::fields::of)).collect();

@@ -9,6 +9,26 @@ const IPV6: u128 = 0x86dd;
 const ARP: u128 = 0x0806;
 const RARP: u128 = 0x8035;
 
+/// The bit of `ip.frag` that says that a packet is a fragment other than the first.
+pub(crate) const LATER_FRAGMENT: u128 = 2;
+
+/// Whether anything behind the IP header is looked at, which later fragments do not have.
+pub(crate) fn looks_behind_ip(conjunction: &Conjunction<'_>) -> bool {
+    conjunction.terms.iter().any(|term| {
+        matches!(
+            crate::fields::of(term.field).info().prereq,
+            Prereq::Tcp
+                | Prereq::Udp
+                | Prereq::Sctp
+                | Prereq::Icmpv4
+                | Prereq::Icmpv6
+                | Prereq::Nd
+                | Prereq::NdSolicit
+                | Prereq::NdAdvert
+        )
+    })
+}
+
 /// What is lacking for `prereq`, if anything.
 pub(crate) fn lacking(conjunction: &Conjunction<'_>, prereq: Prereq) -> Option<&'static str> {
     let value = |field: Field| {

@@ -3,7 +3,9 @@
 use kiln_abi::stages::{Datapath, Pipeline};
 use kiln_logical::action::parse;
 use kiln_logical::env::{OptionDef, OptionKind};
-use kiln_lower::{ActionError, Context, Meter, Names, Resources, SelectGroup, Tables, lower_actions};
+use kiln_lower::{
+    ActionError, ActionProblem, Context, Meter, Names, Resources, SelectGroup, Tables, lower_actions,
+};
 use kiln_openflow::msg::Group;
 use kiln_openflow::{Action, Actions};
 use kiln_types::{DatapathKey, OfPort, Uuid};
@@ -183,7 +185,7 @@ fn a_flow_that_cannot_be_lowered_says_why() {
     assert!(error.to_string().contains("at most 255 bytes, found 256"), "{error}");
     let endless = "reg0 = reg1; ".repeat(3000);
     let error = lower(&endless, &context(), &Network::default()).unwrap_err();
-    assert!(matches!(error, ActionError::TooLong(_)), "{error}");
+    assert!(matches!(error.problem, ActionProblem::TooLong(_)), "{error}");
 }
 
 /// What the datapath or the row leaves open.

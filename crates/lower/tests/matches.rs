@@ -137,6 +137,10 @@ remote_outport == "vif1" && reg1 == 99
     (none)
 remote_outport == "vif1" && reg1 == 1
     reg1=0x1,metadata=0xa
+ip.later_frag && tcp.dst == 80
+    (none)
+ip.frag != 1 && ip4 && tcp.dst == 80
+    tcp,metadata=0xa,nw_frag=no,tp_dst=80
 vlan.tci[13..15] == 3
     metadata=0xa,vlan_tci=0x6000/0xe000
 vlan.tci[13..15] == 0

@@ -101,6 +101,11 @@ impl Compiler {
         self.engine.clear_stats();
     }
 
+    /// Settles that ran every rule for every key: the first, and those after a recompute.
+    pub fn full_settles(&self) -> u64 {
+        self.engine.full_settles()
+    }
+
     /// How many different cells rules have read.
     pub fn cells(&self) -> usize {
         self.engine.cells()
@@ -167,6 +172,12 @@ impl Compiler {
         }
     }
 
+    /// There was nothing to write, or nothing that the database can hold.
+    pub fn southbound_complete(&mut self) {
+        self.engine.db.flows.committed();
+        self.engine.db.datapath_keys.release();
+    }
+
     /// The transaction was not carried out, or nobody knows.
     pub fn southbound_failed(&mut self) {
         self.engine.db.flows.failed();
@@ -212,10 +223,10 @@ impl Compiler {
     fn note_groups(&mut self) {
         let Db { flows, datapath_keys, sb, .. } = &mut self.engine.db;
         let index_of = datapath_keys.index_of_row();
-        for (uuid, row) in sb.logical_dp_group.iter() {
+        flows.groups_stand(sb.logical_dp_group.iter().map(|(uuid, row)| {
             let datapaths = row.datapaths.iter().map(|row| index_of.get(row).map(|index| index.0)).collect();
-            flows.groups.stands(*uuid, datapaths);
-        }
+            (*uuid, datapaths)
+        }));
     }
 }
 

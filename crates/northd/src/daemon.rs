@@ -199,7 +199,7 @@ impl NorthdDaemon {
         if self.nb_txn.may_send(now) && self.compiler.northbound_lacks() {
             let mut txn = self.northbound.session().txn();
             self.compiler.northbound(wall_ms, &mut txn);
-            if !txn.is_empty() {
+            if !txn.is_moot() {
                 self.nb_txn.sent(self.northbound.session_mut().transact(txn));
             }
         }
@@ -216,14 +216,14 @@ impl NorthdDaemon {
     fn write_southbound(&mut self, now: Instant, wall_ms: i64) {
         let mut txn = self.southbound.session().txn();
         txn.assert_lock(LOCK);
-        let empty = txn.len();
         self.compiler.expire(now, wall_ms, &mut txn);
         self.compiler.southbound(&mut txn);
-        if txn.len() > empty {
-            debug!(target: "northd", "southbound transaction of {} operations", txn.len() - empty);
-            self.sb_txn.sent(self.southbound.session_mut().transact(txn));
+        if txn.is_moot() {
+            self.southbound.session_mut().note_missing_in(&txn);
+            self.compiler.southbound_complete();
         } else {
-            self.compiler.southbound_committed();
+            debug!(target: "northd", "southbound transaction of {} operations", txn.len());
+            self.sb_txn.sent(self.southbound.session_mut().transact(txn));
         }
     }
 
@@ -242,6 +242,9 @@ impl NorthdDaemon {
             }
             Event::LockLost => {
                 info!(target: "northd", "ovn-northd lock lost. This ovn-northd instance is now on standby.");
+            }
+            Event::Missing(missing) if missing.value.is_some() => {
+                warn!(target: "ovsdb_cs", "{}: the server takes no {missing}; it is left out", self.describe(side));
             }
             Event::Missing(missing) => {
                 info!(target: "ovsdb_cs", "{}: the server has no {missing}", self.describe(side));

@@ -50,6 +50,14 @@ pub(crate) fn of_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(Uuid, sb::D
     if let Some(name) = row.external_ids().get("neutron:router_name") {
         ids.push(("name2", name.to_string()));
     }
+    if let Some(chassis) = options.get("chassis")
+        && ctx.all(&ctx.chassis_named, chassis).is_empty()
+    {
+        ctx.report(format!(
+            "Logical_Router {router} ({}), column options: there is no chassis `{chassis}` yet; the router is nowhere",
+            row.name()
+        ));
+    }
     let quiet = options.get("disable_garp_rarp").is_some_and(|value| &**value == "true");
     ids.push(("disable_garp_rarp", quiet.to_string()));
     if options.get("always_learn_from_arp_request").is_some_and(|value| &**value == "false") {

@@ -36,6 +36,7 @@ mod static_rows;
 mod switch;
 mod tables;
 mod tag;
+mod template_var;
 
 pub use compiler::{Compiler, SouthboundReplica};
 pub use flow::{Flow, FlowTable, flow_uuid};

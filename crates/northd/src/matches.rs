@@ -2,8 +2,10 @@
 //! chassis's trouble.
 
 use crate::tables::Ctx;
+use kiln_logical::expr::Expr;
 use kiln_logical::{AddressSet, Environment, Error, expr};
 use kiln_ovsdb::Text;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The sets and groups that there are. What is in them is the chassis's business: a match stays as it is when members
@@ -25,4 +27,22 @@ impl Environment for Names<'_, '_> {
 /// What is wrong with a match, if anything is.
 pub(crate) fn check(ctx: &Ctx<'_>, text: &str) -> Result<(), Error> {
     expr::parse(text, &Names(ctx)).map(drop)
+}
+
+/// The ports that packets come in or leave by in a match, of those that it names itself, not by a group.
+pub(crate) fn ports_in(ctx: &Ctx<'_>, text: &str) -> BTreeSet<String> {
+    let mut ports = BTreeSet::new();
+    if let Ok(expr) = expr::parse(text, &Names(ctx)) {
+        add_ports(&expr, &mut ports);
+    }
+    ports
+}
+
+/// Text is compared in no other fields than those that hold ports.
+fn add_ports(expr: &Expr<'_>, ports: &mut BTreeSet<String>) {
+    match expr {
+        Expr::Name { names, .. } => ports.extend(names.iter().map(str::to_owned)),
+        Expr::And(terms) | Expr::Or(terms) => terms.iter().for_each(|term| add_ports(term, ports)),
+        Expr::Const(_) | Expr::Number(_) | Expr::Resident { .. } => {}
+    }
 }

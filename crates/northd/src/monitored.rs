@@ -78,6 +78,7 @@ const NORTHBOUND: &[(&str, &[&str])] = &[
     ("Meter", &["name", "unit", "bands", "fair"]),
     ("Meter_Band", &["action", "rate", "burst_size"]),
     ("Static_MAC_Binding", &["logical_port", "ip", "mac", "override_dynamic_mac"]),
+    ("Chassis_Template_Var", &["chassis", "variables"]),
     ("Address_Set", &["name", "addresses"]),
     ("Port_Group", &["name", "ports", "acls"]),
 ];
@@ -131,6 +132,7 @@ const SOUTHBOUND: &[(&str, &[&str])] = &[
             "query_max_resp",
         ],
     ),
+    ("Chassis_Template_Var", &["chassis", "variables"]),
     ("Address_Set", &["name", "addresses"]),
     ("Port_Group", &["name", "ports"]),
     ("Meter", &["name", "unit", "bands"]),

@@ -26,6 +26,7 @@ pub(crate) enum SbTable {
     MeterBand,
     AclId,
     StaticMacBinding,
+    ChassisTemplateVar,
     MacBinding,
     Fdb,
     IpMulticast,
@@ -146,6 +147,8 @@ pub(crate) static ACL_ID: LazyLock<Columns> = LazyLock::new(|| sb::AclId::column
 pub(crate) static STATIC_MAC_BINDING: LazyLock<Columns> = LazyLock::new(|| {
     sb::StaticMacBinding::columns(&["logical_port", "ip", "mac", "override_dynamic_mac", "datapath"])
 });
+pub(crate) static CHASSIS_TEMPLATE_VAR: LazyLock<Columns> =
+    LazyLock::new(|| sb::ChassisTemplateVar::columns(&["chassis", "variables"]));
 pub(crate) static SB_GLOBAL: LazyLock<Columns> =
     LazyLock::new(|| sb::SbGlobal::columns(&["nb_cfg", "options", "ipsec"]));
 pub(crate) static RBAC_PERMISSION: LazyLock<Columns> =
@@ -199,6 +202,7 @@ compared! {
     Meter meter stale_meter want_meter meter METER;
     AclId acl_id stale_acl_id want_acl_id acl_id ACL_ID;
     StaticMacBinding static_mac_binding stale_static_mac_binding want_static_binding static_mac_binding STATIC_MAC_BINDING;
+    ChassisTemplateVar chassis_template_var stale_chassis_template_var want_template_var chassis_template_var CHASSIS_TEMPLATE_VAR;
     RbacPermission rbac_permission stale_rbac_permission want_rbac_permission rbac_permission RBAC_PERMISSION;
     RbacRole rbac_role stale_rbac_role want_rbac_role rbac_role RBAC_ROLE;
     DhcpOptions dhcp_options stale_dhcp_options want_dhcp_options dhcp_options DHCP_OPTIONS;
@@ -229,6 +233,9 @@ pub(crate) fn write(db: &Db, txn: &mut Txn) {
             SbTable::AclId => one(&db.want_acl_id, &db.sb.acl_id, *ACL_ID, *row, txn),
             SbTable::StaticMacBinding => {
                 one(&db.want_static_binding, &db.sb.static_mac_binding, *STATIC_MAC_BINDING, *row, txn);
+            }
+            SbTable::ChassisTemplateVar => {
+                one(&db.want_template_var, &db.sb.chassis_template_var, *CHASSIS_TEMPLATE_VAR, *row, txn);
             }
             SbTable::RbacPermission => {
                 one(&db.want_rbac_permission, &db.sb.rbac_permission, *RBAC_PERMISSION, *row, txn);

@@ -28,9 +28,9 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         options.extend(peer_switch_port(ctx, port, &row).map(|peer| ("peer".into(), peer)));
     } else {
         options.extend(row.options().all().iter().cloned());
-        if datapath.passes_vlans && checked.kind == PortKind::Vif {
-            options.push(("vlan-passthru".into(), "true".into()));
-        }
+    }
+    if datapath.passes_vlans && checked.kind != PortKind::Router {
+        options.push(("vlan-passthru".into(), "true".into()));
     }
     if let Some(key) = row.options().get("requested-tnl-key")
         && key.parse::<u16>().is_ok_and(|key| key != grant.key)
@@ -41,7 +41,16 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
             grant.key
         ));
     }
-    let (requested, additional) = requested_chassis(ctx, &row);
+    if let Some(parent) = row.parent_name().as_ref().filter(|parent| !parent.is_empty())
+        && ctx.all(&ctx.switch_port_named, parent).is_empty()
+    {
+        ctx.report(format!(
+            "Logical_Switch_Port {port} ({}), column parent_name: there is no switch port `{parent}`; the port cannot be \
+             bound before there is",
+            row.name()
+        ));
+    }
+    let (requested, additional) = requested_chassis(ctx, port, &row);
     // Once a migration is over, the next one starts anew.
     if !additional.is_empty()
         && let Some(binding) = ctx.row(&ctx.sb.port_binding, &grant.row)
@@ -130,11 +139,24 @@ fn peer_switch_port(ctx: &Ctx<'_>, port: &Uuid, row: &nb::view::LogicalSwitchPor
 }
 
 /// Chassis that the operator asks for by name or host name: the first is the main one.
-fn requested_chassis(ctx: &Ctx<'_>, row: &nb::view::LogicalSwitchPort<'_>) -> (Option<Uuid>, Vec<Uuid>) {
+fn requested_chassis(
+    ctx: &Ctx<'_>,
+    port: &Uuid,
+    row: &nb::view::LogicalSwitchPort<'_>,
+) -> (Option<Uuid>, Vec<Uuid>) {
     let options = row.options();
     let Some(names) = options.get("requested-chassis") else { return (None, Vec::new()) };
-    let mut rows =
-        names.split(',').filter_map(|name| ctx.all(&ctx.chassis_named, &name.into()).first().copied());
+    let mut rows = Vec::new();
+    for name in names.split(',').filter(|name| !name.is_empty()) {
+        match ctx.all(&ctx.chassis_named, &name.into()).first() {
+            Some(chassis) => rows.push(*chassis),
+            None => ctx.report(format!(
+                "Logical_Switch_Port {port} ({}), column options: there is no chassis `{name}` for requested-chassis yet",
+                row.name()
+            )),
+        }
+    }
+    let mut rows = rows.into_iter();
     (rows.next(), rows.collect())
 }
 

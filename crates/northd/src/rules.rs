@@ -3,7 +3,7 @@
 use crate::tables::Db;
 use crate::{
     acl_id, address_set, datapath, expiry, features, global, index, ip_multicast, ipam, keys, meter,
-    multicast, outstanding, port_binding, port_group, router, switch, tag,
+    multicast, outstanding, port_binding, port_group, router, switch, tag, template_var,
 };
 use kiln_incr::Engine;
 
@@ -68,6 +68,12 @@ fn indexes(e: &mut Engine<Db>) {
         |db| &db.sb.static_mac_binding,
         |db| &mut db.static_binding_rows,
         index::static_binding_rows,
+    );
+    e.rule(
+        "template_var_rows",
+        |db| &db.sb.chassis_template_var,
+        |db| &mut db.template_var_rows,
+        template_var::rows,
     );
     e.rule("address_set_rows", |db| &db.sb.address_set, |db| &mut db.address_set_rows, address_set::rows);
     e.rule("port_group_rows", |db| &db.sb.port_group, |db| &mut db.port_group_rows, port_group::rows);
@@ -317,6 +323,12 @@ fn wanted_rows(e: &mut Engine<Db>) {
         |db| &mut db.want_static_binding,
         port_binding::static_binding,
     );
+    e.rule(
+        "want_template_var",
+        |db| &db.nb.chassis_template_var,
+        |db| &mut db.want_template_var,
+        template_var::wanted,
+    );
 }
 
 fn differences(e: &mut Engine<Db>) {
@@ -356,6 +368,13 @@ fn differences(e: &mut Engine<Db>) {
         |db| &db.sb.static_mac_binding,
         |db| &mut db.sb_ops,
         o::stale_static_mac_binding,
+    );
+    e.rule("chassis_template_var", |db| &db.want_template_var, |db| &mut db.sb_ops, o::chassis_template_var);
+    e.rule(
+        "chassis_template_var/stale",
+        |db| &db.sb.chassis_template_var,
+        |db| &mut db.sb_ops,
+        o::stale_chassis_template_var,
     );
     e.rule("ip_multicast", |db| &db.want_ip_multicast, |db| &mut db.sb_ops, o::ip_multicast);
     e.rule("ip_multicast/stale", |db| &db.sb.ip_multicast, |db| &mut db.sb_ops, o::stale_ip_multicast);

@@ -50,6 +50,34 @@ fn a_database_that_comes_back_finds_nothing_new() {
     }
 }
 
+/// Nobody asks for anything meanwhile, and both come back as they were.
+#[test]
+fn both_databases_away_for_a_minute_change_nothing() {
+    let mut world = network();
+    let flows = world.rows(SB, "Logical_Flow");
+    for side in [Side::Northbound, Side::Southbound] {
+        world.take_away(0, side);
+    }
+    for _ in 0..60 {
+        world.wait(Duration::from_secs(1));
+    }
+    for side in [Side::Northbound, Side::Southbound] {
+        assert!(!world.daemon(0).is_connected(side));
+        // Pauses double from one second to eight.
+        let tried = world.bring_back(side);
+        assert!((5..=12).contains(&tried), "{side:?}: {tried} attempts");
+    }
+    for _ in 0..8 {
+        world.wait(Duration::from_secs(1));
+    }
+    assert!([Side::Northbound, Side::Southbound].iter().all(|side| world.daemon(0).is_connected(*side)));
+    assert_eq!(world.daemon(0).status(), "active");
+    assert_eq!(world.take_transactions(0), Vec::<String>::new());
+    assert_eq!(world.rows(SB, "Logical_Flow"), flows);
+    set_addresses(&mut world, "p", "0a:00:00:00:00:01 10.0.0.99");
+    assert!(!flows_with(&world, "10.0.0.99").is_empty());
+}
+
 #[test]
 fn an_edit_made_while_a_database_was_away_is_caught_up_with() {
     let mut world = network();

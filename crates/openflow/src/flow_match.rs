@@ -163,30 +163,18 @@ impl Match {
         if bytes.len() > MAX_OXM_LEN {
             return Err(r.error("at most 65531 bytes", bytes.len() as u64, ErrorCode::MATCH_BAD_LEN));
         }
-        let mut again = r.clone();
-        let mut canonical = true;
+        let again = r.clone();
         let mut last = None;
         while !r.is_empty() {
-            let Some(tlv) = read_tlv(r, unknown)? else {
-                canonical = false;
-                continue;
+            let tlv = read_field(r, unknown)?.filter(|tlv| tlv.is_canonical(last));
+            // What is spelled otherwise, as a switch's registers are, is read from the start: once, since that looks at all.
+            let Some(tlv) = tlv else {
+                *r = again;
+                return respelled(r, unknown);
             };
-            let FieldValue { field, mask, .. } = tlv.value;
-            if mask != 0 && !tlv.value.is_exact() && !field.info().maskable {
-                let expected = "no mask on a field that takes none";
-                return Err(r.error(expected, tlv.word, ErrorCode::MATCH_BAD_MASK));
-            }
-            // What is not spelled canonically has a preferred header all the same, hence the last test.
-            canonical &= tlv.header == field.info().header
-                && last < Some(field.order())
-                && tlv.has_mask != tlv.value.is_exact()
-                && tlv.as_long
-                && mask != 0
-                && field.is_canonical_in_match(mask)
-                && !is_vlan(field);
-            last = Some(field.order());
+            last = Some(tlv.value.field.order());
         }
-        if canonical { Ok(Match { oxm: bytes.into() }) } else { respelled(&mut again, unknown) }
+        Ok(Match { oxm: bytes.into() })
     }
 }
 
@@ -194,7 +182,7 @@ impl Match {
 fn respelled(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Match> {
     let mut builder = MatchBuilder::default();
     while !r.is_empty() {
-        let Some(tlv) = read_tlv(r, unknown)? else { continue };
+        let Some(tlv) = read_field(r, unknown)? else { continue };
         if builder.overlaps(tlv.value) {
             let expected = "each bit of a field at most once";
             return Err(r.error(expected, tlv.word, ErrorCode::MATCH_DUP_FIELD));
@@ -202,6 +190,17 @@ fn respelled(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Match> {
         builder.set(tlv.value);
     }
     Ok(builder.build())
+}
+
+/// Reads a field of a match; `None` if it is passed over.
+fn read_field(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Option<Tlv>> {
+    let Some(tlv) = read_tlv(r, unknown)? else { return Ok(None) };
+    let FieldValue { field, mask, .. } = tlv.value;
+    if mask != 0 && !tlv.value.is_exact() && !field.info().maskable {
+        let expected = "no mask on a field that takes none";
+        return Err(r.error(expected, tlv.word, ErrorCode::MATCH_BAD_MASK));
+    }
+    Ok(Some(tlv))
 }
 
 /// The bits of a tag's id and of what says that there is a tag. Its priority is above them.
@@ -233,6 +232,21 @@ pub(crate) struct Tlv {
     /// Whether no leading zeros were left out.
     pub(crate) as_long: bool,
     pub(crate) value: FieldValue,
+}
+
+impl Tlv {
+    /// Whether a match after the field of order `last` has it in these bytes.
+    fn is_canonical(&self, last: Option<u8>) -> bool {
+        let FieldValue { field, mask, .. } = self.value;
+        // What is not spelled canonically has a preferred header all the same, hence the last test.
+        self.header == field.info().header
+            && last < Some(field.order())
+            && self.has_mask != self.value.is_exact()
+            && self.as_long
+            && mask != 0
+            && field.is_canonical_in_match(mask)
+            && !is_vlan(field)
+    }
 }
 
 /// The parts of a header that was read: the first word, the class and number, whether there is a mask, and the length

@@ -20,6 +20,7 @@ mod flow_key;
 mod fragment;
 #[doc(hidden)]
 pub mod fuzz;
+mod hop;
 mod icmp_error;
 mod ip;
 mod nd;
@@ -34,6 +35,7 @@ pub use arp::{Arp, ArpOp};
 pub use ethernet::{EthHeader, VLAN_PRESENT, ethertype};
 pub use flow_key::{FRAG_ANY, FRAG_LATER, FlowKey};
 pub use fragment::{Fragment, Fragments, MTU_MIN_V4, Unfragmentable};
+pub use hop::before_hop;
 pub use icmp_error::{IcmpError, QUOTE_MAX_V4, QUOTE_MAX_V6, icmp4, icmp6};
 pub use ip::{IpPair, ip_proto};
 pub use nd::{NaFlags, NeighborAdvert, NeighborSolicit};

@@ -1,6 +1,7 @@
 //! Router solicitations (RFC 4861, section 4.1), and what answers them.
 
 use crate::{IpPair, Packet, ip_proto};
+use std::net::Ipv6Addr;
 
 /// Type of a router solicitation.
 const SOLICIT: u16 = 133;
@@ -11,8 +12,12 @@ const ADVERT_FIXED_LEN: usize = 16;
 /// The option with the sender's Ethernet address.
 const SOURCE_LINK_LAYER: u8 = 1;
 
+/// Where all nodes of a link listen (RFC 4291, section 2.7.1).
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
 /// The frame of a solicitation with `advert`, a router advertisement from its type on, in its place: the addresses stay, who
-/// sends it to whom is for the caller to say. `None` if it is no solicitation or one that RFC 4861, section 6.1.1, calls
+/// sends it to whom is for the caller to say. But for one: in place of the unspecified address of who has none yet there are all
+/// nodes, to whom the advertisement goes then (RFC 4861, section 6.2.6). `None` if it is no solicitation or one that RFC 4861, section 6.1.1, calls
 /// invalid, or if `advert` is too short to be one.
 pub fn answer_solicit(packet: &Packet<'_>, advert: &[u8]) -> Option<Vec<u8>> {
     let key = &packet.key;
@@ -23,10 +28,12 @@ pub fn answer_solicit(packet: &Packet<'_>, advert: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let kinds = kinds(options)?;
-    if key.ipv6_src.is_unspecified() && kinds.contains(&SOURCE_LINK_LAYER) {
+    let from_nobody = key.ipv6_src.is_unspecified();
+    if from_nobody && kinds.contains(&SOURCE_LINK_LAYER) {
         return None;
     }
-    let ips = IpPair::V6 { src: key.ipv6_src, dst: key.ipv6_dst };
+    let asker = if from_nobody { ALL_NODES } else { key.ipv6_src };
+    let ips = IpPair::V6 { src: asker, dst: key.ipv6_dst };
     let link = packet.link_header();
     let mut frame = vec![0; link.len() + ips.header_len() + advert.len()];
     let (start, datagram) = frame.split_at_mut(link.len());
@@ -91,6 +98,19 @@ mod tests {
         assert_eq!(sum.bytes(message).finish(), 0, "the checksum holds");
     }
 
+    /// The pipeline sends it back to who sent the solicitation.
+    #[test]
+    fn who_has_no_address_is_answered_with_all_others() {
+        let answer = answer_solicit(&Packet::parse(&solicit("::", 255, &[])), ADVERT).unwrap();
+        let parsed = Packet::parse(&answer);
+        assert_eq!(parsed.link_header(), &solicit("::", 255, &[])[..14], "it still goes to one interface");
+        assert_eq!((parsed.key.ipv6_src.to_string(), parsed.key.tp_src), ("ff02::1".into(), 134));
+        let message = parsed.transport().unwrap();
+        let sum =
+            Checksum::pseudo_v6(parsed.key.ipv6_src, parsed.key.ipv6_dst, ip_proto::ICMPV6, message.len());
+        assert_eq!(sum.bytes(message).finish(), 0, "the checksum holds");
+    }
+
     #[test]
     fn invalid_solicitations_have_no_answer() {
         let none =
@@ -101,6 +121,5 @@ mod tests {
         none(solicit("fe80::1", 255, &[1, 2, 0, 0, 0, 0, 0, 0]), ADVERT);
         none(solicit("fe80::1", 255, SLLA), &ADVERT[..15]);
         none(ADVERT.to_vec(), ADVERT);
-        assert!(answer_solicit(&Packet::parse(&solicit("::", 255, &[])), ADVERT).is_some());
     }
 }

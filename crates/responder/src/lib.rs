@@ -48,7 +48,7 @@ pub use kiln_budget::{Class, Level, Limits};
 pub use learned::MAX_PENDING;
 pub use moves::{MAX_MOVES, MOVE_BURST, MOVE_INTERVAL};
 pub use probe::Probe;
-pub use renewal::{Heard, Renewal, Use};
+pub use renewal::{Counted, Heard, Renewal, Use};
 pub use responder::{
     ANSWER_LIFETIME, Config, Learning, Load, MAX_EARLY, MAX_EARLY_WAIT, MAX_FAILURES, MAX_LOGS, MAX_OUTPUT,
     Neighbors, Responder, Write,

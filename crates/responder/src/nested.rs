@@ -4,14 +4,49 @@ use crate::DropReason;
 use crate::metadata::Metadata;
 use kiln_abi::opcodes::{OVN_FIELD_TAG, ovn_field};
 use kiln_openflow::{Action, Actions, Version};
+use kiln_types::HashMap;
 
-/// The actions that a made packet goes down with: the pipeline's state first, then what the logical action nests.
-///
-/// The switch runs them, so whatever they write overrides what the packet was made with.
-pub(crate) fn decode(state: &Metadata, nested: &[u8]) -> Result<Actions, DropReason> {
-    let restore = Actions::encode(&state.restore()).map_err(|_| DropReason::BadActions)?;
-    let bytes = [restore.as_bytes(), nested].concat();
-    Actions::decode(Version::V1_5, &bytes).map_err(|_| DropReason::BadActions)
+/// Most bytes of nested actions that are remembered; when they are more, all are forgotten.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Nested actions as they were read, by their bytes: a flow hands up the same ones with every packet.
+#[derive(Debug, Default)]
+pub(crate) struct Readings {
+    read: HashMap<Box<[u8]>, Nested>,
+    bytes: usize,
+}
+
+impl Readings {
+    /// Reads nested actions.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<&Nested, DropReason> {
+        if !self.read.contains_key(bytes) {
+            let actions = Actions::decode(Version::V1_5, bytes).map_err(|_| DropReason::BadActions)?;
+            if self.bytes + bytes.len() > MAX_BYTES {
+                *self = Readings::default();
+            }
+            self.bytes += bytes.len();
+            self.read.insert(bytes.into(), Nested { mtu: FragMtu::of(&actions), actions });
+        }
+        self.read.get(bytes).ok_or(DropReason::BadActions)
+    }
+}
+
+/// What a logical action nests.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    actions: Actions,
+    /// MTUs among them.
+    pub(crate) mtu: FragMtu,
+}
+
+impl Nested {
+    /// The actions that a made packet goes down with: the pipeline's state first, then these.
+    ///
+    /// The switch runs them, so whatever they write overrides what the packet was made with.
+    pub(crate) fn behind(&self, state: &Metadata) -> Result<Actions, DropReason> {
+        let restore = Actions::encode(&state.restore());
+        restore.and_then(|restore| restore.then(&self.actions)).map_err(|_| DropReason::BadActions)
+    }
 }
 
 /// MTUs that nested actions write to fields which OpenFlow does not have, as notes.
@@ -24,7 +59,7 @@ pub(crate) struct FragMtu {
 }
 
 impl FragMtu {
-    pub(crate) fn of(actions: &Actions) -> Self {
+    fn of(actions: &Actions) -> Self {
         let mut mtu = FragMtu::default();
         for action in actions {
             let Action::Note(data) = action else { continue };
@@ -42,5 +77,27 @@ impl FragMtu {
             }
         }
         mtu
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kiln_openflow::Field;
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut readings = Readings::default();
+        let state = Metadata::default();
+        for n in 0..100_000u32 {
+            let actions = Actions::encode(&[Action::set_field(Field::reg(0), n)]).unwrap();
+            // what was read before says the same
+            for _ in 0..2 {
+                assert_eq!(readings.read(actions.as_bytes()).unwrap().behind(&state).unwrap(), actions);
+            }
+            assert!(readings.bytes <= MAX_BYTES);
+        }
+        assert_eq!(readings.bytes, readings.read.keys().map(|bytes| bytes.len()).sum::<usize>());
+        assert_eq!(readings.read(&[0; 7]).err(), Some(DropReason::BadActions));
     }
 }

@@ -6,16 +6,18 @@ use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Class, Payer};
 use kiln_packet::{ethertype, ip_proto};
 use kiln_types::{DatapathKey, PortKey};
+use std::net::IpAddr;
 
 /// The datapath, the input port and the source address that the packet came up with. What it lacks is zero, so that packets
-/// of nobody share an account.
+/// of nobody share an account. Hosts without an address are as many as there are, and not one source.
 pub(crate) fn payer(punt: &Punt<'_>) -> Payer {
     let key = &punt.packet.key;
-    let source = match key.eth_type {
+    let source: Option<IpAddr> = match key.eth_type {
         ethertype::IPV4 | ethertype::ARP => Some(key.nw_src.into()),
         ethertype::IPV6 => Some(key.ipv6_src.into()),
         _ => None,
     };
+    let source = source.filter(|ip| !ip.is_unspecified());
     Payer {
         router: punt.metadata.datapath().unwrap_or(DatapathKey(0)),
         port: punt.metadata.inport().unwrap_or(PortKey(0)),

@@ -2,9 +2,7 @@
 
 use crate::DropReason;
 use crate::metadata::Metadata;
-use crate::nested;
 use kiln_abi::opcodes::{HEADER_LEN, Opcode};
-use kiln_openflow::Actions;
 use kiln_openflow::msg::PacketIn;
 use kiln_packet::Packet;
 
@@ -42,16 +40,5 @@ impl<'a> Punt<'a> {
     /// What userdata says after its header.
     pub(crate) const fn payload(&self) -> &'a [u8] {
         self.payload
-    }
-
-    /// What a packet that is made for this one goes down with.
-    pub(crate) fn nested(&self) -> Result<Actions, DropReason> {
-        nested::decode(&self.metadata, self.payload)
-    }
-
-    /// The same, of an action with arguments of so many bytes before its nested actions.
-    pub(crate) fn nested_behind(&self, arguments_len: usize) -> Result<Actions, DropReason> {
-        let nested = self.payload.get(arguments_len..).ok_or(DropReason::BadActions)?;
-        nested::decode(&self.metadata, nested)
     }
 }

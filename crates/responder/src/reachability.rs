@@ -76,7 +76,8 @@ pub(crate) fn next(state: State, happening: Happening) -> (State, bool) {
 }
 
 /// How long states last, for an entry that expires `keep` after it was last heard of. All of it is over before then: REACHABLE
-/// ends by a quarter of it, use is seen an eighth later, DELAY ends by 11/16, and the last of three probes by 29/32.
+/// ends by a quarter of it, use is seen an eighth later, DELAY ends by 11/16, and the last of three probes by 29/32. Of an entry
+/// that is kept for seconds there is less to divide, since switches count late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timers {
     /// How long the entry is kept.
@@ -91,6 +92,10 @@ pub(crate) struct Timers {
     pub(crate) leads: bool,
 }
 
+/// Switches count what their caches pass on twice a second, and both use and answers are seen by their counts; the answer then
+/// has to become a row.
+const COUNTED_LATE: Duration = Duration::from_millis(1500);
+
 fn part(whole: Duration, of_256: u8) -> Duration {
     whole * u32::from(of_256) / 256
 }
@@ -98,17 +103,17 @@ fn part(whole: Duration, of_256: u8) -> Duration {
 impl Timers {
     /// How long a state lasts; `None` for as long as nothing happens.
     pub(crate) fn of(&self, state: State) -> Option<Duration> {
-        let first_retrans = RETRANS_TIMER.min(self.keep / 32);
+        let spare = self.keep.saturating_sub(COUNTED_LATE).max(self.keep / 2);
+        let first_retrans = RETRANS_TIMER.min(spare / 32);
         match state {
-            State::Reachable => Some(self.keep / 8 + part(self.keep / 8, self.spread)),
+            State::Reachable => Some(spare / 8 + part(spare / 8, self.spread)),
             State::Stale | State::Lost(_) => None,
             State::Delay => {
-                let own = DELAY_FIRST_PROBE_TIME.min(self.keep / 16);
-                let eighth = self.keep / 8;
+                let own = DELAY_FIRST_PROBE_TIME.min(spare / 16);
                 Some(if self.leads {
                     own / 2 + part(own / 2, self.jitter)
                 } else {
-                    own + eighth + part(eighth, self.jitter)
+                    own + self.keep / 8 + part(spare / 8, self.jitter)
                 })
             }
             State::Probe(n) => Some(first_retrans * (1 << (n - 1))),
@@ -165,6 +170,18 @@ mod tests {
         }
         for state in [Reachable, Delay, Probe(1), Probe(3), Unreachable(0), Unreachable(6)] {
             assert!(timers.of(state).is_some());
+        }
+    }
+
+    /// However short an entry's time: the first probe leaves a second for its answer to be counted and written.
+    #[test]
+    fn an_answer_is_counted_in_time() {
+        for keep_s in [4, 5, 8, 20] {
+            let keep = Duration::from_secs(keep_s);
+            let timers = Timers { keep, spread: 255, jitter: 255, leads: false };
+            let states: Duration = [Reachable, Delay].iter().filter_map(|state| timers.of(*state)).sum();
+            let counted = Duration::from_millis(500);
+            assert!(states + keep / 8 + counted + Duration::from_secs(1) < keep, "{keep:?}: {states:?}");
         }
     }
 

@@ -4,6 +4,9 @@
 //! Several chassis may use one neighbour, and each could ask. What tells them of each other is the row's timestamp, which
 //! whoever hears an answer brings forward: a chassis that sees it do so has nothing to ask any more. The chassis whose
 //! question was answered asks first the next time; the others wait longer, each its own time.
+//!
+//! Switches count packets, and tell how long ago the last one was in whole seconds. Only a count that has changed is news: the
+//! time alone would be a little later at every look, and a neighbour that was heard of once would be heard of for ever.
 
 use crate::NextHop;
 use crate::reachability::{Happening, State, Timers, next};
@@ -18,6 +21,9 @@ const COOLDOWN_PART: u32 = 8;
 const LOOKS: u32 = 8;
 /// Switches tell times in whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(1);
+/// Rows tell times in whole milliseconds of the wall clock, which is not read at the same moment as the clock that is used here:
+/// what was written here must not look newer when it comes back.
+const ROW_GRAIN: Duration = Duration::from_millis(10);
 
 /// A neighbour.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +38,27 @@ struct Entry {
     /// How often it was confirmed.
     round: u32,
     due: Option<Instant>,
+    /// Packets of it and to it that were counted when it was last looked at.
+    heard: Option<u64>,
+    used: Option<u64>,
 }
 
-/// When packets of a neighbour were last counted.
+/// What was counted of packets of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// How many there were since the switch began to count.
+    pub packets: u64,
+    /// How long ago the last one was.
+    pub ago: Duration,
+}
+
+/// What was counted of a neighbour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
-    /// How long ago the last packet came from it.
-    pub heard: Option<Duration>,
-    /// How long ago the last packet went to it.
-    pub used: Option<Duration>,
+    /// Packets that came from it.
+    pub heard: Option<Counted>,
+    /// Packets that went to it.
+    pub used: Option<Counted>,
 }
 
 /// A neighbour was heard of, and its row does not say so.
@@ -62,6 +80,16 @@ pub struct Renewal {
     /// Makes this chassis' times other than those of its peers.
     seed: u64,
     solicited: u64,
+}
+
+/// What is new since packets were last counted.
+fn news(counted: Option<Counted>, last: &mut Option<u64>) -> Option<Counted> {
+    counted.filter(|counted| last.replace(counted.packets) != Some(counted.packets))
+}
+
+/// Whether this chassis was the last to ask: the answer is seen where the neighbour is, perhaps late.
+const fn has_asked(state: State) -> bool {
+    matches!(state, State::Probe(_) | State::Unreachable(_) | State::Lost(_))
 }
 
 fn before(now: Instant, ago: Duration) -> Instant {
@@ -88,16 +116,16 @@ impl Renewal {
             Some(mut entry) => {
                 entry.written = entry.written.max(written);
                 entry.keep = keep;
-                if written > entry.confirmed {
-                    let asked = matches!(entry.state, State::Probe(_));
-                    self.confirm(next_hop, &mut entry, written, asked);
+                if written > entry.confirmed + ROW_GRAIN {
+                    self.confirm(next_hop, &mut entry, written);
                 }
                 self.put_back(now, next_hop, entry);
             }
             None => {
                 let state = State::Reachable;
-                let entry =
-                    Entry { keep, written, confirmed: written, state, leads: false, round: 0, due: None };
+                let (leads, round, due, heard, used) = (false, 0, None, None, None);
+                let confirmed = written;
+                let entry = Entry { keep, written, confirmed, state, leads, round, due, heard, used };
                 self.put_back(now, next_hop, entry);
             }
         }
@@ -114,30 +142,29 @@ impl Renewal {
     /// be brought forward.
     pub fn note(&mut self, now: Instant, next_hop: NextHop, seen: Use, since: Duration) -> Option<Heard> {
         let mut entry = self.take_out(&next_hop)?;
-        let mut news = None;
-        if let Some(ago) = seen.heard {
+        let mut behind = None;
+        if let Some(Counted { ago, .. }) = news(seen.heard, &mut entry.heard) {
             let at = before(now, ago);
             if at > entry.confirmed {
-                let asked = matches!(entry.state, State::Probe(_));
-                self.confirm(next_hop, &mut entry, at, asked);
+                self.confirm(next_hop, &mut entry, at);
             }
             if at - entry.written >= entry.keep / COOLDOWN_PART {
-                news = Some(Heard { next_hop, ago });
+                behind = Some(Heard { next_hop, ago });
             }
         }
+        let used = news(seen.used, &mut entry.used).is_some_and(|used| used.ago <= since + CLOCK_GRAIN);
         self.put_back(now, next_hop, entry);
         self.advance_one(now, next_hop);
-        let used = seen.used.is_some_and(|ago| ago <= since + CLOCK_GRAIN);
         if used && self.happen(now, next_hop, Happening::Used) {
             self.wanted.insert(next_hop);
         }
-        news
+        behind
     }
 
-    fn confirm(&mut self, next_hop: NextHop, entry: &mut Entry, at: Instant, asked: bool) {
+    fn confirm(&mut self, next_hop: NextHop, entry: &mut Entry, at: Instant) {
+        entry.leads = has_asked(entry.state);
         (entry.state, _) = next(entry.state, Happening::Confirmed);
         entry.confirmed = at;
-        entry.leads = asked;
         entry.round = entry.round.wrapping_add(1);
         entry.due = self.timers(next_hop, entry).of(entry.state).map(|time| at + time);
     }

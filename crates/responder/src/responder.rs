@@ -10,6 +10,7 @@ use crate::answer::{
 };
 use crate::learned::{Learned, MAX_PENDING};
 use crate::moves::Moves;
+use crate::nested::Readings;
 use crate::payment::{self, payer};
 use crate::probe::Probe;
 use crate::punt::{self, Punt};
@@ -21,7 +22,7 @@ use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Most messages to the switch that wait to be taken.
@@ -95,6 +96,12 @@ pub trait Neighbors {
         None
     }
 
+    /// Whether an address means all hosts of a network of a router's port, or is the network's own.
+    fn is_broadcast(&self, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
+        let _ = (router, port, ip);
+        false
+    }
+
     /// Whether what a neighbour says of itself may be believed.
     fn learning(&self, _next_hop: &NextHop) -> Learning {
         Learning::Open
@@ -134,6 +141,7 @@ pub struct Responder {
     config: Config,
     rng: Rng,
     budgets: Budgets,
+    nested: Readings,
     unresolved: Unresolved<(Opcode, Box<PacketIn>), Request>,
     failures: VecDeque<Failure>,
     logs: Vec<String>,
@@ -161,6 +169,7 @@ impl Responder {
             config,
             rng,
             budgets: Budgets::new(config.limits),
+            nested: Readings::default(),
             unresolved: Unresolved::new(),
             failures: VecDeque::new(),
             logs: Vec::new(),
@@ -258,23 +267,27 @@ impl Responder {
             }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
-                self.send(opcode, punt.nested()?, packet);
+                let actions = self.nested(punt.payload(), &punt)?;
+                self.send(opcode, actions, packet);
             }
             Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
                 let by_protocol = opcode == Opcode::ICMP;
                 let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
-                let actions = punt.nested()?;
-                let packet = icmp_error::about(&punt, &actions, code)?.to_vec();
+                let nested = self.nested.read(punt.payload())?;
+                let (actions, mtu) = (nested.behind(&punt.metadata)?, nested.mtu);
+                let packet = icmp_error::about(&punt, mtu, code)?.to_vec();
                 self.send(opcode, actions, packet);
             }
             Opcode::PUT_ND_RA_OPTS => return self.advertise_solicited(opcode, &punt, &packet_in),
             Opcode::TCP_RESET => {
                 let packet = tcp_reset::answering(&punt)?.to_vec();
-                self.send(opcode, punt.nested()?, packet);
+                let actions = self.nested(punt.payload(), &punt)?;
+                self.send(opcode, actions, packet);
             }
             Opcode::SCTP_ABORT => {
                 let packet = sctp_abort::answering(&punt)?.to_vec();
-                self.send(opcode, punt.nested()?, packet);
+                let actions = self.nested(punt.payload(), &punt)?;
+                self.send(opcode, actions, packet);
             }
             Opcode::LOG => {
                 let line = answer::acl_log::line(&punt, packet_in.table_id)?;
@@ -285,8 +298,9 @@ impl Responder {
                 self.counters.count(Some(opcode), Event::Logged);
             }
             Opcode::REJECT => {
-                let actions = punt.nested()?;
-                let packet = reject::refusal(&punt, &actions)?;
+                let nested = self.nested.read(punt.payload())?;
+                let (actions, mtu) = (nested.behind(&punt.metadata)?, nested.mtu);
+                let packet = reject::refusal(&punt, mtu)?;
                 self.send(opcode, actions, packet);
             }
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
@@ -297,6 +311,11 @@ impl Responder {
 
     fn pay(&mut self, now: Instant, class: Class, payer: &Payer) -> Result<(), DropReason> {
         self.budgets.pay(now, class, payer).map_err(DropReason::OverBudget)
+    }
+
+    /// What a packet that is made for this one goes down with.
+    fn nested(&mut self, bytes: &[u8], punt: &Punt<'_>) -> Result<Actions, DropReason> {
+        self.nested.read(bytes)?.behind(&punt.metadata)
     }
 
     /// Where `hop` is, if that is known. If not it sees to it that it is asked for, unless it has failed.
@@ -317,7 +336,7 @@ impl Responder {
         }
         match self.unresolved.arrival(now, &hop) {
             Arrival::First => {
-                let actions = punt.nested()?;
+                let actions = self.nested(punt.payload(), punt)?;
                 let payer = payer(punt);
                 self.pay(now, Class::Query, &payer)?;
                 let request = Request { opcode, payer, actions, packet: make(punt).into() };
@@ -370,7 +389,8 @@ impl Responder {
         let fragments = match fragment::cut(punt)? {
             Cut::Fragments(fragments) => fragments,
             Cut::Refused(error) => {
-                let actions = punt.nested_behind(fragment::ARGUMENTS_LEN)?;
+                let nested = punt.payload().get(fragment::ARGUMENTS_LEN..).ok_or(DropReason::BadActions)?;
+                let actions = self.nested(nested, punt)?;
                 self.send(Opcode::FRAGMENT, actions, error.to_vec());
                 return Ok(());
             }
@@ -424,9 +444,9 @@ impl Responder {
         let race = flooded && delay_max_ms > 0;
         let delay_ms = if race { self.rng.u64(1..=delay_max_ms) } else { 0 };
         let mut due = now + Duration::from_millis(delay_ms);
-        if known.is_some_and(|old| old != mac) && !self.bindings.holds(&hop) {
+        // What counts as a move is a row that changes: claims that replace each other while they wait are none.
+        if known.is_some_and(|old| old != mac) {
             due = self.moves.next(now, &hop).max(due);
-            self.moves.moved(due, hop, mac);
         }
         self.bindings.offer(due, hop, mac).map_err(|_| DropReason::LearnedFull)?;
         if known.is_none() && (self.unresolved.holds(&hop) || self.answered.holds(&hop)) {
@@ -562,20 +582,23 @@ impl Responder {
         unresolved.advance(now, |due| match due {
             Due::TooOld((opcode, _)) => {
                 counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved));
+                true
             }
             Due::Ask(Request { opcode, payer, actions, packet }) => {
-                if output.len() < MAX_OUTPUT && budgets.pay(now, Class::Query, payer).is_ok() {
-                    counters.count(Some(*opcode), Event::Answered);
-                    let packet_out = PacketOut::new(OfPort::CONTROLLER, actions.clone(), packet.clone());
-                    output.push_back(Message::PacketOut(Box::new(packet_out)));
-                } else {
+                if output.len() >= MAX_OUTPUT || budgets.pay(now, Class::Query, payer).is_err() {
                     counters.count(Some(*opcode), Event::NotAsked);
+                    return false;
                 }
+                counters.count(Some(*opcode), Event::Answered);
+                let packet_out = PacketOut::new(OfPort::CONTROLLER, actions.clone(), packet.clone());
+                output.push_back(Message::PacketOut(Box::new(packet_out)));
+                true
             }
             Due::Failed(failure) => {
                 let opcode = if failure.next_hop.ip.is_ipv4() { Opcode::ARP } else { Opcode::ND_NS };
                 counters.count(Some(opcode), Event::Failed);
                 note_failure(failures, failure);
+                true
             }
         });
     }
@@ -615,7 +638,7 @@ impl Responder {
 
     fn unreachable(&mut self, punt: &Punt<'_>, neighbors: &impl Neighbors) -> Result<(), DropReason> {
         let speaker = unreachable::speaker(punt, neighbors).ok_or(DropReason::HeldDown)?;
-        let packet = unreachable::about(punt, speaker)?.to_vec();
+        let packet = unreachable::about(punt, speaker)?;
         self.send(Opcode::HELD_DOWN, unreachable::routed(punt)?, packet);
         Ok(())
     }

@@ -227,8 +227,9 @@ impl<T, R> Unresolved<T, R> {
         packets.into_iter().map(|kept| kept.packet)
     }
 
-    /// Gives everything that is due by `now` to `due`.
-    pub(crate) fn advance(&mut self, now: Instant, mut due: impl FnMut(Due<'_, T, R>)) {
+    /// Gives everything that is due by `now` to `due`, which returns whether it was done: a request that was not sent is no try. It
+    /// is due again as if it had been, while packets wait for its answer.
+    pub(crate) fn advance(&mut self, now: Instant, mut due: impl FnMut(Due<'_, T, R>) -> bool) {
         while let Some(&(_, hop)) = self.checks.first().filter(|(check, _)| *check <= now) {
             let Some(mut waiting) = self.take_out(&hop) else { return };
             while let Some(kept) = waiting.packets.pop_front_if(|kept| kept.since + MAX_WAIT <= now) {
@@ -239,8 +240,11 @@ impl<T, R> Unresolved<T, R> {
                 && at + QUERY_INTERVAL <= now
             {
                 if tries < MAX_QUERIES {
-                    due(Due::Ask(&waiting.request));
-                    waiting.query = Query::Asked { tries: tries + 1, at: now };
+                    let sent = due(Due::Ask(&waiting.request));
+                    if !sent && waiting.packets.is_empty() {
+                        continue;
+                    }
+                    waiting.query = Query::Asked { tries: tries + u8::from(sent), at: now };
                 } else {
                     let until = now + HOLD_DOWN;
                     due(Due::Failed(Failure { next_hop: hop, until, asked_again: false }));
@@ -300,6 +304,9 @@ mod tests {
 
     type Numbered = Unresolved<usize, u32>;
 
+    /// The next hop whose requests are not sent again.
+    const UNPAID: u32 = 99;
+
     fn hop(n: u32) -> NextHop {
         NextHop { datapath: DatapathKey(n >> 16), port: PortKey(1), ip: IpAddr::V4(n.into()) }
     }
@@ -328,11 +335,13 @@ mod tests {
         while let Some(due) = unresolved.deadline().filter(|due| *due <= at(ms)) {
             let ms = due.as_millis();
             unresolved.advance(due, |due| {
+                let sent = !matches!(due, Due::Ask(hop) if *hop == UNPAID);
                 told.push(match due {
                     Due::TooOld(packet) => format!("{ms} drop {packet}"),
                     Due::Ask(hop) => format!("{ms} ask {hop}"),
                     Due::Failed(failure) => format!("{ms} failed until {}", failure.until.as_millis()),
                 });
+                sent
             });
         }
         told
@@ -357,6 +366,18 @@ mod tests {
         assert_eq!(pass(&mut u, 20_999), ["12500 drop 2", "16000 drop 5"]);
         assert_eq!(u.next_hops(), 1, "its failure is remembered for ten seconds past the hold-down");
         assert_eq!(pass(&mut u, 60_000), [""; 0]);
+        assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0));
+    }
+
+    /// It has not failed: it was asked once. Nobody is asked for when nothing waits.
+    #[test]
+    fn a_request_that_is_not_sent_is_no_try() {
+        let mut u = Numbered::new();
+        assert_eq!(packet(&mut u, 0, UNPAID, 0), (Arrival::First, true));
+        let told = pass(&mut u, 60_000);
+        let asks: Vec<String> = (1..=10).map(|second| format!("{second}000 ask {UNPAID}")).collect();
+        assert_eq!(told.iter().filter(|line| line.contains("ask")).cloned().collect::<Vec<_>>(), asks);
+        assert_eq!(told.iter().filter(|line| !line.contains("ask")).collect::<Vec<_>>(), ["10000 drop 0"]);
         assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0));
     }
 
@@ -487,8 +508,11 @@ mod tests {
                     }
                     Event::Wait(ms) => {
                         now = now + Duration::from_millis(ms);
-                        unresolved.advance(now, |due| if let Due::Ask(h) = due {
-                            asked.entry(*h).or_default().push(now);
+                        unresolved.advance(now, |due| {
+                            if let Due::Ask(h) = due {
+                                asked.entry(*h).or_default().push(now);
+                            }
+                            true
                         });
                     }
                 }
@@ -506,7 +530,7 @@ mod tests {
             }
             for _ in 0..30 {
                 now = now + QUERY_INTERVAL;
-                unresolved.advance(now, |_| ());
+                unresolved.advance(now, |_| true);
             }
             prop_assert_eq!((unresolved.next_hops(), unresolved.bytes(), unresolved.failed.len()), (0, 0, 0));
         }

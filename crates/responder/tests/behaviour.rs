@@ -343,7 +343,7 @@ fn an_answer_releases_what_waits_for_it_at_once() {
     drain(&mut responder);
     responder.packet_in(start, answer(v4(1), HOST), &unknown);
     assert_eq!(resumed(&drain(&mut responder)), [1]);
-    let (end, before_end) = (start + ANSWER_LIFETIME, start + (ANSWER_LIFETIME - ms(1)));
+    let (end, before_end) = (start + ANSWER_LIFETIME, start + ANSWER_LIFETIME.saturating_sub(ms(1)));
     assert_eq!(responder.take_writes(start), [Write::MacBinding(hop(v4(1)), HOST)]);
     assert_eq!(responder.deadline(), Some(end));
     responder.tick(before_end);

@@ -18,6 +18,8 @@ const ROUTER: EthAddr = EthAddr([0, 0, 0, 0, 1, 2]);
 const HOST: EthAddr = EthAddr([0, 0, 0, 0, 0, 2]);
 const OTHER: EthAddr = EthAddr([0, 0, 0, 0, 0, 3]);
 const PORT: PortKey = PortKey(2);
+/// Time passes by so much where it is simulated.
+const STEP: Duration = Duration::from_millis(50);
 
 fn at(ms: u64) -> Instant {
     Instant::from_millis(ms)
@@ -136,14 +138,15 @@ fn a_flood_of_claims_is_bounded() {
     assert_eq!(dropped(&responder, DropReason::PortGone), MAX_EARLY as u64);
 }
 
-/// Two hosts claim an address in turn, ten times a second: three rewrites, and then one in five seconds.
+/// Three hosts claim an address in turn, ten times a second: three rewrites, and then one in five seconds. Whatever they claim in
+/// between does not put that off.
 #[test]
 fn a_neighbour_moves_at_a_bounded_rate_and_ends_where_it_was_last() {
     let mut responder = responder();
     let mut rows = Rows(BTreeMap::from([(hop(1), Some(HOST))]));
     let mut moves = Vec::new();
     for ms in (0..20_000_usize).step_by(100) {
-        let mac = if ms % 200 == 0 { OTHER } else { HOST };
+        let mac = [OTHER, EthAddr([0, 0, 0, 0, 0, 4]), HOST][ms / 100 % 3];
         let now = at(ms as u64);
         responder.packet_in(now, answer(1, mac), &rows);
         for write in responder.take_writes(now) {
@@ -155,7 +158,7 @@ fn a_neighbour_moves_at_a_bounded_rate_and_ends_where_it_was_last() {
             }
         }
     }
-    assert!(moves.len() >= 5 && moves[..3].iter().all(|ms| *ms < 500), "{moves:?}");
+    assert!(moves.len() >= 6 && moves[..3].iter().all(|ms| *ms < 500), "{moves:?}");
     for (n, from) in moves.iter().enumerate() {
         for (m, to) in moves.iter().enumerate().skip(n) {
             assert!(m - n < 3 + (to - from) / 5000, "more than three and one in five seconds: {moves:?}");
@@ -195,9 +198,32 @@ fn a_probe_goes_to_the_neighbour_alone_and_is_paid_for() {
     assert_eq!(sent, Limits::default().of(Class::Query).port.burst);
 }
 
+/// What a switch counts: it tells whole seconds.
+#[derive(Clone, Copy)]
+struct Counter {
+    packets: u64,
+    last: Instant,
+}
+
+impl Counter {
+    const NEW: Counter = Counter { packets: 0, last: Instant::ZERO };
+
+    fn count(&mut self, now: Instant) {
+        *self = Counter { packets: self.packets + 1, last: now };
+    }
+
+    fn told(&self, now: Instant) -> Option<Counted> {
+        let ago = Duration::from_secs((now - self.last).as_secs());
+        (self.packets > 0).then_some(Counted { packets: self.packets, ago })
+    }
+}
+
 /// Chassis that use one neighbour, and the database between them.
 struct Segment {
     chassis: Vec<Renewal>,
+    /// What their switches count of the neighbour, and to it.
+    heard: Vec<Counter>,
+    used: Vec<Counter>,
     keep: Duration,
     /// When the neighbour was last heard of, as its row says.
     written: Instant,
@@ -210,21 +236,25 @@ struct Segment {
 impl Segment {
     fn new(chassis: usize, keep_s: u64, answers: Option<Duration>) -> Segment {
         let keep = Duration::from_secs(keep_s);
+        let counters = vec![Counter::NEW; chassis];
         let chassis = (0..chassis as u64).map(|seed| Renewal::new(seed * 0x9e37_79b9)).collect();
-        Segment { chassis, keep, written: at(0), answers, probes: Vec::new() }
+        let (heard, used) = (counters.clone(), counters);
+        Segment { chassis, heard, used, keep, written: at(0), answers, probes: Vec::new() }
     }
 
     /// Runs until `until`, with packets from the first `users` chassis all the while; a row changes everywhere a quarter of
     /// a second after it was written.
     fn run(&mut self, from_s: u64, until_s: u64, users: usize) {
-        let look = Renewal::look_interval(self.keep);
+        // Always a little late, as on a real chassis: each look is at another part of the second than the one before.
+        let look = Renewal::look_interval(self.keep) + STEP;
         let mut looked = at(from_s * 1000);
         let mut rows: BTreeSet<(Instant, Instant)> = BTreeSet::new();
         let mut answers: BTreeSet<(Instant, usize)> = BTreeSet::new();
+        let mut looks: BTreeSet<(Instant, usize)> = BTreeSet::new();
         for renewal in &mut self.chassis {
             renewal.follow(looked, hop(1), looked - self.written, self.keep);
         }
-        for ms in (from_s * 1000..until_s * 1000).step_by(50) {
+        for ms in (from_s * 1000..until_s * 1000).step_by(STEP.as_millis() as usize) {
             let now = at(ms);
             while let Some(&(_, written)) = rows.first().filter(|(due, _)| *due <= now) {
                 rows.pop_first();
@@ -233,25 +263,29 @@ impl Segment {
                     renewal.follow(now, hop(1), now - self.written, self.keep);
                 }
             }
-            while let Some(&(at, n)) = answers.first().filter(|(due, _)| *due <= now) {
+            while let Some(&(_, n)) = answers.first().filter(|(due, _)| *due <= now) {
                 answers.pop_first();
-                let heard = Use { heard: Some(now - at), used: None };
-                if self.chassis[n].note(now, hop(1), heard, look).is_some() {
-                    rows.insert((now + Duration::from_millis(250), at));
-                }
+                self.heard[n].count(now);
             }
-            let looks = now - looked >= look;
-            if looks {
+            self.used[..users].iter_mut().for_each(|counter| counter.count(now));
+            if now - looked >= look {
                 looked = now;
+                looks.extend((0..self.chassis.len()).map(|n| (now, n)));
+            }
+            while let Some(&(_, n)) = looks.first().filter(|(due, _)| *due <= now) {
+                looks.pop_first();
+                let seen = Use { heard: self.heard[n].told(now), used: self.used[n].told(now) };
+                if let Some(heard) = self.chassis[n].note(now, hop(1), seen, look) {
+                    let heard_at = Instant::from_millis(now.as_millis() - heard.ago.as_millis() as u64);
+                    rows.insert((now + Duration::from_millis(250), heard_at));
+                }
             }
             for (n, renewal) in self.chassis.iter_mut().enumerate() {
-                if looks && n < users {
-                    renewal.note(now, hop(1), Use { heard: None, used: Some(Duration::ZERO) }, look);
-                }
                 renewal.advance(now, |next_hop| {
                     assert_eq!(next_hop, hop(1));
                     self.probes.push((now, n));
                     answers.extend(self.answers.map(|after| (now + after, n)));
+                    looks.insert((now + Duration::from_millis(300), n));
                 });
             }
         }
@@ -261,7 +295,7 @@ impl Segment {
 /// It never expires, and one chassis asks: at first perhaps several, but later the one that asked before.
 #[test]
 fn one_of_fifty_chassis_keeps_a_neighbour_fresh() {
-    for keep_s in [60, 300, 1800] {
+    for keep_s in [20, 60, 300, 1800] {
         let mut segment = Segment::new(50, keep_s, Some(Duration::from_millis(20)));
         segment.run(0, 5 * keep_s, 50);
         assert!(at(5 * keep_s * 1000) - segment.written < segment.keep);
@@ -280,12 +314,53 @@ fn one_of_fifty_chassis_keeps_a_neighbour_fresh() {
     }
 }
 
+/// Seconds are short beside what a switch tells of them.
+#[test]
+fn entries_that_are_kept_for_seconds_are_kept_fresh() {
+    for keep_s in [4, 8, 20] {
+        let mut segment = Segment::new(2, keep_s, Some(Duration::from_millis(2)));
+        for start in (0..50 * keep_s).step_by(keep_s as usize) {
+            segment.run(start, start + keep_s, 2);
+            let (now, written) = (at((start + keep_s) * 1000), segment.written);
+            assert!(now - written < segment.keep, "kept for {keep_s} s: {written:?} at {now:?}");
+        }
+        let probes = segment.probes.len() as u64;
+        println!("keep {keep_s} s: {probes} probes in fifty times as long");
+        assert!((50..=400).contains(&probes), "kept for {keep_s} s: {probes}");
+    }
+}
+
+/// One answer is one answer: what the switch goes on to tell of it says nothing new.
+#[test]
+fn who_was_heard_of_once_is_not_heard_of_for_ever() {
+    let mut renewal = Renewal::new(1);
+    let keep = Duration::from_secs(16);
+    renewal.follow(at(0), hop(1), Duration::ZERO, keep);
+    let mut asked = Vec::new();
+    let mut brought_forward = Vec::new();
+    for look in 1..8 {
+        // Each look is 10 ms later in its second than the one before.
+        let now = at(2010 * look);
+        let heard =
+            Some(Counter { packets: 1, last: at(3900) }).filter(|c| c.last <= now).and_then(|c| c.told(now));
+        let used = Some(Counted { packets: look, ago: Duration::ZERO });
+        if renewal.note(now, hop(1), Use { heard, used }, Duration::from_secs(2)).is_some() {
+            brought_forward.push(now);
+        }
+        renewal.advance(now, |_| asked.push(now));
+    }
+    assert_eq!(brought_forward, [at(4020)], "when it was seen first");
+    assert!(!asked.is_empty(), "it is asked when that is over");
+}
+
 #[test]
 fn who_asked_is_replaced_when_it_goes() {
     let mut segment = Segment::new(3, 60, Some(Duration::from_millis(20)));
     segment.run(0, 300, 3);
     let leader = segment.probes.last().expect("somebody asks").1;
     segment.chassis.remove(leader);
+    segment.heard.remove(leader);
+    segment.used.remove(leader);
     segment.probes.clear();
     segment.run(300, 600, 2);
     assert!(!segment.probes.is_empty());
@@ -328,7 +403,8 @@ fn who_is_heard_of_is_not_asked() {
     let mut writes = 0;
     for second in 1..800 {
         let now = at(second * 1000);
-        let seen = Use { heard: Some(Duration::from_millis(300)), used: Some(Duration::ZERO) };
+        let counted = |ago: Duration| Some(Counted { packets: second, ago });
+        let seen = Use { heard: counted(Duration::from_millis(300)), used: counted(Duration::ZERO) };
         if let Some(heard) = renewal.note(now, hop(1), seen, Duration::from_secs(1)) {
             assert_eq!(heard, Heard { next_hop: hop(1), ago: Duration::from_millis(300) });
             assert!(now - written >= keep / 8);
@@ -370,7 +446,7 @@ proptest! {
         let mut followed: BTreeMap<NextHop, Duration> = BTreeMap::new();
         let mut asked: BTreeMap<NextHop, Instant> = BTreeMap::new();
         let duration = Duration::from_millis;
-        for step in steps {
+        for (packets, step) in (1..).zip(steps) {
             match step {
                 Step::Follow(n, age, keep_s) => {
                     renewal.follow(now, hop(n), duration(age), Duration::from_secs(keep_s));
@@ -382,7 +458,8 @@ proptest! {
                     followed.remove(&hop(n));
                 }
                 Step::Note(n, heard, used) => {
-                    let seen = Use { heard: heard.map(duration), used: used.map(duration) };
+                    let counted = |ms: u64| Counted { packets, ago: duration(ms) };
+                    let seen = Use { heard: heard.map(counted), used: used.map(counted) };
                     let news = renewal.note(now, hop(n), seen, duration(1000));
                     prop_assert!(news.is_none() || (heard.is_some() && followed.contains_key(&hop(n))));
                     if seen.used.is_some() || seen.heard.is_some() {

@@ -167,6 +167,25 @@ fn a_solicitation_becomes_the_advertisement_and_the_bit_says_so() {
     assert_eq!((&message[..2], &message[4..]), (&expected[..2], &expected[4..]));
 }
 
+/// Hosts behind one port that come up at once, and solicit three times (RFC 4861, section 10) before they have an address: they are
+/// not one source.
+#[test]
+fn hosts_without_an_address_are_all_advertised_to() {
+    let mut asked = bytes(SOLICIT);
+    asked[18..20].copy_from_slice(&[0, 8]);
+    asked[22..38].fill(0);
+    asked.truncate(14 + 40 + 8);
+    let mut responder = responder();
+    let mut advertised = 0;
+    for _ in 0..8 * 3 {
+        responder.packet_in(Instant::ZERO, punt(asked.clone()), &|_: &_| None);
+        let Some(Message::Resume(resumed)) = responder.poll_output() else { continue };
+        let packet = Packet::parse(&resumed.packet);
+        advertised += usize::from(packet.key.tp_src == 134 && packet.key.ipv6_src.to_string() == "ff02::1");
+    }
+    assert_eq!(advertised, 24);
+}
+
 #[test]
 fn an_invalid_solicitation_goes_on_as_it_came() {
     let mut asked = bytes(SOLICIT);

@@ -9,10 +9,11 @@ use kiln_openflow::{Action, Field, Match};
 use kiln_packet::{FlowKey, Packet, ethertype, ip_proto};
 use kiln_responder::{Config, DropReason, Event, Neighbors, NextHop, Responder};
 use kiln_types::{DatapathKey, EthAddr, Instant, PortKey, Rng};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-/// A router that knows no neighbour, and speaks with `.1` or `::1` of the sender's network.
+/// A router that knows no neighbour, and speaks with `.1` or `::1` of the sender's network. Behind its second port is
+/// 10.1.0.0/24.
 struct Router;
 
 impl Neighbors for Router {
@@ -27,6 +28,15 @@ impl Neighbors for Router {
             IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !0xff | 1).into()),
         })
     }
+
+    fn is_broadcast(&self, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
+        assert_eq!(
+            (router, port),
+            (DatapathKey(5), PortKey(2)),
+            "of the port that the packet would leave by"
+        );
+        [Ipv4Addr::new(10, 1, 0, 0), Ipv4Addr::new(10, 1, 0, 255)].contains(&ip)
+    }
 }
 
 /// A router that tells nobody.
@@ -38,11 +48,16 @@ impl Neighbors for Silent {
     }
 }
 
+/// A datagram that the router has already taken one off.
 fn udp(source: &str, destination: &str) -> Vec<u8> {
+    datagram(source, destination, 63)
+}
+
+fn datagram(source: &str, destination: &str, nw_ttl: u8) -> Vec<u8> {
     let mut key = FlowKey {
         eth_src: EthAddr([2, 0, 0, 0, 0, 1]),
         nw_proto: ip_proto::UDP,
-        nw_ttl: 63,
+        nw_ttl,
         tp_src: 1000,
         tp_dst: 2000,
         ..FlowKey::default()
@@ -134,7 +149,7 @@ fn senders_of_packets_that_wait_are_told_from_the_address_that_faces_them() {
         let (src, dst, kind, quote, actions) = error(message);
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         assert_eq!((src, dst, kind), (ip(speaker), ip(source), codes));
-        assert_eq!(quote, packet[14..]);
+        assert_eq!(quote, datagram(source, destination, 64)[14..], "as it came");
         // It is routed anew: what flows use as they like is nothing, what the datapath is known by stays.
         let mut registers = [None; 16];
         for action in &actions {
@@ -182,6 +197,21 @@ fn nothing_is_said_about_errors_and_to_nobody() {
         .map(|(_, event, _)| event)
         .collect();
     assert_eq!(dropped, ["drop_bad_source", "drop_about_icmp_error"]);
+}
+
+/// Who sends to all hosts of a network, or to the network, is told nothing: not of packets that waited, and not of those for a
+/// next hop that is held down.
+#[test]
+fn nothing_is_said_about_packets_to_all() {
+    for destination in ["10.1.0.255", "10.1.0.0"] {
+        let hop = destination.parse().unwrap();
+        let mut responder = responder(&Limits::NONE);
+        assert_eq!(failed(&mut responder, &[udp("10.0.0.9", destination)], hop, &Router), []);
+        assert_eq!(responder.load().waiting_packets, 1, "it waits on, as at a router that tells nobody");
+        let packet = packet_in(Opcode::HELD_DOWN, udp("10.0.0.9", destination), hop);
+        responder.packet_in(Instant::from_secs(14), packet, &Router);
+        assert_eq!(drain(&mut responder), []);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ const PROGRAM: Program = Program {
     family: Family::Ovn,
     version: "26.03.0\nKiln Library 0.1.0",
     details: "",
-    modules: &["reconnect"],
+    modules: "reconnect",
 };
 
 /// A daemon that says what it is told to

@@ -30,8 +30,8 @@ pub struct Program {
     pub version: &'static str,
     /// Further lines of the answer to `--version` alone, such as a schema's version; may be empty.
     pub details: &'static str,
-    /// Modules that its log knows from the start, beside [`crate::vlog::MODULES`].
-    pub modules: &'static [&'static str],
+    /// Modules that its log knows from the start, beside [`crate::vlog::MODULES`]: words with space between them.
+    pub modules: &'static str,
 }
 
 impl Program {
@@ -116,6 +116,7 @@ fn start_logged(
     options: CommonOptions,
     logger: &Logger,
 ) -> Result<Started, StartError> {
+    crate::sys::let_crashes_kill();
     let daemon = &options.daemon;
     if let Some(user) = &daemon.user {
         user::switch(user, logger)?;

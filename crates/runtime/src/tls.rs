@@ -5,6 +5,7 @@ mod bootstrap;
 mod ciphers;
 mod options;
 mod verify;
+mod version1;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -14,13 +15,15 @@ use std::sync::Arc;
 pub use bootstrap::BootstrapError;
 pub use options::TlsOptions;
 use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tracing::{info, warn};
 use verify::ChainVerifier;
+use version1::Version1;
 
 use crate::coverage;
 
@@ -214,12 +217,33 @@ impl TlsSettings {
                 Some(Arc::new(ChainVerifier::authorities(provider.clone(), authorities)?))
             }
         };
-        let client = client_config(&provider, &versions, verifier.clone(), chain, key.clone_key())?;
+        let own = own_certificate(&provider, chain, key.clone_key())?;
+        let client = client_config(&provider, &versions, verifier.clone(), own)?;
+        let own = own_certificate(&provider, served_chain, key)?;
         let server = match bootstrap {
-            None => Some(Arc::new(server_config(&provider, &versions, verifier, served_chain, key)?)),
+            None => Some(Arc::new(server_config(&provider, &versions, verifier, own)?)),
             Some(_) => None,
         };
         Ok(Loaded { client: Arc::new(client), server, bootstrap })
+    }
+}
+
+/// A chain with the key of its first certificate, which must be that certificate's.
+fn own_certificate(
+    provider: &CryptoProvider,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<SingleCertAndKey>, rustls::Error> {
+    let own = CertifiedKey::new(chain, provider.key_provider.load_private_key(key)?);
+    let fits = match (Version1::parse(own.end_entity_cert()?), own.key.public_key()) {
+        (Some(certificate), Some(key)) if certificate.public_key == key.as_ref() => Ok(()),
+        (Some(_), Some(_)) => Err(InconsistentKeys::KeyMismatch.into()),
+        (Some(_), None) => Ok(()),
+        (None, _) => own.keys_match(),
+    };
+    match fits {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(own.into())),
+        Err(error) => Err(error),
     }
 }
 
@@ -227,30 +251,28 @@ fn client_config(
     provider: &Arc<CryptoProvider>,
     versions: &[&'static SupportedProtocolVersion],
     verifier: Option<Arc<ChainVerifier>>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    own: Arc<SingleCertAndKey>,
 ) -> Result<ClientConfig, TlsError> {
     let verifier = verifier.unwrap_or_else(|| Arc::new(ChainVerifier::anyone(provider.clone())));
     Ok(ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_client_auth_cert(chain, key)?)
+        .with_client_cert_resolver(own))
 }
 
 fn server_config(
     provider: &Arc<CryptoProvider>,
     versions: &[&'static SupportedProtocolVersion],
     verifier: Option<Arc<ChainVerifier>>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    own: Arc<SingleCertAndKey>,
 ) -> Result<ServerConfig, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    Ok(builder.with_single_cert(chain, key)?)
+    Ok(builder.with_cert_resolver(own))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

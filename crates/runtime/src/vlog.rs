@@ -103,10 +103,11 @@ thread_local! {
 }
 
 impl Logger {
-    /// A log that tells of `program`, with this crate's modules and `modules` known, every level at INFO, no file.
-    pub fn new(program: &str, modules: &[&str]) -> Self {
+    /// A log that tells of `program`, with this crate's modules and those that `modules` has, a word each, known, every
+    /// level at INFO, no file.
+    pub fn new(program: &str, modules: &str) -> Self {
         let mut names: Vec<&str> = MODULES.to_vec();
-        names.extend(modules);
+        names.extend(modules.split_whitespace());
         let patterns = [CONSOLE_PATTERN, SYSLOG_PATTERN, FILE_PATTERN].map(str::to_owned);
         let state = State {
             modules: Modules::new(&names),

@@ -13,6 +13,8 @@ use kiln_runtime::daemon::read_pid;
 const SIGHUP: i32 = 1;
 const SIGKILL: i32 = 9;
 const SIGFPE: i32 = 8;
+const SIGBUS: i32 = 7;
+const SIGSEGV: i32 = 11;
 const SIGTERM: i32 = 15;
 
 #[test]
@@ -177,7 +179,6 @@ fn the_monitor_restarts_after_a_crash_and_only_then() {
     let first = place.start_parrot(&["--monitor"]);
     let monitor = parent(first).expect("a parent");
     assert_eq!(session(first), Some(monitor), "the monitor leads the session");
-    // Not SIGSEGV: the standard library looks at that one first and lets a single one from outside pass.
     kill(first, SIGFPE);
     let second = restarted(&place, first);
     assert_eq!(parent(second), Some(monitor));
@@ -188,6 +189,21 @@ fn the_monitor_restarts_after_a_crash_and_only_then() {
     wait_for("the monitor's end", || (!is_alive(monitor)).then_some(()));
     assert!(!is_alive(second) && !place.path("parrot.pid").exists());
     assert!(place.text("parrot.log").contains("died, exit status 0, exiting"));
+}
+
+/// The first signal ends it, also one that the standard library handles.
+#[test]
+fn the_monitor_restarts_after_a_wrong_memory_access() {
+    for (signal, name) in [(SIGSEGV, "Segmentation fault"), (SIGBUS, "Bus error")] {
+        let place = Place::new();
+        let first = place.start_parrot(&["--monitor"]);
+        kill(first, signal);
+        let second = restarted(&place, first);
+        let log = place.text("parrot.log");
+        assert!(log.contains(&format!("1 crashes: pid {first} died, killed ({name})")), "{log}");
+        kill(second, SIGTERM);
+        wait_for("its end", || (!is_alive(second)).then_some(()));
+    }
 }
 
 #[test]

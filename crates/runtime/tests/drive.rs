@@ -22,7 +22,7 @@ use kiln_runtime::unixctl::{Command, CommandId, call};
 use kiln_types::Instant;
 
 const PROGRAM: Program =
-    Program { name: "probe", family: Family::Ovn, version: "1", details: "", modules: &[] };
+    Program { name: "probe", family: Family::Ovn, version: "1", details: "", modules: "" };
 const A: Link = Link(0);
 
 /// What the test and the engine both see.

@@ -106,6 +106,64 @@ fn list_dbs(place: &Place, remote: &str, name: &str, ca: &str) -> Output {
     )
 }
 
+/// The same without extensions: of version 1, as `openssl` makes them by itself.
+fn issue_version_1(place: &Place, ca: &str, name: &str, kind: &[&str]) {
+    issue(place, ca, name, kind);
+    let (request, cert) = (format!("{name}.csr"), format!("{name}.pem"));
+    let (ca_cert, ca_key) = (format!("{ca}.pem"), format!("{ca}-key.pem"));
+    let by = ["-CA", &ca_cert, "-CAkey", &ca_key, "-CAcreateserial", "-days", "2"];
+    place.ok("openssl", &[&["x509", "-req", "-in", &request, "-out", &cert][..], &by].concat());
+    let shown = place.run("openssl", &["x509", "-in", &cert, "-noout", "-text"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("Version: 1 "), "{shown:?}");
+}
+
+/// As stock does: both sides' own, in each version of TLS, with each kind of key.
+#[test]
+fn certificates_of_version_1_are_taken_and_shown() {
+    for (server, client) in [(RSA, EC), (EC, RSA)] {
+        for protocol in ["TLSv1.2", "TLSv1.3"] {
+            let place = prepared();
+            issue_version_1(&place, "ca", "server", server);
+            issue_version_1(&place, "ca", "client", client);
+            let port = start_stock(&place, &[]);
+            let tls = as_peer(&place, "client", "ca");
+            let protocols = format!("--ssl-protocols={protocol}");
+            start_client(&place, &port, &[&refs(&tls)[..], &[&protocols]].concat());
+            heard_from_stock(&place);
+
+            let place = prepared();
+            issue_version_1(&place, "ca", "server", server);
+            issue_version_1(&place, "ca", "client", client);
+            let remote =
+                start_server(&place, &[&refs(&as_peer(&place, "server", "ca"))[..], &[&protocols]].concat());
+            let answer = list_dbs(&place, &remote, "client", "ca");
+            assert!(answer.status.success(), "{protocol}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn certificates_of_version_1_need_the_authority_too() {
+    let place = prepared();
+    issue_version_1(&place, "other", "stranger", EC);
+    let remote = start_server(&place, &refs(&as_peer(&place, "server", "ca")));
+    let answer = list_dbs(&place, &remote, "stranger", "ca");
+    assert!(!answer.status.success(), "{answer:?}");
+    assert!(place.text("parrot.log").contains("UnknownIssuer"), "{}", place.text("parrot.log"));
+}
+
+/// A key that is not the certificate's is a mistake that is told before anybody connects.
+#[test]
+fn a_key_of_another_certificate_of_version_1_is_refused() {
+    let place = prepared();
+    issue_version_1(&place, "ca", "client", EC);
+    let mut tls = as_peer(&place, "client", "ca");
+    tls[0] = format!("--private-key={}", place.path("stranger-key.pem").display());
+    let port = start_stock(&place, &[]);
+    start_client(&place, &port, &refs(&tls));
+    wait_for("the mistake to be told", || place.text("parrot.log").contains("KeyMismatch").then_some(()));
+}
+
 #[test]
 fn a_stock_server_answers_whatever_its_certificate_is_called() {
     let place = prepared();

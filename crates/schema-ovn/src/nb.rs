@@ -6,7 +6,7 @@ use kiln_types::Uuid;
 
 kiln_schema::database! {
     /// The northbound database.
-    pub struct Northbound = "OVN_Northbound" "7.18.0";
+    pub struct Northbound = "OVN_Northbound" "7.18.0" cksum "1537030958 45190";
 
     /// Rows of `NB_Global`.
     nb_global: NbGlobal = table("NB_Global").root().max_rows(1) => {

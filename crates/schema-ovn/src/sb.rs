@@ -6,7 +6,7 @@ use kiln_types::Uuid;
 
 kiln_schema::database! {
     /// The southbound database.
-    pub struct Southbound = "OVN_Southbound" "21.8.0";
+    pub struct Southbound = "OVN_Southbound" "21.8.0" cksum "614397313 36713";
 
     /// Rows of `SB_Global`.
     sb_global: SbGlobal = table("SB_Global").root().max_rows(1) => {

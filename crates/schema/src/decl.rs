@@ -9,6 +9,9 @@ pub struct DatabaseDecl {
     pub name: &'static str,
     /// Its version, three numbers.
     pub version: &'static str,
+    /// What cksum(1) makes of the file that this version was published in, less the line with this: tools tell
+    /// schemas apart by it (ovsdb-tool(1), `schema-cksum` and `needs-conversion`). Empty where there is none.
+    pub cksum: &'static str,
     /// Its tables.
     pub tables: &'static [TableDecl],
 }
@@ -260,7 +263,11 @@ impl DatabaseDecl {
     pub fn to_json(&self) -> Value {
         let tables: Map<String, Value> =
             self.tables.iter().map(|table| (table.attributes.name.to_owned(), table.json())).collect();
-        json!({"name": self.name, "version": self.version, "tables": tables})
+        let mut schema = json!({"name": self.name, "version": self.version, "tables": tables});
+        if !self.cksum.is_empty() {
+            schema["cksum"] = self.cksum.into();
+        }
+        schema
     }
 }
 

@@ -32,7 +32,7 @@
 macro_rules! database {
     (
         $(#[$doc:meta])*
-        pub struct $Db:ident = $dbname:literal $version:literal;
+        pub struct $Db:ident = $dbname:literal $version:literal $(cksum $cksum:literal)?;
         $(
             $(#[$tdoc:meta])*
             $field:ident : $Row:ident = $attr:expr => {
@@ -189,6 +189,7 @@ macro_rules! database {
             pub const DECL: $crate::decl::DatabaseDecl = $crate::decl::DatabaseDecl {
                 name: $dbname,
                 version: $version,
+                cksum: concat!("" $(, $cksum)?),
                 tables: &[$( $Row::DECL ),*],
             };
 
@@ -198,6 +199,11 @@ macro_rules! database {
                     $( $field: $crate::incr::Table::new(concat!($dbname, ".", stringify!($field))), )*
                     refetch: $crate::Refetch::default(),
                 }
+            }
+
+            /// How many cells the rows have: the columns of each, known to the server or not.
+            pub fn cells(&self) -> usize {
+                0 $( + self.$field.len() * $Row::DECL.columns.len() )*
             }
 
             /// Shows every table to `v`.

@@ -45,8 +45,6 @@ const FUNCTION: &str = "The switch has no network function: nothing sets the bit
 const TRANSLATION: &str = "The router translates no addresses: the stage has nothing to be kept out of.";
 const SYMMETRIC: &str =
     "No route of the router remembers who came by it: nothing sets the bit that this looks at.";
-const NETWORK: &str =
-    "The same addresses: stock writes a network as one of its hosts with the length, Kiln as the network.";
 const POINT_TO_POINT: &str = "In a network of two addresses neither is for broadcast (RFC 3021); stock drops what the neighbour sends.";
 
 const MARKED: &str = "Whether stock marks the interface of a port that is here as on an additional chassis hangs on the order of events.";
@@ -54,7 +52,7 @@ const ALONE: &str = "A network of one address, which is its own broadcast addres
 const VERSION: &str =
     "An interface of another version than the port's: the port is not here, and nothing comes in by it.";
 
-const MASKED: &str = "Sixteen reserved groups in one masked match.";
+const PASSED: &str = "The port takes packets with any tag: stock takes those without one a second time.";
 const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
      follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
@@ -100,8 +98,6 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_l2_lkup)", "match=(reg8[23]==1)"], FUNCTION),
     of(Part::LogicalFlow, Side::Stock, &["(lr_out_snat)", "match=(nd_ns)"], TRANSLATION),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ecmp_stateful_egr)", "reg9[10]==1"], SYMMETRIC),
-    of(Part::LogicalFlow, Side::Stock, &["(lr_in_network_id)", "priority=110"], NETWORK),
-    of(Part::LogicalFlow, Side::Kiln, &["(lr_in_network_id)", "priority=110"], NETWORK),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.4.0.1,10.4.0.1}"], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.4.0.0,10.4.0.1}"], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.4.0.1 "], POINT_TO_POINT),
@@ -120,8 +116,7 @@ pub const ACCEPTED: &[Accepted] = &[
         &["Interface external_ids={iface-id=land-second, ovn-installed=true}"],
         MARKED,
     ),
-    of(Part::OpenFlow, Side::Stock, &["table=11 ipv6,ipv6_dst=ff0", "actions=drop"], MASKED),
-    of(Part::OpenFlow, Side::Kiln, &["table=11 ipv6,ipv6_dst=ff00::/fff0:", "actions=drop"], MASKED),
+    of(Part::OpenFlow, Side::Stock, &["table=0 in_port=", "vlan_tci=0x0000/0x1000", "<zone through"], PASSED),
     of(
         Part::OpenFlow,
         Side::Stock,

@@ -157,6 +157,14 @@ impl Lab {
         let _ = child.wait();
     }
 
+    /// Sends a daemon a signal: `STOP`, `CONT`, ….
+    #[track_caller]
+    pub fn signal(&self, name: &str, signal: &str) {
+        let child = self.running.iter().find(|(running, _)| running == name);
+        let (_, child) = child.unwrap_or_else(|| panic!("no daemon {name} is running"));
+        run(Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()));
+    }
+
     /// Waits until a daemon that was asked to go is gone.
     #[track_caller]
     pub fn wait_gone(&mut self, name: &str) {

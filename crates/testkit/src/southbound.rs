@@ -3,6 +3,7 @@
 
 use crate::expression::{actions, expression};
 use crate::{Database, Lab, Row, Server};
+use kiln_types::IpNet;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -251,9 +252,29 @@ fn add_flow(
         optional("meter", &row["controller_meter"]),
     );
     let rest = without_shares(rest);
+    let rest = if rest.contains("(lr_in_network_id)") { networks(&rest) } else { rest };
     for datapath in datapaths {
         insert(flows, format!("{datapath} {rest}"));
     }
+}
+
+/// The text with the network in place of each of its hosts that has a prefix length: stock writes `10.0.0.1/24` where
+/// `10.0.0.0/24` is meant. Whatever else is compared stays to be compared.
+fn networks(text: &str) -> String {
+    let is_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/');
+    let mut out = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let word = rest.find(|c| !is_address(c)).unwrap_or(rest.len());
+        let other = rest.chars().next().map_or(0, char::len_utf8);
+        let (word, after) = rest.split_at(if word == 0 { other } else { word });
+        match word.parse::<IpNet>() {
+            Ok(net) => out += &net.trunc().to_string(),
+            Err(_) => out += word,
+        }
+        rest = after;
+    }
+    out
 }
 
 /// The text without the numbers of route tables, of groups of next hops and of their members, which each northd chooses for itself: which next
@@ -277,5 +298,18 @@ fn optional(name: &str, value: &Value) -> String {
     match canonical(value, &BTreeMap::new()).as_str() {
         "[]" | "{}" => String::new(),
         value => format!(" {name}={value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_with_a_length_are_networks() {
+        let text = "priority=110 match=(outport==\"r\" && reg0==10.1.2.3/16 && ip6.dst==fd00::9/64 && x==10.1.2.3) é";
+        let expected =
+            "priority=110 match=(outport==\"r\" && reg0==10.1.0.0/16 && ip6.dst==fd00::/64 && x==10.1.2.3) é";
+        assert_eq!(networks(text), expected);
     }
 }

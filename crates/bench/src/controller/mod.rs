@@ -6,12 +6,13 @@ mod report;
 
 use crate::Result;
 use crate::database::{Client, Server};
-use crate::network::{MAX_PORTS, MAX_SWITCHES, Network};
+use crate::network::{MAX_PORTS, MAX_SWITCHES, Network, SET};
 use crate::northd::count_flows;
 use crate::process::{Folder, Process};
 use crate::watch::Watch;
 use chassis::Chassis;
 use kiln_ovsdb::client::TableMonitor;
+use kiln_ovsdb::txn::Function;
 use kiln_sandbox::{Component, Peers};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -141,11 +142,13 @@ fn measure(peers: &Peers, component: Component, folder: &Path, options: &Options
     let peak_kb = controller.peak_kb()?;
     let installed = chassis.flows(peers)?;
 
-    let (set, global) = (client.replica.row("Address_Set"), client.replica.row("SB_Global"));
-    let (set, global) = (set.ok_or("no address set")?, global.ok_or("SB_Global has no row")?);
+    let global = client.replica.row("SB_Global").ok_or("SB_Global has no row")?;
     for at in 0..options.changes {
         let mut txn = client.txn();
-        txn.mutate("Address_Set").row(set).put("addresses", &member(options.members + at));
+        // There is another set, of northd's own.
+        txn.mutate("Address_Set")
+            .filter("name", Function::Equal, SET)
+            .put("addresses", &member(options.members + at));
         let next = client.replica.number("SB_Global", "nb_cfg") + 1;
         txn.update("SB_Global").row(global).set("nb_cfg", &next);
         client.commit(txn)?;

@@ -8,7 +8,7 @@ use kiln_ovsdb::engine::Database;
 use kiln_ovsdb::json::TextCache;
 use kiln_ovsdb::schema::DatabaseSchema;
 use kiln_ovsdb::{Replica, RowDecoder};
-use kiln_responder::{Renewal, Use};
+use kiln_responder::{Counted, Renewal, Use};
 use kiln_schema_ovn::sb::Southbound;
 use kiln_types::Rng;
 use serde_json::{Value as Json, json};
@@ -425,7 +425,8 @@ fn who_gives_way_when_a_port_is_full() {
     assert_eq!(lab.addresses(), ["10.0.2.10", "10.0.2.20", "10.0.2.30", "10.0.2.40", "10.0.2.254"]);
     // 20 does not answer
     let renewal = &mut lab.chassis[0].renewal;
-    renewal.note(lab.now, hop(PUBLIC, 20), Use { heard: None, used: Some(Duration::ZERO) }, Duration::ZERO);
+    let used = Some(Counted { packets: 1, ago: Duration::ZERO });
+    renewal.note(lab.now, hop(PUBLIC, 20), Use { heard: None, used }, Duration::ZERO);
     while !renewal.has_failed(&hop(PUBLIC, 20)) {
         let due = renewal.deadline().expect("it is asked");
         renewal.advance(due, |_| {});

@@ -7,7 +7,8 @@ use kiln_types::{DatapathKey, PortKey};
 use std::fmt::Write as _;
 
 impl ControllerDaemon {
-    /// One line a class with its limits, then one for each port that something was paid for or refused, in order of names.
+    /// One line a class with its limits, then one for each port that something was paid for or refused, in order of names; in the
+    /// end what never came up, since the switch's meters of ports dropped it.
     pub(super) fn show_budgets(&self) -> String {
         let budgets = self.responder.budgets();
         let limits = self.responder.config().limits;
@@ -38,6 +39,7 @@ impl ControllerDaemon {
                 out.push('\n');
             }
         }
+        self.show_meter_drops(&mut out);
         out
     }
 }

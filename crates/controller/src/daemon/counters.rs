@@ -24,6 +24,7 @@ impl ControllerDaemon {
                 visit(&format!("budget_{}_over_{}", class.name(), level.name()), counts.refused(level));
             }
         }
+        self.meter_drops.visit(visit);
         for (action, event, total) in self.responder.counters().iter() {
             visit(&format!("packet_{}_{event}", plain(action)), total);
         }

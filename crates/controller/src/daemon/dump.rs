@@ -4,6 +4,7 @@ use crate::binding::PortKind;
 use crate::reach::LocalDatapath;
 use crate::tables::Db;
 use crate::{Delivery, LocalPort};
+use kiln_abi::options::mac_binding::AGE_THRESHOLD;
 use kiln_abi::stages::Datapath;
 use kiln_types::Uuid;
 use std::fmt::Write as _;
@@ -85,7 +86,7 @@ fn peer_ports(db: &Db) -> Vec<String> {
     db.ports.iter().filter_map(|(_, port)| line(port)).collect()
 }
 
-/// Bindings of local datapaths. The cookie is the row's, as on its flows.
+/// Bindings of local routers that forget theirs after a while. The cookie is the row's, as on its flows.
 fn mac_bindings(db: &Db) -> Vec<String> {
     let line = |(row, binding): (&Uuid, &kiln_schema_ovn::sb::MacBinding)| {
         if binding.mac.is_empty() {
@@ -93,12 +94,16 @@ fn mac_bindings(db: &Db) -> Vec<String> {
             return None;
         }
         let datapath = db.local_datapaths.peek(&binding.datapath)?;
-        let port = db.ports.iter().find(|(_, port)| port.name == binding.logical_port);
-        let key = port.map_or(0, |(_, port)| port.key);
+        let router = db.sb.datapath_binding.peek(&binding.datapath)?;
+        let threshold = router.external_ids.get(AGE_THRESHOLD)?.parse::<u32>().ok()?;
+        if threshold == 0 {
+            return None;
+        }
         let [a, b, c, d, ..] = *row.as_bytes();
         let cookie = u32::from_be_bytes([a, b, c, d]);
         let (ip, mac) = (&binding.ip, &binding.mac);
-        let keys = format!("datapath-key: {}, port-key: {key}", datapath.key);
+        // Scripts that read stock's list find a port there, which is always 0.
+        let keys = format!("datapath-key: {}, port-key: 0", datapath.key);
         Some(format!("cookie: {cookie:#010x}, {keys}, ip: {ip}, mac: {mac}"))
     };
     db.sb.mac_binding.iter().filter_map(line).collect()

@@ -74,8 +74,8 @@ impl ControllerDaemon {
         }
         if self.local.session().is_synced() {
             let mut txn = self.local.session().txn();
-            if let Some(bridge) = db.integration.peek(&()) {
-                for port in db.tunnel_ports.iter().flat_map(|(_, ports)| ports) {
+            for port in db.tunnel_ports.iter().flat_map(|(_, ports)| ports) {
+                for bridge in db.bridge_of_port.peek(port) {
                     txn.mutate("Bridge").row(*bridge).delete("ports", port);
                 }
             }

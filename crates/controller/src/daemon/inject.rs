@@ -48,7 +48,10 @@ pub(super) fn packet_out(db: &Db, microflow: &str) -> Result<Message, String> {
     let names = Ports(db);
     let lowered = lower_match(microflow, &names, &[], 1).map_err(|error| error.to_string())?;
     let no_port = || "ingress port not found on hypervisor.".to_owned();
-    let (fields, _) = lowered.flows.first().ok_or_else(no_port)?;
+    let [(fields, _)] = lowered.flows.as_slice() else {
+        let ambiguous = !lowered.flows.is_empty();
+        return Err(if ambiguous { format!("Constraints are ambiguous: {microflow}.") } else { no_port() });
+    };
     let in_port =
         fields.get(Field::reg(kiln_abi::registers::reg::INPORT)).map_or(0, |port| port.value as u32);
     if in_port == 0 {

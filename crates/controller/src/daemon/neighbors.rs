@@ -171,13 +171,14 @@ impl ControllerDaemon {
             _ => return,
         };
         let before = |ago: Duration| wall_ms - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-        for seen in seen {
+        for (seen, counted) in seen {
             let (next_hop, counted) = match seen {
-                Seen::Used(next_hop, ago) => (next_hop, Use { used: Some(ago), heard: None }),
-                Seen::Heard(next_hop, ago) => (next_hop, Use { used: None, heard: Some(ago) }),
-                Seen::Station(key, mac, ago) => {
-                    if station_is_behind(self.compiler.db(), key, mac, before(ago)) {
-                        around.writes.offer(Subject::StationHeard(key, mac), Value::Time(before(ago)));
+                Seen::Used(next_hop) => (next_hop, Use { used: Some(counted), heard: None }),
+                Seen::Heard(next_hop) => (next_hop, Use { used: None, heard: Some(counted) }),
+                Seen::Station(key, mac) => {
+                    let time_ms = before(counted.ago);
+                    if station_is_behind(self.compiler.db(), key, mac, time_ms) {
+                        around.writes.offer(Subject::StationHeard(key, mac), Value::Time(time_ms));
                     }
                     continue;
                 }

@@ -6,7 +6,7 @@ use kiln_abi::tables;
 use kiln_openflow::msg::{FlowStats, FlowStatsRequest, Message, MultipartReply, MultipartRequest};
 use kiln_openflow::session::Session;
 use kiln_openflow::{Field, Xid};
-use kiln_responder::NextHop;
+use kiln_responder::{Counted, NextHop};
 use kiln_types::{DatapathKey, EthAddr, Instant, PortKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,22 +16,22 @@ use std::time::Duration;
 const MIN_INTERVAL: Duration = Duration::from_millis(250);
 /// And no more rarely, so that a row whose time is shortened is not overlooked.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
-/// How long after a neighbour was asked its answer is looked for.
-const ANSWER_TIME: Duration = Duration::from_millis(300);
+/// How long after a neighbour was asked its answer is looked for: switches count what their caches pass on twice a second.
+const ANSWER_TIMES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(800)];
 /// Most neighbours that are looked at one by one; for more of them the whole table is.
 const MAX_SINGLE_LOOKS: usize = 64;
 /// Most questions that wait for their answers; a switch that is so slow is asked when it has caught up.
 const MAX_ASKED: usize = 256;
 
-/// What was counted, and how long ago the last packet was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose packets a flow counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Seen {
-    /// A packet to a neighbour.
-    Used(NextHop, Duration),
-    /// A packet of a neighbour.
-    Heard(NextHop, Duration),
-    /// A packet of a station.
-    Station(i64, EthAddr, Duration),
+    /// Those to a neighbour.
+    Used(NextHop),
+    /// Those of a neighbour.
+    Heard(NextHop),
+    /// Those of a station.
+    Station(i64, EthAddr),
 }
 
 /// Questions to the switch.
@@ -67,7 +67,7 @@ impl Statistics {
 
     /// A neighbour was asked, whose flows have this cookie: its answer is looked for.
     pub(super) fn expect(&mut self, now: Instant, cookie: u64) {
-        self.looks.insert((now + ANSWER_TIME, cookie));
+        self.looks.extend(ANSWER_TIMES.map(|time| (now + time, cookie)));
     }
 
     /// Asks what is due.
@@ -128,10 +128,14 @@ impl Statistics {
     }
 
     /// The switch's answer to one of the questions: what it has counted, and the time between the looks.
-    pub(super) fn answered(&mut self, xid: Xid, reply: &MultipartReply) -> Option<(Vec<Seen>, Duration)> {
+    pub(super) fn answered(
+        &mut self,
+        xid: Xid,
+        reply: &MultipartReply,
+    ) -> Option<(BTreeMap<Seen, Counted>, Duration)> {
         let since = self.asked.remove(&xid)?;
         let MultipartReply::Flow(flows) = reply else { return None };
-        Some((flows.iter().filter_map(seen).collect(), since))
+        Some((counted(flows), since))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -139,13 +143,24 @@ impl Statistics {
     }
 }
 
-/// What a flow has counted; `None` if it never met a packet: it has been idle since it was made.
-fn seen(flow: &FlowStats) -> Option<Seen> {
-    let (seconds, nanos) = flow.counters.idle?;
-    let ago = Duration::new(seconds.into(), nanos.min(999_999_999));
-    if flow.counters.packets == Some(0) {
-        return None;
+/// What flows have counted in all, a neighbour having one for its ARP and one for its other packets. A flow that never met a
+/// packet has been idle since it was made, and says nothing.
+fn counted(flows: &[FlowStats]) -> BTreeMap<Seen, Counted> {
+    let mut all: BTreeMap<Seen, Counted> = BTreeMap::new();
+    for flow in flows {
+        let counters = &flow.counters;
+        let Some((seconds, nanos)) = counters.idle else { continue };
+        let Some(packets) = counters.packets.filter(|packets| *packets > 0) else { continue };
+        let Some(seen) = seen(flow) else { continue };
+        let ago = Duration::new(seconds.into(), nanos.min(999_999_999));
+        let sum = all.entry(seen).or_insert(Counted { packets: 0, ago });
+        *sum = Counted { packets: sum.packets.wrapping_add(packets), ago: sum.ago.min(ago) };
     }
+    all
+}
+
+/// Whose packets a flow counts.
+fn seen(flow: &FlowStats) -> Option<Seen> {
     let fields = &flow.flow_match;
     let datapath = u32::try_from(fields.get(Field::METADATA)?.value).ok()?;
     let hop = |port: u8, ip: IpAddr| {
@@ -158,16 +173,16 @@ fn seen(flow: &FlowStats) -> Option<Seen> {
             let v6 =
                 fields.get(Field::xxreg(scratch::GET_ND_XXREG)).map(|v| IpAddr::from(v.value.to_be_bytes()));
             let ip = v6.or_else(|| v4(Field::reg(scratch::ARP_IPV4)))?;
-            Some(Seen::Used(hop(reg::OUTPORT, ip)?, ago))
+            Some(Seen::Used(hop(reg::OUTPORT, ip)?))
         }
         tables::MAC_CACHE_USE => {
             let v6 = || fields.get(Field::IPV6_SRC).map(|v| IpAddr::from(v.value.to_be_bytes()));
             let ip = v4(Field::IPV4_SRC).or_else(|| v4(Field::ARP_SPA)).or_else(v6)?;
-            Some(Seen::Heard(hop(reg::INPORT, ip)?, ago))
+            Some(Seen::Heard(hop(reg::INPORT, ip)?))
         }
         tables::LOOKUP_FDB => {
             let mac = EthAddr::from_u64(fields.get(Field::ETH_SRC)?.value as u64);
-            Some(Seen::Station(datapath.into(), mac, ago))
+            Some(Seen::Station(datapath.into(), mac))
         }
         _ => None,
     }

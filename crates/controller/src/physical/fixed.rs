@@ -1,5 +1,6 @@
 //! Flows that every chassis has, whatever the network is.
 
+use super::drops;
 use super::write::*;
 use crate::desired::DesiredFlow;
 use crate::tables::Ctx;
@@ -8,19 +9,19 @@ use kiln_abi::tables;
 use kiln_openflow::field::ct_state;
 use kiln_openflow::{Action, Field, MatchBuilder, Subfield};
 
-pub(crate) fn all(_: &Ctx<'_>, _: &(), out: &mut Vec<DesiredFlow>) {
+pub(crate) fn all(ctx: &Ctx<'_>, _: &(), out: &mut Vec<DesiredFlow>) {
     let mut flows = Flows { cookie: 0, out };
-    misses(&mut flows);
+    misses(ctx, &mut flows);
     outputs(&mut flows);
     conntrack(&mut flows);
 }
 
 /// What happens to packets that no other flow of a table takes.
-fn misses(flows: &mut Flows<'_>) {
+fn misses(ctx: &Ctx<'_>, flows: &mut Flows<'_>) {
     let any = MatchBuilder::default();
     let go = |table| vec![Action::resubmit(table)];
     for table in [tables::PHY_TO_LOG, tables::LOCAL_OUTPUT, tables::LOG_TO_PHY] {
-        flows.add(table, 0, &any, Vec::new());
+        flows.add(table, 0, &any, drops::actions(ctx, table));
     }
     flows.add(tables::OUTPUT_LARGE_PKT_DETECT, 0, &any, go(tables::REMOTE_OUTPUT));
     flows.add(tables::OUTPUT_LARGE_PKT_PROCESS, 0, &any, go(tables::REMOTE_OUTPUT));

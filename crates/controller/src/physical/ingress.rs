@@ -20,7 +20,7 @@ pub(crate) fn port(port: &LocalPort, flows: &mut Flows<'_>) {
     }
     actions.push(Action::resubmit(tables::LOG_INGRESS));
     let priority = if port.tag.is_some() { 150 } else { 100 };
-    if port.tag.is_none() && is_physical(port) {
+    if is_told_apart(port) {
         // A priority tag, without a VLAN, counts as none.
         let mut tagged = m.clone();
         tagged.exact(Field::VLAN_VID, VLAN_PRESENT);
@@ -30,9 +30,10 @@ pub(crate) fn port(port: &LocalPort, flows: &mut Flows<'_>) {
     flows.add(tables::PHY_TO_LOG, priority, &m, actions);
 }
 
-/// Whether packets of a whole network come in by the port, with tags and without.
-fn is_physical(port: &LocalPort) -> bool {
-    matches!(port.kind, PortKind::Localnet | PortKind::L2gateway)
+/// Whether packets of a whole network come in by the interface, with tags and without, of which those without are the port's.
+fn is_told_apart(port: &LocalPort) -> bool {
+    let is_physical = matches!(port.kind, PortKind::Localnet | PortKind::L2gateway);
+    is_physical && port.tag.is_none() && !port.passes_tags
 }
 
 /// What packets from the port's interface are like.
@@ -41,7 +42,7 @@ pub(crate) fn of_interface(port: &LocalPort) -> Option<MatchBuilder> {
     m.exact(Field::IN_PORT_OXM, port.ofport()?);
     match port.tag {
         Some(tag) => drop(m.exact(Field::VLAN_VID, VLAN_PRESENT | tag)),
-        None if is_physical(port) => drop(m.masked(Field::VLAN_VID, 0u8, VLAN_PRESENT)),
+        None if is_told_apart(port) => drop(m.masked(Field::VLAN_VID, 0u8, VLAN_PRESENT)),
         None => {}
     }
     Some(m)

@@ -1,6 +1,7 @@
 //! Tables 46 and 47: packets for ports of this chassis enter the egress pipeline, unless they would go back to where they
 //! came from.
 
+use super::drops;
 use super::write::*;
 use crate::binding::PortKind;
 use crate::port::{Delivery, LocalPort};
@@ -17,7 +18,7 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
             load_zones(&port.zones, &mut actions);
             actions.push(Action::resubmit(tables::CHECK_LOOPBACK));
             flows.add(tables::LOCAL_OUTPUT, 100, &m, actions);
-            loopback(port, flows);
+            loopback(ctx, port, flows);
         }
         Delivery::Gateway { distributed } => {
             if let Some(distributed) = ctx.value(&ctx.ports, &distributed) {
@@ -36,18 +37,19 @@ pub(crate) fn port(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
     }
 }
 
-fn loopback(port: &LocalPort, flows: &mut Flows<'_>) {
+fn loopback(ctx: &Ctx<'_>, port: &LocalPort, flows: &mut Flows<'_>) {
+    let dropped = drops::actions(ctx, tables::CHECK_LOOPBACK);
     let mut back = outport(port.datapath_key, port.key);
     back.exact(INPORT, port.key);
     flag(&mut back, flags::LOOPBACK, false);
-    flows.add(tables::CHECK_LOOPBACK, 100, &back, Vec::new());
+    flows.add(tables::CHECK_LOOPBACK, 100, &back, dropped.clone());
     if port.kind == PortKind::Localnet {
         let mut from_localport = outport(port.datapath_key, port.key);
         flag(&mut from_localport, flags::LOCALPORT, true);
-        flows.add(tables::CHECK_LOOPBACK, 160, &from_localport, Vec::new());
+        flows.add(tables::CHECK_LOOPBACK, 160, &from_localport, dropped.clone());
         let mut local_only = outport(port.datapath_key, port.key);
         flag(&mut local_only, flags::LOCAL_ONLY, true);
         flag(&mut local_only, flags::OVERRIDE_LOCAL_ONLY, false);
-        flows.add(tables::CHECK_LOOPBACK, 160, &local_only, Vec::new());
+        flows.add(tables::CHECK_LOOPBACK, 160, &local_only, dropped);
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod chassis_mac;
+pub(crate) mod drops;
 pub(crate) mod egress;
 pub(crate) mod fixed;
 pub(crate) mod ingress;

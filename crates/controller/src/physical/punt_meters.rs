@@ -8,7 +8,7 @@ use crate::binding::PortKind;
 use crate::desired::{MeterSpec, Named};
 use crate::port::LocalPort;
 use crate::settings::Settings;
-use crate::tables::Ctx;
+use crate::tables::{Ctx, Db};
 use kiln_abi::punts::{LOOPED_BIT, PuntClass};
 use kiln_openflow::msg::{Meter, MeterBand};
 use kiln_openflow::{Action, Field, MatchBuilder};
@@ -30,6 +30,26 @@ pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// The class whose packets pass a meter; `None` if it is none of these.
+pub(crate) fn class(name: &str) -> Option<PuntClass> {
+    let class = name.strip_prefix(PREFIX)?.split(' ').next()?;
+    PuntClass::ALL.into_iter().find(|one| one.name() == class)
+}
+
+/// The ports whose packets pass a meter of this name, in words: logical ones, or the switch's own for what has no such port.
+pub(crate) fn ports(db: &Db, name: &str) -> String {
+    let mut words = name.strip_prefix(PREFIX).unwrap_or(name).split(' ').skip(1);
+    let (kind, number) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let of_meter = |port: &&LocalPort| {
+        Source::of_port(port)
+            .is_some_and(|source| source.kind() == kind && Ok(source.ofport % MAX_PORTS) == number.parse())
+    };
+    let mut names: Vec<&str> =
+        db.ports.iter().map(|(_, port)| port).filter(of_meter).map(|port| &*port.name).collect();
+    names.sort_unstable();
+    if names.is_empty() { format!("OpenFlow port {number}") } else { names.join(", ") }
+}
+
 /// A port of the switch that packets come in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
@@ -43,9 +63,12 @@ impl Source {
         Some(Source { ofport: port.ofport()?, is_network: port.kind == PortKind::Localnet })
     }
 
+    const fn kind(self) -> &'static str {
+        if self.is_network { "network" } else { "port" }
+    }
+
     fn name(self, class: PuntClass) -> Box<str> {
-        let kind = if self.is_network { "network" } else { "port" };
-        format!("{PREFIX}{} {kind} {}", class.name(), self.ofport % MAX_PORTS).into()
+        format!("{PREFIX}{} {} {}", class.name(), self.kind(), self.ofport % MAX_PORTS).into()
     }
 
     /// What the budgets let pass of the port, if they bound it; a network has what a router has.

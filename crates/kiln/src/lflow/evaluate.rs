@@ -90,21 +90,23 @@ impl<'w> Made<'w> {
         Ok(())
     }
 
-    /// Makes one of the ways hold in which `expr` can be met, if none does.
+    /// Makes the first of the ways hold in which `expr` can be met, if none does.
     fn choose(&mut self, expr: &Expr<'_>) -> Result<(), String> {
         if expr.evaluate(self) {
             return Ok(());
         }
         let ways = match expr {
-            Expr::Or(terms) => terms.as_slice(),
-            _ => std::slice::from_ref(expr),
+            Expr::Or(terms) => terms.clone(),
+            Expr::Number(Comparison { op: Relop::Eq, .. }) => match expr.clone().one_value_each(usize::MAX) {
+                Expr::Or(values) => values,
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
         };
         for way in ways {
             let before = (self.numbers.clone(), self.said.clone());
             let mut open = Vec::new();
-            let met =
-                self.require(way.clone(), &mut open).is_ok() && open.iter().all(|inner| inner.evaluate(self));
-            if met {
+            if self.require(way, &mut open).is_ok() && open.iter().all(|inner| self.choose(inner).is_ok()) {
                 return Ok(());
             }
             (self.numbers, self.said) = before;

@@ -7,6 +7,7 @@ use kiln_logical::env::{OptionDef, OptionKind};
 use kiln_logical::{AddressSet, Environment};
 use kiln_lower::{Meter, Names, Resources, SelectGroup};
 use kiln_types::OfPort;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(super) struct World {
     resident: BTreeSet<String>,
     address_sets: BTreeMap<String, Arc<AddressSet>>,
     port_groups: BTreeMap<String, Arc<[Arc<str>]>>,
+    templates: BTreeMap<String, String>,
     collector_sets: Vec<u32>,
     numbered: RefCell<Numbered>,
 }
@@ -56,6 +58,7 @@ impl World {
             resident: options.chassis_resident.iter().cloned().collect(),
             address_sets: BTreeMap::new(),
             port_groups: BTreeMap::new(),
+            templates: BTreeMap::new(),
             collector_sets: options.collector_set.clone(),
             numbered: RefCell::default(),
         };
@@ -75,6 +78,10 @@ impl World {
         for text in &options.port_group {
             let (name, members) = named("--port-group", text)?;
             world.port_groups.insert(name.to_owned(), list(members).map(Arc::from).collect());
+        }
+        for text in &options.template {
+            let (name, value) = named("--template", text)?;
+            world.templates.insert(name.to_owned(), value.to_owned());
         }
         Ok(world)
     }
@@ -118,6 +125,10 @@ impl Environment for World {
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {
         self.port_groups.get(name).cloned()
+    }
+
+    fn template(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.templates.get(name).map(|value| value.as_str().into())
     }
 
     fn dhcp_option(&self, name: &str) -> Option<OptionDef> {

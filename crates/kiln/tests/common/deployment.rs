@@ -26,9 +26,15 @@ impl Deployment {
     /// The same with this controller.
     #[track_caller]
     pub fn start_with(name: &str, whose: Whose) -> Deployment {
+        Deployment::of(name, whose, 3, 4)
+    }
+
+    /// The same with so many switches of so many ports each; two of the ports are here all the same.
+    #[track_caller]
+    pub fn of(name: &str, whose: Whose, switches: usize, ports: usize) -> Deployment {
         let folder = Folder::new(name);
         let (nb, sb) = (Database::start(&folder, "nb"), Database::start(&folder, "sb"));
-        network::build(&mut nb.client(), 3, 4);
+        network::build(&mut nb.client(), switches, ports);
         let northd = northd(&folder, "northd", Whose::Kiln);
         let chassis = Chassis::start(&folder, "hv1", whose, &[]);
         Chassis::plug(&folder, &["s0p0", "s1p1"]);
@@ -61,6 +67,11 @@ impl Deployment {
                 &["name"],
             );
             (marked.len() >= 2).then_some(())
+        });
+        // A server may tell of a change before its file has it.
+        let record = format!("\"hv_cfg\":{wanted}");
+        until("the northbound file to have it", LONG, || {
+            self.nb.log().iter().any(|line| line.contains(&record)).then_some(())
         });
     }
 

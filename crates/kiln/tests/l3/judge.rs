@@ -201,6 +201,7 @@ impl Trial<'_> {
                 host if self.system.stations.contains_key(host) => {
                     String::from_utf8_lossy(&self.system.run(host, command)?.stdout).into_owned()
                 }
+                chassis if command[0] == "switch" => self.system.switch(chassis, &command[1..])?,
                 chassis if command == ["log"] => self.system.log(chassis)?,
                 chassis => self.system.controller(chassis, command)?,
             };

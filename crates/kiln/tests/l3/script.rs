@@ -22,6 +22,8 @@
 //!         TEXT                prints each of these in the end
 //!     until CHASSIS log       the same of what the chassis' controller has logged
 //!         TEXT
+//!     until CHASSIS switch COMMAND  ovs-appctl of the chassis' switch
+//!         TEXT
 //!     forget                  removes what was learned of neighbours, and waits until all have caught up
 //!     settle                  waits until all have caught up
 //!     finally nbctl COMMAND   is done at the end, whatever came of the case

@@ -169,6 +169,14 @@ impl System {
         ended(command.arg("-t").arg(chassis.folder().join("ovn-controller.ctl")).args(line))
     }
 
+    /// Asks a chassis' switch something on its control socket.
+    pub fn switch(&mut self, chassis: &str, line: &[String]) -> Result<String, String> {
+        let peers = self.sandbox.settings().peers.clone();
+        let chassis = self.sandbox.chassis(chassis).map_err(|error| error.to_string())?;
+        let mut command = peers.program(Component::Stock, "ovs-appctl").map_err(|error| error.to_string())?;
+        ended(command.arg("-t").arg(chassis.folder().join("ovs-vswitchd.ctl")).args(line))
+    }
+
     /// What a chassis' controller has logged.
     pub fn log(&mut self, chassis: &str) -> Result<String, String> {
         let chassis = self.sandbox.chassis(chassis).map_err(|error| error.to_string())?;

@@ -62,12 +62,21 @@ impl Place {
 }
 
 /// A flow's actions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Actions<'a> {
+    /// The text that they were read from.
+    pub text: &'a str,
     /// In order; none drops the packet.
     pub list: Vec<Action<'a>>,
     /// What must hold for the actions to have a meaning, in the order in which it was met.
     pub prerequisites: SmallVec<[Prerequisite; 4]>,
+}
+
+/// Whether they do and need the same, however they are written.
+impl PartialEq for Actions<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list && self.prerequisites == other.prerequisites
+    }
 }
 
 /// A one-bit symbol that must hold for an action to have a meaning.
@@ -80,6 +89,12 @@ pub struct Prerequisite {
 }
 
 impl Actions<'_> {
+    /// The column of the `at`-th of the list in the text, counted in bytes from 1; of the value of one of its options if that is
+    /// named.
+    pub fn column_of(&self, at: usize, option: Option<&str>) -> usize {
+        parse::column_of(self.text, at, option)
+    }
+
     /// The prerequisites as an expression, to be required beside the match.
     pub fn prerequisite(&self) -> Expr<'static> {
         let mut symbols: SmallVec<[SymbolId; 4]> = SmallVec::new();

@@ -5,6 +5,7 @@ use crate::constant::Constant;
 use crate::env::Environment;
 use crate::error::Error;
 use crate::field::{OvnField, Writable};
+use crate::lex::Lexer;
 use crate::parser::{Constants, Numbers, Parser};
 use crate::symbol::{FieldRef, Kind, SymbolId};
 use crate::token::{Op, Token};
@@ -26,7 +27,33 @@ pub fn parse<'a>(text: &'a str, place: Place, env: &dyn Environment) -> Result<A
         depth: 0,
     };
     let list = parser.block(&Token::End)?;
-    Ok(Actions { list, prerequisites: parser.prerequisites })
+    Ok(Actions { text, list, prerequisites: parser.prerequisites })
+}
+
+/// The column in `text`, which has been read, of its `statement`-th statement, from 0; of the value of an option there if one is
+/// named.
+pub(super) fn column_of(text: &str, statement: usize, option: Option<&str>) -> usize {
+    let mut lexer = Lexer::new(text);
+    let (mut at, mut depth, mut start) = (0, 0, None);
+    let (mut named, mut assigned) = (false, false);
+    while let Ok((token, column)) = lexer.next_token() {
+        match token {
+            Token::End => break,
+            Token::Op(Op::LBrace | Op::LParen) => depth += 1,
+            Token::Op(Op::RBrace | Op::RParen) => depth -= 1,
+            _ => {}
+        }
+        if at == statement {
+            if assigned {
+                return column;
+            }
+            start.get_or_insert(column);
+            assigned = named && token == Token::Op(Op::Assign);
+            named = matches!(token, Token::Id(name) if Some(name) == option);
+        }
+        at += usize::from(depth == 0 && token == Token::Op(Op::Semicolon));
+    }
+    start.unwrap_or(1)
 }
 
 pub(super) struct ActionParser<'a, 'e> {
@@ -374,7 +401,7 @@ impl<'a> ActionParser<'a, '_> {
 
     fn load_ovn(&mut self, field: OvnField) -> Result<Action<'a>, Error> {
         let max = (1 << field.width()) - 1;
-        let value = self.p.integer_up_to(max, &format!("an integer of {} bits", field.width()))?;
+        let value = self.p.number_up_to(max, &format!("an integer of {} bits", field.width()))?;
         Ok(Action::LoadOvn { field, value: value as u32 })
     }
 
@@ -443,12 +470,12 @@ impl<'a> ActionParser<'a, '_> {
         Ok(Action::Exchange { a, b })
     }
 
-    /// An unmasked decimal or hexadecimal integer that fits.
+    /// An unmasked decimal integer that fits.
     pub(super) fn u16(&mut self, what: &str) -> Result<u16, Error> {
         self.p.integer_up_to(u64::from(u16::MAX), what).map(|v| v as u16)
     }
 
-    /// An unmasked decimal or hexadecimal integer that fits.
+    /// An unmasked decimal integer that fits.
     pub(super) fn u32(&mut self, what: &str) -> Result<u32, Error> {
         self.p.integer_up_to(u64::from(u32::MAX), what).map(|v| v as u32)
     }

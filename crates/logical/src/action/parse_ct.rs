@@ -67,12 +67,16 @@ impl<'a> ActionParser<'a, '_> {
     }
 
     fn ports(&mut self) -> Result<(u16, Option<u16>), Error> {
+        let column = self.p.column;
         let low = self.u16("a port or a range of ports")?;
+        if low == 0 {
+            return Err(Error::new(column, "expected a port above 0, found 0"));
+        }
         if !self.p.accept(Op::Hyphen)? {
             return Ok((low, None));
         }
         let column = self.p.column;
-        let high = self.u16("the last port of a range")?;
+        let high = self.p.number_up_to(u64::from(u16::MAX), "the last port of a range")? as u16;
         if high <= low {
             return Err(Error::new(column, format!("expected a port above {low}, found {high}")));
         }
@@ -108,26 +112,28 @@ impl<'a> ActionParser<'a, '_> {
                 lb.backends.push(backend);
                 self.p.accept(Op::Comma)?;
             }
-            while self.p.accept(Op::Semicolon)? {
-                self.ct_lb_argument(&mut lb)?;
-            }
+            self.ct_lb_arguments(&mut lb)?;
             self.p.expect(Op::RParen)?;
         }
         Ok(Action::CtLb(Box::new(lb)))
     }
 
-    fn ct_lb_argument(&mut self, lb: &mut LoadBalance<'a>) -> Result<(), Error> {
-        match self.p.token {
-            Token::Id("hash_fields") => {
-                self.p.take()?;
-                lb.hash_fields = Some(self.hash_fields()?);
-            }
-            Token::Id(name) if SnatFlag::from_name(name).is_some() => {
-                self.p.take()?;
-                lb.snat = SnatFlag::from_name(name);
-            }
-            _ => return Err(self.p.expected("`hash_fields', `skip_snat' or `force_snat'")),
+    /// `; hash_fields="…"` and `; skip_snat` or `; force_snat`, in this order.
+    fn ct_lb_arguments(&mut self, lb: &mut LoadBalance<'a>) -> Result<(), Error> {
+        if !self.p.accept(Op::Semicolon)? {
+            return Ok(());
         }
+        let mut expected = "`hash_fields', `skip_snat' or `force_snat'";
+        if self.p.accept_id("hash_fields")? {
+            lb.hash_fields = Some(self.hash_fields()?);
+            if !self.p.accept(Op::Semicolon)? {
+                return Ok(());
+            }
+            expected = "`skip_snat' or `force_snat'";
+        }
+        let Token::Id(name) = self.p.token else { return Err(self.p.expected(expected)) };
+        lb.snat = Some(SnatFlag::from_name(name).ok_or_else(|| self.p.expected(expected))?);
+        self.p.take()?;
         Ok(())
     }
 
@@ -148,12 +154,16 @@ impl<'a> ActionParser<'a, '_> {
         if self.p.accept(Op::LSquare)? {
             let ip = self.address(Format::Ipv6, "an IPv6 address")?;
             self.p.expect(Op::RSquare)?;
-            let port = if self.p.accept(Op::Colon)? { Some(self.u16("a port number")?) } else { None };
+            let port = if self.p.accept(Op::Colon)? { self.backend_port()? } else { None };
             return Ok(Backend { port_name, ip: IpAddr::V6(Ipv6Addr::from_bits(ip)), port });
         }
         let ip = self.ip("an IP address")?;
-        let port =
-            if ip.is_ipv4() && self.p.accept(Op::Colon)? { Some(self.u16("a port number")?) } else { None };
+        let port = if ip.is_ipv4() && self.p.accept(Op::Colon)? { self.backend_port()? } else { None };
         Ok(Backend { port_name, ip, port })
+    }
+
+    /// Port 0 is none.
+    fn backend_port(&mut self) -> Result<Option<u16>, Error> {
+        Ok(Some(self.u16("a port number")?).filter(|port| *port != 0))
     }
 }

@@ -64,15 +64,17 @@ impl<'a> ActionParser<'a, '_> {
             options.push(option);
             self.p.accept(Op::Comma)?;
         }
-        let checked = match of {
-            OptionsOf::Dhcpv4 => check_dhcpv4(&options),
-            OptionsOf::Dhcpv6 => Ok(()),
+        let lacking = match of {
+            OptionsOf::Dhcpv4 => lacking_dhcpv4(&options),
+            OptionsOf::Dhcpv6 => None,
             OptionsOf::RouterAdvertisement => {
                 self.need("ip6");
-                check_ra(&options)
+                lacking_ra(&options)
             }
         };
-        checked.map_err(|message| Error::new(column, message))?;
+        if let Some(message) = lacking {
+            return Err(Error::new(column, message));
+        }
         Ok(Action::PutOptions { dst, of, options })
     }
 
@@ -108,54 +110,51 @@ impl<'a> ActionParser<'a, '_> {
                 return Err(Error::new(column, format!("option {name} requires numeric values")));
             }
         };
+        if of == OptionsOf::RouterAdvertisement && !is_good_ra(def.code, &value) {
+            return Err(Error::new(column, format!("invalid value for option {name}")));
+        }
         Ok(OptionValue { name, def, value })
     }
 }
 
-fn check_dhcpv4(options: &[OptionValue<'_>]) -> Result<(), String> {
-    if options.iter().any(|o| o.def.code == OFFER_IP) {
-        Ok(())
+/// What an answer cannot do without.
+fn lacking_dhcpv4(options: &[OptionValue<'_>]) -> Option<&'static str> {
+    let has_offer = options.iter().any(|option| option.def.code == OFFER_IP);
+    (!has_offer).then_some("put_dhcp_opts requires option offerip")
+}
+
+/// What an advertisement cannot do without.
+fn lacking_ra(options: &[OptionValue<'_>]) -> Option<&'static str> {
+    let has = |code| options.iter().any(|option| option.def.code == code);
+    let mode = options.iter().rev().find(|option| option.def.code == ra::ADDR_MODE);
+    let needs_prefix =
+        mode.is_some_and(|mode| !matches!(&mode.value, Value::Text(mode) if mode == "dhcpv6_stateful"));
+    if !has(ra::SLLA) {
+        Some("put_nd_ra_opts requires option slla")
+    } else if needs_prefix && !has(ra::PREFIX) {
+        Some("put_nd_ra_opts requires option prefix for that addr_mode")
     } else {
-        Err("put_dhcp_opts requires option offerip".to_owned())
+        None
     }
 }
 
-fn check_ra(options: &[OptionValue<'_>]) -> Result<(), String> {
-    let (mut slla, mut prefix, mut needs_prefix) = (false, false, false);
-    for option in options {
-        let good = match (option.def.code, &option.value) {
-            (ra::ADDR_MODE, Value::Text(mode)) => {
-                needs_prefix = mode != "dhcpv6_stateful";
-                matches!(mode.as_ref(), "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless")
-            }
-            (ra::SLLA, Value::Numbers(numbers)) => {
-                slla = true;
-                matches!(numbers[..], [Constant { format: Format::Ethernet, mask: None, .. }])
-            }
-            (ra::PREFIX, Value::Numbers(numbers)) => {
-                prefix = true;
-                matches!(numbers[..], [Constant { format: Format::Ipv6, mask: Some(_), .. }])
-            }
-            (ra::MTU, Value::Numbers(numbers)) => {
-                matches!(
-                    numbers[..],
-                    [Constant { format: Format::Decimal, mask: None, value: 0..=0xffff_ffff }]
-                )
-            }
-            (ra::RDNSS, Value::Numbers(numbers)) => {
-                matches!(numbers[..], [Constant { format: Format::Ipv6, mask: None, .. }])
-            }
-            _ => true,
-        };
-        if !good {
-            return Err(format!("invalid value for option {}", option.name));
+fn is_good_ra(code: u16, value: &Value<'_>) -> bool {
+    match (code, value) {
+        (ra::ADDR_MODE, Value::Text(mode)) => {
+            matches!(mode.as_ref(), "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless")
         }
+        (ra::SLLA, Value::Numbers(numbers)) => {
+            matches!(numbers[..], [Constant { format: Format::Ethernet, mask: None, .. }])
+        }
+        (ra::PREFIX, Value::Numbers(numbers)) => {
+            matches!(numbers[..], [Constant { format: Format::Ipv6, mask: Some(_), .. }])
+        }
+        (ra::MTU, Value::Numbers(numbers)) => {
+            matches!(numbers[..], [Constant { format: Format::Decimal, mask: None, value: 0..=0xffff_ffff }])
+        }
+        (ra::RDNSS, Value::Numbers(numbers)) => {
+            matches!(numbers[..], [Constant { format: Format::Ipv6, mask: None, .. }])
+        }
+        _ => true,
     }
-    if !slla {
-        return Err("put_nd_ra_opts requires option slla".to_owned());
-    }
-    if needs_prefix && !prefix {
-        return Err("put_nd_ra_opts requires option prefix for that addr_mode".to_owned());
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use super::parse::ActionParser;
 use super::{Action, EmptyLbBackends, Log, ObsPoint, Sample, Severity, Verdict};
 use crate::error::{Error, shown};
 use crate::token::{Op, Token};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The highest queue number.
 const MAX_QUEUE: u64 = 61440;
@@ -27,7 +28,11 @@ impl<'a> ActionParser<'a, '_> {
         if rate_kbps == 0 {
             return Err(Error::new(column, "expected a rate above 0, found 0"));
         }
-        let burst_kb = if self.p.accept(Op::Comma)? { Some(self.u32("a burst in kb")?) } else { None };
+        let burst_kb = if self.p.accept(Op::Comma)? {
+            Some(self.p.number_up_to(u64::from(u32::MAX), "a burst in kb")? as u32)
+        } else {
+            None
+        };
         self.p.expect(Op::RParen)?;
         Ok(Action::SetMeter { rate_kbps, burst_kb })
     }
@@ -88,6 +93,7 @@ impl<'a> ActionParser<'a, '_> {
             ));
         }
         let mut event = EmptyLbBackends::default();
+        let arguments = self.p.column;
         while self.p.accept(Op::Comma)? {
             let Token::Id(name) = self.p.token else {
                 return Err(self.p.expected("an argument of the event"));
@@ -100,10 +106,15 @@ impl<'a> ActionParser<'a, '_> {
             };
             self.p.take()?;
             self.p.expect(Op::Assign)?;
-            *place = Some(self.p.string("a text, in quotes")?);
+            let column = self.p.column;
+            let value = self.p.string("a text, in quotes")?;
+            check_event_argument(name, &value).map_err(|message| Error::new(column, message))?;
+            *place = Some(value);
+        }
+        if event.vip.is_none() || event.protocol.is_none() || event.load_balancer.is_none() {
+            return Err(Error::new(arguments, "expected vip, protocol and load_balancer after the event"));
         }
         self.p.expect(Op::RParen)?;
-        check_event(&event).map_err(|message| Error::new(column, message))?;
         Ok(Action::TriggerEvent(Box::new(event)))
     }
 
@@ -167,19 +178,17 @@ impl<'a> ActionParser<'a, '_> {
     }
 }
 
-fn check_event(event: &EmptyLbBackends<'_>) -> Result<(), String> {
-    if let Some(protocol) = &event.protocol
-        && super::Protocol::from_name(protocol).is_none()
-    {
-        return Err(format!("expected protocol tcp, udp or sctp, found {:?}", shown(protocol)));
-    }
-    if let Some(uuid) = &event.load_balancer
-        && kiln_types::Uuid::try_parse(uuid).is_err()
-    {
-        return Err(format!("expected the load balancer's uuid, found {:?}", shown(uuid)));
-    }
-    if event.vip.is_none() || event.protocol.is_none() || event.load_balancer.is_none() {
-        return Err("expected vip, protocol and load_balancer".to_owned());
-    }
-    Ok(())
+fn check_event_argument(name: &str, value: &str) -> Result<(), String> {
+    let (good, expected) = match name {
+        "vip" => (is_vip(value), "an address, perhaps with a port"),
+        "protocol" => (super::Protocol::from_name(value).is_some(), "protocol tcp, udp or sctp"),
+        _ => (kiln_types::Uuid::try_parse(value).is_ok(), "the load balancer's uuid"),
+    };
+    if good { Ok(()) } else { Err(format!("expected {expected}, found {:?}", shown(value))) }
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
+fn is_vip(text: &str) -> bool {
+    let bracketed = |text: &str| text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok() || bracketed(text).is_some()
 }

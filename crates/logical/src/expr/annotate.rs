@@ -1,9 +1,12 @@
 //! Predicates written out, subfields as bits of their fields, prerequisites beside what needs them.
 
-use super::{Comparison, Expr, Relop, Values};
+use super::{Comparison, Expr, Relop, Standing, Values};
 use crate::cubes::Cube;
 use crate::env::NoNames;
+use crate::field::Field;
+use crate::lex::Lexer;
 use crate::symbol::{Kind, SYMBOLS, SymbolId};
+use crate::token::Token;
 use std::sync::LazyLock;
 
 /// For each symbol of one bit: what it means that it is set, annotated.
@@ -35,6 +38,38 @@ impl<'a> Expr<'a> {
     }
 }
 
+/// The column of the word in `text` that tests `field`: the first that names it or a part of it, else the first that is
+/// written out to it.
+pub fn column_of(text: &str, field: Field) -> Option<usize> {
+    let mut lexer = Lexer::new(text);
+    let mut written_out = None;
+    while let Ok((token, column)) = lexer.next_token() {
+        let symbol = match token {
+            Token::End => break,
+            Token::Id(name) => SymbolId::lookup(name),
+            _ => None,
+        };
+        match symbol.map(|symbol| (symbol, symbol.get().root())) {
+            Some((_, Some((root, _)))) if root == field => return Some(column),
+            Some((symbol, None)) if written_out.is_none() && mentions(&cached(symbol), field) => {
+                written_out = Some(column);
+            }
+            _ => {}
+        }
+    }
+    written_out
+}
+
+fn mentions(expr: &Expr<'_>, field: Field) -> bool {
+    match expr {
+        Expr::Number(Comparison { symbol, .. }) | Expr::Name { symbol, .. } => {
+            symbol.get().root().is_some_and(|(root, _)| root == field)
+        }
+        Expr::And(terms) | Expr::Or(terms) => terms.iter().any(|term| mentions(term, field)),
+        Expr::Const(_) | Expr::Resident { .. } => false,
+    }
+}
+
 fn annotate<'a>(expr: Expr<'a>, prerequisites: bool, meaning: Meaning<'_>) -> Expr<'a> {
     match expr {
         Expr::Number(comparison) => annotate_comparison(comparison, prerequisites, meaning),
@@ -56,13 +91,15 @@ fn annotate<'a>(expr: Expr<'a>, prerequisites: bool, meaning: Meaning<'_>) -> Ex
     }
 }
 
-/// In a disjunction of several fields, each value of a set is an alternative of its own.
+/// In a disjunction of several fields, each value of a set is an alternative of its own, beside which the field's prerequisites
+/// stand. One that needs none is told by where it stands, once it is known what is left of the disjunction.
 fn set_apart(mut expr: Expr<'_>) -> Expr<'_> {
     if let Expr::Or(terms) = &mut expr {
         for term in terms {
             if let Expr::Number(comparison @ Comparison { op: Relop::Eq, values: Values::Many(_), .. }) = term
+                && comparison.symbol.prerequisite().is_some()
             {
-                comparison.apart = true;
+                comparison.standing = Standing::Apart;
             }
         }
     }

@@ -14,6 +14,7 @@ mod parse;
 mod print;
 mod simplify;
 
+pub use annotate::column_of;
 pub use evaluate::Packet;
 pub use parse::parse;
 pub(crate) use print::print_comparison;
@@ -108,8 +109,20 @@ pub struct Comparison {
     pub op: Relop,
     /// The values.
     pub values: Values,
-    /// Set by annotation: each value stands in a disjunction of its own, beside other fields' comparisons.
-    pub(crate) apart: bool,
+    /// What the values are to a disjunction around them.
+    pub(crate) standing: Standing,
+}
+
+/// What a comparison's values are to a disjunction over several fields that the comparison stands in. Alternatives of the
+/// disjunction are multiplied out with what stands beside it; one choice stays a dimension of a conjunctive match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Alternatives of it if the comparison is one of its members, one choice if something else stands beside it there.
+    Plain,
+    /// Alternatives of it, although the field's prerequisites stand beside them. Set by annotation.
+    Apart,
+    /// One choice: what a conjunction leaves, such as that of `!=` with several values. Set by simplification.
+    Together,
 }
 
 /// The names that a string field is compared with.
@@ -180,7 +193,12 @@ impl<'a> Expr<'a> {
     /// The one-bit symbol holds.
     pub(crate) fn holds(symbol: SymbolId) -> Expr<'static> {
         let one = Cube { value: 1, mask: 1 };
-        Expr::Number(Comparison { symbol, op: Relop::Eq, values: Values::One(one), apart: false })
+        Expr::Number(Comparison {
+            symbol,
+            op: Relop::Eq,
+            values: Values::One(one),
+            standing: Standing::Plain,
+        })
     }
 
     /// All of `terms` hold.

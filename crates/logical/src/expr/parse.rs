@@ -3,7 +3,7 @@
 //! `!` is carried down while parsing: every function takes whether an odd number of them encloses it, and builds what
 //! then has to hold.
 
-use super::{Comparison, Expr, Relop, Values};
+use super::{Comparison, Expr, Relop, Standing, Values};
 use crate::constant::Constant;
 use crate::cubes::Cube;
 use crate::env::Environment;
@@ -174,13 +174,18 @@ fn compare(
     }
     let op = if negated { op.negated() } else { op };
     match constants {
+        Constants::Numbers(numbers) if !op.is_equality() => {
+            // Below or above an address set means: all of its members.
+            let members = numbers.as_slice().iter();
+            let terms: Vec<Expr<'_>> = members
+                .map(|member| compare_numbers(field, op, &Numbers::One(*member)).or_else(fail))
+                .collect::<Result<_, _>>()?;
+            Ok(if negated { Expr::any(terms) } else { Expr::all(terms) })
+        }
         Constants::Numbers(numbers) => compare_numbers(field, op, &numbers).or_else(fail),
-        // With an empty set of names, inequality holds whatever the port is.
-        Constants::Names(names) if names.is_empty() => Ok(Expr::Const(op == Relop::Ne)),
-        Constants::Names(names) => match op {
-            Relop::Eq => Ok(Expr::Name { symbol: field.symbol, names }),
-            _ => fail(only_equality(symbol.name)),
-        },
+        Constants::Names(_) if op != Relop::Eq => fail(only_equality(symbol.name)),
+        Constants::Names(names) if names.is_empty() => Ok(Expr::Const(false)),
+        Constants::Names(names) => Ok(Expr::Name { symbol: field.symbol, names }),
     }
 }
 
@@ -192,17 +197,17 @@ fn check_order(name: &str, level: Level, constants: &Constants<'_>) -> Result<()
     if level != Level::Ordinal {
         return Err(format!("only == and != may be used with {} field {name}", level.name()));
     }
-    match constants {
-        Constants::Numbers(numbers) => {
-            match numbers.as_slice() {
-                [one] if one.mask.is_none() => Ok(()),
-                [_] => Err("only == and != may be used with masked constants; consider a subfield instead"
-                    .to_owned()),
-                _ => Err("only == and != may be used with sets of values".to_owned()),
-            }
+    let problem = match constants {
+        Constants::Numbers(Numbers::Many(_) | Numbers::Set { braced: true, .. }) => {
+            "sets of values in braces"
         }
-        Constants::Names(_) => Ok(()),
-    }
+        Constants::Numbers(numbers) if numbers.as_slice().is_empty() => "an empty set",
+        Constants::Numbers(numbers) if numbers.as_slice().iter().any(|one| one.mask.is_some()) => {
+            "masked constants; consider a subfield instead"
+        }
+        _ => return Ok(()),
+    };
+    Err(format!("only == and != may be used with {problem}"))
 }
 
 fn compare_numbers<'a>(field: FieldRef, op: Relop, numbers: &Numbers) -> Result<Expr<'a>, String> {
@@ -210,7 +215,7 @@ fn compare_numbers<'a>(field: FieldRef, op: Relop, numbers: &Numbers) -> Result<
     let width = match numbers {
         Numbers::One(one) => one.width(),
         Numbers::Many(all) => all.iter().map(Constant::width).max().unwrap_or(0),
-        Numbers::Set(set) => set.significant(),
+        Numbers::Set { set, .. } => set.significant(),
     };
     if width > symbol.width {
         let name = symbol.name;
@@ -224,16 +229,17 @@ fn compare_numbers<'a>(field: FieldRef, op: Relop, numbers: &Numbers) -> Result<
         Cube { value: constant.value & mask, mask }.shifted(field.first, ones(field.len))
     };
     let values = match numbers {
+        numbers if numbers.as_slice().is_empty() => return Ok(Expr::Const(op == Relop::Ne)),
+        numbers if numbers.as_slice().len() == 1 => Values::One(cube(&numbers.as_slice()[0])),
         Numbers::One(one) => Values::One(cube(one)),
         Numbers::Many(all) => Values::Many(all.iter().map(cube).collect()),
-        Numbers::Set(set) if set.is_empty() => return Ok(Expr::Const(op == Relop::Ne)),
-        Numbers::Set(set) => match set.cubes_of_width(symbol.width) {
+        Numbers::Set { set, .. } => match set.cubes_of_width(symbol.width) {
             Some(cubes) if field.len == symbol.width => Values::Many(cubes.into_shared()),
             _ => Values::Many(set.constants().iter().map(cube).collect()),
         },
     };
     let (op, values) = positive_bit(field, op, values);
-    Ok(Expr::Number(Comparison { symbol: field.symbol, op, values, apart: false }))
+    Ok(Expr::Number(Comparison { symbol: field.symbol, op, values, standing: Standing::Plain }))
 }
 
 /// A nominal symbol can only be said to be something, since no set of matches says that it is not.
@@ -249,7 +255,7 @@ fn check_nominal(symbol: &Symbol, op: Relop, numbers: &[Constant]) -> Result<(),
             ))
         };
     }
-    if op == Relop::Eq || numbers.is_empty() { Ok(()) } else { Err(only_equality(name)) }
+    if op == Relop::Eq { Ok(()) } else { Err(only_equality(name)) }
 }
 
 /// A single bit is compared by `==` alone.

@@ -1,6 +1,6 @@
 //! Only equality left, and what cannot or must hold folded away.
 
-use super::{Comparison, Expr, Relop, Values};
+use super::{Comparison, Expr, Relop, Standing, Values};
 use crate::cubes::{Cube, CubeSet};
 use crate::error::{TooComplex, Work};
 
@@ -53,19 +53,23 @@ fn simplify_terms<'a>(
 
 fn simplify_comparison<'a>(comparison: Comparison, work: &mut Work) -> Result<Expr<'a>, TooComplex> {
     let cubes = comparison.values.as_slice();
+    let mut standing = comparison.standing;
     let values = match (comparison.op, cubes) {
         (Relop::Eq, []) => return Ok(Expr::Const(false)),
         (Relop::Eq, cubes) if cubes.iter().any(|c| c.mask == 0) => return Ok(Expr::Const(true)),
         (Relop::Eq, _) => comparison.values,
         (Relop::Ne, [cube]) => narrow_first(CubeSet::complement(&[*cube], work)?.as_slice().to_vec()),
-        (Relop::Ne, cubes) => set(&CubeSet::complement(cubes, work)?),
+        (Relop::Ne, cubes) => {
+            standing = Standing::Together;
+            set(&CubeSet::complement(cubes, work)?)
+        }
         (op, [cube, ..]) => narrow_first(ordered(op, *cube)),
         (_, []) => return Ok(Expr::Const(false)),
     };
     Ok(match values.as_slice() {
         [] => Expr::Const(false),
         [Cube::ANY] => Expr::Const(true),
-        _ => Expr::Number(Comparison { op: Relop::Eq, values, ..comparison }),
+        _ => Expr::Number(Comparison { symbol: comparison.symbol, op: Relop::Eq, values, standing }),
     })
 }
 

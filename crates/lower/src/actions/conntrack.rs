@@ -2,7 +2,7 @@
 
 use super::bits::bits;
 use super::{Encoder, load};
-use crate::error::ActionError;
+use crate::error::ActionProblem;
 use kiln_abi::registers::reg;
 use kiln_abi::stages::Datapath;
 use kiln_logical::action::{Action as Logical, Nat as LogicalNat, NatTarget, Zone};
@@ -35,13 +35,13 @@ impl Encoder<'_> {
         zone: CtZone,
         goes_on: bool,
         exec: &[Action],
-    ) -> Result<(), ActionError> {
+    ) -> Result<(), ActionProblem> {
         let table = goes_on.then(|| self.context.next_table());
         self.push(Action::Ct(Box::new(Ct { flags, zone, table, alg: 0, exec: Actions::encode(exec)? })));
         Ok(())
     }
 
-    pub(super) fn conntrack(&mut self, action: &Logical<'_>) -> Result<(), ActionError> {
+    pub(super) fn conntrack(&mut self, action: &Logical<'_>) -> Result<(), ActionProblem> {
         match action {
             Logical::CtNext(zone) => self.ct(0, self.zone_of(*zone), true, &[]),
             Logical::CtCommitToZone(zone) => self.ct(Ct::COMMIT, self.zone_of(*zone), true, &[]),
@@ -55,7 +55,7 @@ impl Encoder<'_> {
         }
     }
 
-    fn commit(&mut self, list: &[Logical<'_>]) -> Result<(), ActionError> {
+    fn commit(&mut self, list: &[Logical<'_>]) -> Result<(), ActionProblem> {
         let mut exec = Vec::with_capacity(list.len() + 1);
         if self.context.ct_zero_snat {
             exec.push(Action::Nat(Box::new(Nat { flags: Nat::SRC, ..Nat::default() })));
@@ -70,7 +70,7 @@ impl Encoder<'_> {
         self.ct(Ct::COMMIT, self.zone(), false, &exec)
     }
 
-    fn nat(&mut self, nat: LogicalNat, to: Option<&NatTarget>) -> Result<(), ActionError> {
+    fn nat(&mut self, nat: LogicalNat, to: Option<&NatTarget>) -> Result<(), ActionProblem> {
         let common = if self.context.common_zone_is_snat { reg::SNAT_ZONE } else { reg::DNAT_ZONE };
         let (zone, direction) = match nat {
             LogicalNat::Dnat => (reg::DNAT_ZONE, Nat::DST),

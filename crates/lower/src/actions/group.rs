@@ -3,7 +3,7 @@
 use super::Encoder;
 use super::bits::bits;
 use crate::context::SelectGroup;
-use crate::error::ActionError;
+use crate::error::ActionProblem;
 use kiln_abi::conntrack::mark;
 use kiln_abi::registers::reg;
 use kiln_logical::action::{Lb, LoadBalance, Select, SnatFlag};
@@ -21,7 +21,7 @@ const PORT_WEIGHT: u16 = 1;
 const HASH_L4_SYMMETRIC: u64 = 1 << 32;
 
 /// By the datapath's hash, or by fields that are named.
-fn selection(fields: Option<&str>, param: u64) -> Result<Selection, ActionError> {
+fn selection(fields: Option<&str>, param: u64) -> Result<Selection, ActionProblem> {
     let Some(names) = fields else {
         return Ok(Selection { method: "dp_hash".into(), param, fields: Vec::new() });
     };
@@ -29,7 +29,7 @@ fn selection(fields: Option<&str>, param: u64) -> Result<Selection, ActionError>
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty())
-        .map(|name| Of::by_name(name).ok_or_else(|| ActionError::HashField(name.to_owned())))
+        .map(|name| Of::by_name(name).ok_or_else(|| ActionProblem::HashField(name.to_owned())))
         .collect::<Result<Vec<_>, _>>()?;
     fields.sort_unstable();
     fields.dedup();
@@ -48,7 +48,7 @@ impl Encoder<'_> {
         }
     }
 
-    pub(super) fn select(&mut self, select: &Select<'_>) -> Result<(), ActionError> {
+    pub(super) fn select(&mut self, select: &Select<'_>) -> Result<(), ActionProblem> {
         let param = if self.context.dp_hash_l4_symmetric { HASH_L4_SYMMETRIC } else { 0 };
         let selection = selection(select.hash_fields.as_deref(), param)?;
         let dst = bits(select.dst);
@@ -62,7 +62,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    pub(super) fn load_balance(&mut self, lb: &LoadBalance<'_>) -> Result<(), ActionError> {
+    pub(super) fn load_balance(&mut self, lb: &LoadBalance<'_>) -> Result<(), ActionProblem> {
         let zone = self.zone();
         if lb.backends.is_empty() {
             return self.ct(0, zone, true, &[Action::Nat(Box::default())]);
@@ -99,7 +99,7 @@ impl Encoder<'_> {
     }
 
     /// Left out if any port is not known.
-    pub(super) fn fwd_group(&mut self, liveness: bool, ports: &[Cow<'_, str>]) -> Result<(), ActionError> {
+    pub(super) fn fwd_group(&mut self, liveness: bool, ports: &[Cow<'_, str>]) -> Result<(), ActionProblem> {
         let outport = Subfield::new(Of::reg(reg::OUTPORT), 0, 16);
         let output = Action::resubmit(self.context.tables.output(self.context.pipeline));
         let mut buckets = Vec::with_capacity(ports.len());
@@ -119,7 +119,7 @@ impl Encoder<'_> {
     }
 }
 
-fn bucket(actions: &[Action]) -> Result<Bucket, ActionError> {
+fn bucket(actions: &[Action]) -> Result<Bucket, ActionProblem> {
     Ok(Bucket {
         bucket_id: 0,
         weight: None,

@@ -2,7 +2,7 @@
 
 use super::bits::bits;
 use super::{Encoder, userdata};
-use crate::error::ActionError;
+use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::registers::{flags, reg, scratch};
 use kiln_abi::tables;
@@ -135,7 +135,7 @@ impl Encoder<'_> {
         self.restore(&places);
     }
 
-    pub(super) fn query(&mut self, dst: Subfield, query: Query) -> Result<(), ActionError> {
+    pub(super) fn query(&mut self, dst: Subfield, query: Query) -> Result<(), ActionProblem> {
         let (bit, table) = match query {
             Query::DnsLookup => {
                 self.controller(userdata::with_result(Opcode::DNS_LOOKUP, dst), true);
@@ -167,12 +167,12 @@ impl Encoder<'_> {
     }
 
     /// Asks a table that leaves a part of the connection's original tuple in the low bits of xxreg1.
-    fn original(&mut self, dst: Subfield, query: Query, table: u8) -> Result<(), ActionError> {
+    fn original(&mut self, dst: Subfield, query: Query, table: u8) -> Result<(), ActionProblem> {
         let xxreg = Of::xxreg(scratch::CT_ORIG_XXREG);
         let answer = Subfield::new(xxreg, 0, u16::from(query.width()));
         let overlaps = dst.field == xxreg && dst.ofs < answer.n_bits;
         if overlaps && dst != answer {
-            return Err(ActionError::ResultOverlaps);
+            return Err(ActionProblem::ResultOverlaps);
         }
         if !overlaps {
             self.push(Action::StackPush(answer));

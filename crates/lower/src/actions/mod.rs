@@ -10,7 +10,7 @@ mod userdata;
 
 use self::bits::bits;
 use crate::context::{Context, Meter, Resources};
-use crate::error::ActionError;
+use crate::error::{ActionError, ActionProblem};
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::registers::reg;
 use kiln_abi::stages::Pipeline;
@@ -30,8 +30,16 @@ pub fn lower_actions(
     env: &dyn Resources,
 ) -> Result<Actions, ActionError> {
     let mut encoder = Encoder { context, env, out: Vec::with_capacity(actions.list.len() + 2) };
-    encoder.list(&actions.list)?;
-    Ok(Actions::encode(&encoder.out)?)
+    for (at, action) in actions.list.iter().enumerate() {
+        encoder.action(action).map_err(|problem| {
+            let option = match &problem {
+                ActionProblem::Option { option, .. } => Some(option.as_str()),
+                _ => None,
+            };
+            ActionError { column: actions.column_of(at, option), problem }
+        })?;
+    }
+    Actions::encode(&encoder.out).map_err(|error| ActionError { column: 1, problem: error.into() })
 }
 
 struct Encoder<'e> {
@@ -41,12 +49,12 @@ struct Encoder<'e> {
 }
 
 impl Encoder<'_> {
-    fn list(&mut self, list: &[Logical<'_>]) -> Result<(), ActionError> {
+    fn list(&mut self, list: &[Logical<'_>]) -> Result<(), ActionProblem> {
         list.iter().try_for_each(|action| self.action(action))
     }
 
     /// What `list` comes to, apart from what was encoded so far.
-    fn nested(&self, list: &[Logical<'_>]) -> Result<Actions, ActionError> {
+    fn nested(&self, list: &[Logical<'_>]) -> Result<Actions, ActionProblem> {
         let mut inner = Encoder { context: self.context, env: self.env, out: Vec::with_capacity(list.len()) };
         inner.list(list)?;
         Ok(Actions::encode(&inner.out)?)
@@ -60,7 +68,7 @@ impl Encoder<'_> {
         self.push(Action::resubmit(table));
     }
 
-    fn action(&mut self, action: &Logical<'_>) -> Result<(), ActionError> {
+    fn action(&mut self, action: &Logical<'_>) -> Result<(), ActionProblem> {
         match action {
             Logical::Plain(plain) => self.plain(*plain),
             Logical::Next(next) => self.resubmit(self.next(*next)),
@@ -182,7 +190,7 @@ impl Encoder<'_> {
         })));
     }
 
-    fn mirror(&mut self, port: &str) -> Result<(), ActionError> {
+    fn mirror(&mut self, port: &str) -> Result<(), ActionProblem> {
         let Some(key) = self.env.port_key(port) else { return Ok(()) };
         let copy = [
             Action::set_field(Of::IN_PORT, OfPort::ANY.0 & 0xffff),

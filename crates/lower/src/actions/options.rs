@@ -1,7 +1,7 @@
 //! DHCP options, DHCPv6 options and router advertisements, as the controller takes them: ready for the packet.
 
 use super::{Encoder, userdata};
-use crate::error::ActionError;
+use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
 use kiln_logical::action::{OptionValue, OptionsOf, Value, ra};
 use kiln_logical::constant::Constant;
@@ -28,7 +28,7 @@ impl Encoder<'_> {
         dst: Subfield,
         of: OptionsOf,
         options: &[OptionValue<'_>],
-    ) -> Result<(), ActionError> {
+    ) -> Result<(), ActionProblem> {
         let data = match of {
             OptionsOf::Dhcpv4 => dhcpv4(userdata::with_result(Opcode::PUT_DHCP_OPTS, dst), options),
             OptionsOf::Dhcpv6 => dhcpv6(userdata::with_result(Opcode::PUT_DHCPV6_OPTS, dst), options),
@@ -42,12 +42,12 @@ impl Encoder<'_> {
 }
 
 /// Adds which option it was about.
-fn named<T>(option: &OptionValue<'_>, result: Encoded<T>) -> Result<T, ActionError> {
-    result.map_err(|problem| ActionError::Option { option: option.name.to_owned(), problem })
+fn named<T>(option: &OptionValue<'_>, result: Encoded<T>) -> Result<T, ActionProblem> {
+    result.map_err(|problem| ActionProblem::Option { option: option.name.to_owned(), problem })
 }
 
 /// The offered address; boot file and next server, which the controller looks for first; the other options.
-fn dhcpv4(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionError> {
+fn dhcpv4(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionProblem> {
     for option in options.iter().filter(|o| o.def.code == dhcpv4::OFFER_IP).take(1) {
         named(option, numbers(&mut data, option, OptionKind::Ipv4))?;
     }
@@ -65,7 +65,7 @@ fn dhcpv4(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, Act
 }
 
 /// Code, length and value, a byte each but the value (RFC 2132, section 2).
-fn dhcpv4_option(data: &mut Vec<u8>, option: &OptionValue<'_>) -> Result<(), ActionError> {
+fn dhcpv4_option(data: &mut Vec<u8>, option: &OptionValue<'_>) -> Result<(), ActionProblem> {
     data.push(option.def.code as u8);
     let len_at = data.len();
     data.push(0);
@@ -77,7 +77,7 @@ fn dhcpv4_option(data: &mut Vec<u8>, option: &OptionValue<'_>) -> Result<(), Act
 }
 
 /// Code and length of two bytes each, and value (RFC 8415, section 21.1).
-fn dhcpv6(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionError> {
+fn dhcpv6(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionProblem> {
     for option in options {
         data.extend_from_slice(&option.def.code.to_be_bytes());
         let len_at = data.len();
@@ -232,7 +232,7 @@ fn preference(text: &str) -> Encoded<u8> {
 }
 
 /// The whole ICMPv6 message, checksum zero (RFC 4861, section 4.2).
-fn router_advertisement(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionError> {
+fn router_advertisement(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionProblem> {
     let mut flags = 0;
     for option in options {
         match (option.def.code, &option.value) {

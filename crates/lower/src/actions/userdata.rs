@@ -2,7 +2,7 @@
 
 use super::Encoder;
 use crate::context::Meter;
-use crate::error::ActionError;
+use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::punts::PuntClass;
 use kiln_logical::action::{Action as Logical, EmptyLbBackends, Log, Nested, Severity, Verdict};
@@ -85,7 +85,11 @@ impl Encoder<'_> {
         self.controller_metered(data, false, log.meter.as_deref());
     }
 
-    pub(super) fn nested_action(&mut self, nested: Nested, list: &[Logical<'_>]) -> Result<(), ActionError> {
+    pub(super) fn nested_action(
+        &mut self,
+        nested: Nested,
+        list: &[Logical<'_>],
+    ) -> Result<(), ActionProblem> {
         let inner = self.nested(list)?;
         let opcode = match nested {
             Nested::Clone => {

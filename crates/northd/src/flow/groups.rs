@@ -36,13 +36,15 @@ fn set_hash(set: &RoaringBitmap) -> u128 {
 }
 
 impl Groups {
-    /// Notes a row that stands in the database.
-    pub(crate) fn stands(&mut self, uuid: Uuid, datapaths: Option<RoaringBitmap>) {
+    /// Notes a row that stands in the database. Whether that is news.
+    pub(crate) fn stands(&mut self, uuid: Uuid, datapaths: Option<RoaringBitmap>) -> bool {
+        let news = self.groups.get(&uuid).is_none_or(|group| group.datapaths != datapaths);
         self.forget_set(uuid);
         if let Some(set) = &datapaths {
             self.by_set.entry(set_hash(set)).or_insert(uuid);
         }
         self.groups.entry(uuid).or_insert(Group { datapaths: None, users: 0 }).datapaths = datapaths;
+        news
     }
 
     /// Notes that a row is gone.
@@ -169,7 +171,9 @@ impl Groups {
     pub(crate) fn failed(&mut self) {
         for (uuid, group) in std::mem::take(&mut self.undo).into_iter().rev() {
             match group {
-                Some(group) => self.stands(uuid, group.datapaths),
+                Some(group) => {
+                    self.stands(uuid, group.datapaths);
+                }
                 None => self.gone(uuid),
             }
         }

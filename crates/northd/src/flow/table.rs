@@ -189,6 +189,23 @@ impl FlowTable {
         self.touch(slot);
     }
 
+    /// Notes the groups that stand in the database. Flows of a group that somebody else has changed may hold where they
+    /// should not.
+    pub(crate) fn groups_stand(&mut self, groups: impl Iterator<Item = (Uuid, Option<RoaringBitmap>)>) {
+        let news: HashSet<Uuid> =
+            groups.filter_map(|(uuid, set)| self.groups.stands(uuid, set).then_some(uuid)).collect();
+        if news.is_empty() {
+            return;
+        }
+        for slot in 0..self.entries.len() {
+            if let Some(Place::Group(group)) = self.entries[slot].stands
+                && news.contains(&group)
+            {
+                self.touch(slot as u32);
+            }
+        }
+    }
+
     /// Notes a row whose content is not what its uuid says: it will be deleted, or set right if the flow is wanted.
     pub(crate) fn spoilt(&mut self, uuid: Uuid) {
         self.spoilt.insert(uuid);
@@ -203,6 +220,11 @@ impl FlowTable {
     /// Rows that stand in the database, for a refetch.
     pub(crate) fn standing(&self) -> impl Iterator<Item = Uuid> {
         self.entries.iter().filter(|entry| entry.stands.is_some()).map(|entry| entry.uuid)
+    }
+
+    /// How many rows stand in the database.
+    pub fn standing_len(&self) -> usize {
+        self.standing().count()
     }
 
     /// How many flows are wanted.

@@ -58,6 +58,16 @@ pub(crate) fn of_policy(ctx: &Ctx<'_>, policy: &Uuid, out: &mut Vec<Flow>) {
         report(ctx, policy, "match", &format!("`{}`: {error}", row.r#match()));
         return;
     }
+    for port in crate::matches::ports_in(ctx, row.r#match()) {
+        // A gateway port is also called by the name that it has where it is.
+        let name = port.strip_prefix("cr-").unwrap_or(&port);
+        if ctx.all(&ctx.router_port_named, &Text::from(name)).is_empty() {
+            ctx.report(format!(
+                "Logical_Router_Policy {policy}, column match: `{}`: there is no router port `{port}`, so nothing is by it",
+                row.r#match()
+            ));
+        }
+    }
     let Some(mark) = mark(ctx, policy, &row) else { return };
     if !row.bfd_sessions().all().is_empty() {
         ctx.report(format!(

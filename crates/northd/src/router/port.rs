@@ -1,6 +1,7 @@
 //! Rows of Logical_Router_Port, checked.
 
 use crate::addresses::{Net, parse_ip};
+use crate::index::senior;
 use crate::tables::{Ctx, Peer, RouterPort};
 use kiln_ovsdb::Text;
 use kiln_types::{Ipv6Net, Uuid, eui64_link_local};
@@ -60,11 +61,16 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, RouterPor
 }
 
 fn peer(ctx: &Ctx<'_>, port: &Uuid, name: &Text, peer: Option<&Text>) -> Peer {
-    let switch_port = ctx.all(&ctx.switch_ports_towards, name).first();
-    let Some(peer) = peer else { return switch_port.map_or(Peer::None, |port| Peer::Switch(*port)) };
-    if switch_port.is_some() {
-        report(ctx, port, name, "peer", "a switch port leads here too; the switch port counts");
-        return switch_port.map_or(Peer::None, |port| Peer::Switch(*port));
+    let switch_port = senior(ctx, ctx.all(&ctx.switch_ports_towards, name));
+    let Some(peer) = peer else { return switch_port.map_or(Peer::None, Peer::Switch) };
+    if let Some(switch_port) = switch_port {
+        let what = format!("`{peer}`, but a switch port leads here too, which counts");
+        report(ctx, port, name, "peer", &what);
+        return Peer::Switch(switch_port);
+    }
+    if peer == name {
+        report(ctx, port, name, "peer", &format!("`{peer}` is the port itself"));
+        return Peer::None;
     }
     match ctx.all(&ctx.router_port_named, peer).first() {
         None => {

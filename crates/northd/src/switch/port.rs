@@ -1,6 +1,7 @@
 //! Rows of Logical_Switch_Port, checked: addresses read, names resolved, duplicates refused.
 
 use crate::addresses::{AddressItem, PortAddress, parse_address, parse_port_address};
+use crate::index::senior;
 use crate::multicast::Member;
 use crate::tables::{Ctx, Owned, PortKind, PortOptions, SwitchPort};
 use kiln_ovsdb::Text;
@@ -103,8 +104,8 @@ fn router_port(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>) ->
         report(ctx, port, row.name(), "options", &format!("there is no router port `{name}`"));
     }
     // Of several switch ports that lead to one router port, the first is its peer.
-    let first = ctx.all(&ctx.switch_ports_towards, name).first();
-    if first.is_some_and(|first| first != port) {
+    let first = senior(ctx, ctx.all(&ctx.switch_ports_towards, name));
+    if first.is_some_and(|first| first != *port) {
         report(
             ctx,
             port,
@@ -135,16 +136,16 @@ fn read_addresses(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>,
     }
 }
 
-/// Whether another port of the switch has one of these addresses; the port that comes first keeps it.
+/// Whether another port of the switch has one of these addresses; the port that was first keeps it.
 fn taken(ctx: &Ctx<'_>, port: &Uuid, checked: &SwitchPort, address: &PortAddress) -> Option<String> {
     owned(address).find_map(|owned| {
-        let first = ctx.all(&ctx.address_owners, &(checked.switch, owned)).first()?;
+        let first = senior(ctx, ctx.all(&ctx.address_owners, &(checked.switch, owned)))?;
         let what = match owned {
             Owned::Mac(mac) => mac.to_string(),
             Owned::V4(ip) => ip.to_string(),
             Owned::V6(ip) => ip.to_string(),
         };
-        (first != port).then(|| format!("port {first} of the same switch has {what}"))
+        (first != *port).then(|| format!("port {first} of the same switch has {what}"))
     })
 }
 

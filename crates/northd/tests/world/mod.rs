@@ -6,7 +6,7 @@
 use kiln_northd::daemon::{Config, NorthdDaemon, Side};
 use kiln_ovsdb::engine::Database;
 use kiln_ovsdb::reconnect::Action;
-use kiln_ovsdb::schema::DatabaseSchema;
+use kiln_ovsdb::schema::{ColumnType, DatabaseSchema};
 use kiln_ovsdb::server::{Limits, Server, SessionId};
 use kiln_schema_ovn::{nb::Northbound, sb::Southbound};
 use kiln_types::{Instant, Rng, Uuid};
@@ -31,6 +31,8 @@ pub struct World {
     server: Server,
     members: Vec<Member>,
     editor: SessionId,
+    /// Databases that nobody can connect to, and how often somebody has tried.
+    away: BTreeMap<u8, usize>,
 }
 
 const SIDES: [Side; 2] = [Side::Northbound, Side::Southbound];
@@ -45,7 +47,7 @@ impl World {
             assert!(server.add_database(Instant::from_secs(1), database).is_ok());
         }
         let editor = server.connect();
-        World { now: Instant::from_secs(1), server, members: Vec::new(), editor }
+        World { now: Instant::from_secs(1), server, members: Vec::new(), editor, away: BTreeMap::new() }
     }
 
     /// Starts another northd and returns its number.
@@ -90,6 +92,17 @@ impl World {
         }
     }
 
+    /// Cuts a connection, and lets none be made.
+    pub fn take_away(&mut self, member: usize, side: Side) {
+        self.away.insert(side as u8, 0);
+        self.cut(member, side);
+    }
+
+    /// Lets connections be made again. How many were tried.
+    pub fn bring_back(&mut self, side: Side) -> usize {
+        self.away.remove(&(side as u8)).expect("it was taken away")
+    }
+
     /// Lets everything happen until nothing does.
     pub fn run(&mut self) {
         for _ in 0..10_000 {
@@ -116,7 +129,10 @@ impl World {
                 if let Some(session) = member.sessions.remove(&(side as u8)) {
                     self.server.disconnect(session);
                 }
-                if let Action::Connect(_) = action {
+                if let (Action::Connect(_), Some(tried)) = (&action, self.away.get_mut(&(side as u8))) {
+                    *tried += 1;
+                    member.daemon.handle_disconnected(now, side);
+                } else if let Action::Connect(_) = action {
                     member.sessions.insert(side as u8, self.server.connect());
                     member.daemon.handle_connected(now, side);
                 }
@@ -191,6 +207,13 @@ impl World {
         let answer = self.edit(NB, operations);
         assert!(!answer.contains("\"error\":\""), "{operations}: {answer}");
         self.run();
+    }
+
+    /// What a column may hold.
+    pub fn column_type(&self, database: &str, table: &str, column: &str) -> ColumnType {
+        let schema = self.server.database(database).expect("the database exists").schema();
+        let table = schema.table(table).expect("the table is declared");
+        table.columns()[table.column_index(column).expect("the column exists")].ty().clone()
     }
 
     /// What a table holds, a line a row, uuids left out, sorted.

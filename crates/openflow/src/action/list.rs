@@ -47,6 +47,11 @@ impl Actions {
         decode::list_from_wire(&mut r, version)
     }
 
+    /// This list, and then another.
+    pub fn then(&self, after: &Actions) -> Result<Actions, TooLong> {
+        Actions::from_canonical([self.as_bytes(), after.as_bytes()].concat())
+    }
+
     /// The bytes in the form of OpenFlow 1.5.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes

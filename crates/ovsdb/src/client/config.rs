@@ -173,7 +173,8 @@ impl Rows {
                 out.push(if out.is_empty() { '[' } else { ',' });
                 out.push_str(&clause.text);
             } else {
-                missing.push(Missing { table: table.into(), column: Some(clause.column.as_str().into()) });
+                let column = Some(clause.column.as_str().into());
+                missing.push(Missing { table: table.into(), column, value: None });
             }
         }
         out.push_str(if out.is_empty() { "[false]" } else { "]" });
@@ -194,8 +195,8 @@ pub(super) fn write_table(
     let mut first = true;
     for column in &table.columns {
         if !offered.has_column(&table.table, column) {
-            missing
-                .push(Missing { table: table.table.as_str().into(), column: Some(column.as_str().into()) });
+            let column = Some(column.as_str().into());
+            missing.push(Missing { table: table.table.as_str().into(), column, value: None });
             continue;
         }
         if !std::mem::take(&mut first) {

@@ -168,6 +168,12 @@ pub struct Stats {
     pub rows_skipped: u64,
     /// Messages that nothing awaited: notifications of an unknown kind, answers to nothing.
     pub unexpected: u64,
+    /// Transactions that were committed.
+    pub committed: u64,
+    /// Transactions that the server did not carry out.
+    pub failed: u64,
+    /// Transactions of which nobody knows, or that were not sent, for want of a connection.
+    pub lost: u64,
     /// Connections given up, by [`CloseReason::name`].
     pub closes: BTreeMap<&'static str, u64>,
 }
@@ -179,6 +185,9 @@ impl Stats {
         visit("rows", self.rows);
         visit("rows_skipped", self.rows_skipped);
         visit("unexpected", self.unexpected);
+        visit("txn_committed", self.committed);
+        visit("txn_failed", self.failed);
+        visit("txn_lost", self.lost);
         for (reason, count) in &self.closes {
             visit(&format!("close_{reason}"), *count);
         }

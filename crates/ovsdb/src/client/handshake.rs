@@ -71,7 +71,7 @@ impl Session {
                     TxnReply::Committed(results) => Outcome::Committed(results),
                     TxnReply::Failed(error) => Outcome::Failed(error),
                 };
-                self.events.push_back(Event::Transacted { id: TxnId(request), outcome });
+                self.transacted(TxnId(request), outcome);
                 Ok(())
             }
             Pending::Reread { table, row } => self.row_reread(&table, row, answer, replica),
@@ -155,7 +155,11 @@ impl Session {
         let mut first = true;
         for (table, condition) in tables.iter().zip(conditions) {
             if !offered.has_table(&table.table) {
-                missing.push(crate::txn::Missing { table: table.table.as_str().into(), column: None });
+                missing.push(crate::txn::Missing {
+                    table: table.table.as_str().into(),
+                    column: None,
+                    value: None,
+                });
                 continue;
             }
             if !std::mem::take(&mut first) {

@@ -1,8 +1,8 @@
-//! Which tables and columns a server's schema has.
+//! Which tables and columns a server's schema has, and what its columns may hold.
 
 use std::sync::Arc;
 
-use kiln_types::{HashMap, HashSet};
+use kiln_types::HashMap;
 
 use crate::json::{DecodeError, Decoder, TextCache};
 
@@ -15,14 +15,42 @@ pub struct OfferedSchema {
     tables: HashMap<Box<str>, Arc<OfferedTable>>,
 }
 
-/// The names of one table's columns.
+/// The names of one table's columns, each with what it may hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OfferedTable(HashSet<Box<str>>);
+pub struct OfferedTable(HashMap<Box<str>, Allowed>);
+
+/// What a column may hold, as far as it has changed between releases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Allowed {
+    Anything,
+    /// These words alone (`enum`).
+    Words(Box<[Box<str>]>),
+    /// Numbers from the first to the last.
+    Range(i64, i64),
+}
 
 impl OfferedTable {
     /// Whether the server has the column. Every table has `_uuid`, and `_version`.
     pub fn has_column(&self, column: &str) -> bool {
-        self.0.contains(column) || matches!(column, "_uuid" | "_version")
+        self.0.contains_key(column) || matches!(column, "_uuid" | "_version")
+    }
+
+    /// What about a value the column may not hold, if there is something. `value` is the value's text (RFC 7047 section
+    /// 5.1).
+    pub fn refused(&self, column: &str, value: &str) -> Option<Box<str>> {
+        match self.0.get(column)? {
+            Allowed::Anything => None,
+            Allowed::Words(allowed) => {
+                let words = words(value).unwrap_or_default();
+                let word = words.into_iter().find(|word| !allowed.contains(word))?;
+                Some(format!("`{word}`").into())
+            }
+            Allowed::Range(least, most) => match value.parse::<i64>().ok()? {
+                number if number > *most => Some(format!("number above {most}").into()),
+                number if number < *least => Some(format!("number below {least}").into()),
+                _ => None,
+            },
+        }
     }
 }
 
@@ -56,7 +84,7 @@ impl OfferedSchema {
         let tables = tables
             .into_iter()
             .map(|(t, columns)| {
-                let columns = columns.iter().map(|&c| c.into()).collect();
+                let columns = columns.iter().map(|&c| (c.into(), Allowed::Anything)).collect();
                 (t.into(), Arc::new(OfferedTable(columns)))
             })
             .collect();
@@ -80,7 +108,7 @@ impl OfferedSchema {
 }
 
 fn parse_columns(json: &mut Decoder<'_>) -> Result<OfferedTable, DecodeError> {
-    let mut columns = HashSet::default();
+    let mut columns = HashMap::default();
     json.begin_object()?;
     let mut first = true;
     while let Some(member) = json.next_member(&mut first)? {
@@ -91,11 +119,73 @@ fn parse_columns(json: &mut Decoder<'_>) -> Result<OfferedTable, DecodeError> {
         json.begin_object()?;
         let mut first = true;
         while let Some(column) = json.next_member(&mut first)? {
-            columns.insert(column.into());
-            json.skip_value()?;
+            columns.insert(column.into(), parse_column(json)?);
         }
     }
     Ok(OfferedTable(columns))
+}
+
+/// What the keys of a column may be; nothing is known of values in maps.
+fn parse_column(json: &mut Decoder<'_>) -> Result<Allowed, DecodeError> {
+    let (mut words_allowed, mut least, mut most) = (Vec::new(), i64::MIN, i64::MAX);
+    within(json, &["type", "key"], &mut |json, member| {
+        match member {
+            "enum" => words_allowed = words(json.raw_value()?).unwrap_or_default(),
+            "minInteger" => least = json.integer()?,
+            "maxInteger" => most = json.integer()?,
+            _ => json.skip_value()?,
+        }
+        Ok(())
+    })?;
+    Ok(match (words_allowed.is_empty(), least, most) {
+        (false, ..) => Allowed::Words(words_allowed.into()),
+        (true, i64::MIN, i64::MAX) => Allowed::Anything,
+        (true, least, most) => Allowed::Range(least, most),
+    })
+}
+
+/// Hands over the members of the object at the end of a path of members; none where the path ends early.
+fn within<'a>(
+    json: &mut Decoder<'a>,
+    path: &[&str],
+    take: &mut dyn FnMut(&mut Decoder<'a>, &str) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    if json.peek() != Some(b'{') {
+        return json.skip_value();
+    }
+    json.begin_object()?;
+    let mut first = true;
+    while let Some(member) = json.next_member(&mut first)? {
+        match path.split_first() {
+            None => take(json, member)?,
+            Some((next, rest)) if member == *next => within(json, rest, take)?,
+            Some(_) => json.skip_value()?,
+        }
+    }
+    Ok(())
+}
+
+/// The strings of a value that is one or a set of them.
+fn words(value: &str) -> Option<Vec<Box<str>>> {
+    let mut texts = TextCache::empty();
+    let mut json = Decoder::new(value, &mut texts);
+    if json.peek() == Some(b'"') {
+        return Some(vec![json.string().ok()?.into()]);
+    }
+    json.begin_array().ok()?;
+    let mut first = true;
+    if !json.next_element(&mut first).ok()?
+        || json.string().ok()? != "set"
+        || !json.next_element(&mut first).ok()?
+    {
+        return None;
+    }
+    json.begin_array().ok()?;
+    let (mut first, mut words) = (true, Vec::new());
+    while json.next_element(&mut first).ok()? {
+        words.push(json.string().ok()?.into());
+    }
+    Some(words)
 }
 
 #[cfg(test)]
@@ -114,6 +204,33 @@ mod tests {
         );
         assert!(!schema.has_column("T", "c") && !schema.has_column("U", "_uuid"));
         assert!(schema.has_table("Empty") && !schema.has_table("a"));
+    }
+
+    #[test]
+    fn what_a_column_may_not_hold_is_found() {
+        let text = r#"{"tables":{"T":{"columns":{
+            "free":{"type":"string"},
+            "one":{"type":{"key":{"type":"string","enum":"a"}}},
+            "some":{"ephemeral":true,"type":{"min":0,"max":2,"key":{"enum":["set",["a","b"]],"type":"string"}}},
+            "number":{"type":{"key":{"type":"integer","enum":["set",[1,2]]}}},
+            "range":{"type":{"key":{"type":"integer","minInteger":0,"maxInteger":32}}}}}}}"#;
+        let schema = OfferedSchema::parse(text).unwrap();
+        let refused = |column, value| schema.table("T").unwrap().refused(column, value);
+        for (column, value, expected) in [
+            ("free", r#""x""#, None),
+            ("one", r#""a""#, None),
+            ("one", r#""b""#, Some("`b`")),
+            ("some", r#"["set",[]]"#, None),
+            ("some", r#"["set",["b","a"]]"#, None),
+            ("some", r#"["set",["a","c"]]"#, Some("`c`")),
+            ("number", "3", None),
+            ("range", "32", None),
+            ("range", "33", Some("number above 32")),
+            ("range", "-1", Some("number below 0")),
+            ("unknown", r#""x""#, None),
+        ] {
+            assert_eq!(refused(column, value).as_deref(), expected, "{column} {value}");
+        }
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Session {
                 Some(bytes)
             }
             Outgoing::Params(txn) => {
-                self.note_all_missing(&txn);
+                self.note_missing_in(&txn);
                 Some(b"]}".to_vec())
             }
         }
@@ -280,15 +280,25 @@ impl Session {
 
     /// Sends a transaction; [`Event::Transacted`] tells what became of it.
     pub fn transact(&mut self, txn: Txn) -> TxnId {
-        self.note_all_missing(&txn);
+        self.note_missing_in(&txn);
         let ops = txn.len();
         if self.stage == Stage::Synced {
             return TxnId(self.request_txn(txn, Pending::Transaction { ops }));
         }
         self.next_request += 1;
         let id = TxnId(self.next_request);
-        self.events.push_back(Event::Transacted { id, outcome: Outcome::NotSent });
+        self.transacted(id, Outcome::NotSent);
         id
+    }
+
+    pub(super) fn transacted(&mut self, id: TxnId, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Committed(_) => &mut self.stats.committed,
+            Outcome::Failed(_) => &mut self.stats.failed,
+            Outcome::Lost | Outcome::NotSent => &mut self.stats.lost,
+        };
+        *count += 1;
+        self.events.push_back(Event::Transacted { id, outcome });
     }
 
     /// Number of transactions that await their answer.
@@ -426,7 +436,8 @@ impl Session {
         Ok(())
     }
 
-    fn note_all_missing(&mut self, txn: &Txn) {
+    /// Tells what was left out of a transaction that is not sent since nothing else was in it.
+    pub fn note_missing_in(&mut self, txn: &Txn) {
         for missing in txn.missing() {
             self.note_missing(missing.clone());
         }
@@ -519,7 +530,7 @@ impl Session {
         self.events.extend(self.lock.disconnected());
         for (id, pending) in std::mem::take(&mut self.pending) {
             if let Pending::Transaction { .. } = pending {
-                self.events.push_back(Event::Transacted { id: TxnId(id), outcome: Outcome::Lost });
+                self.transacted(TxnId(id), Outcome::Lost);
             }
         }
     }

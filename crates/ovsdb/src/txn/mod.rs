@@ -29,17 +29,22 @@ use crate::client::offered::OfferedSchema;
 use crate::column::Encode;
 use crate::json::write_string;
 
-/// A table or column that was left out because the server's schema does not have it.
+/// A table, column or value that was left out because the server's schema does not have it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Missing {
     /// The table.
     pub table: Box<str>,
     /// The column, or `None` if the whole table is missing.
     pub column: Option<Box<str>>,
+    /// What the column may not hold, or `None` if the whole column is missing.
+    pub value: Option<Box<str>>,
 }
 
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(value) = &self.value {
+            write!(f, "{value} in ")?;
+        }
         match &self.column {
             Some(column) => write!(f, "column {column} of table {}", self.table),
             None => write!(f, "table {}", self.table),
@@ -74,6 +79,8 @@ pub struct Txn {
     /// `["DB",{…},{…}`, as far as it was not taken yet.
     params: String,
     len: usize,
+    /// Those of `len` that change something, or ask.
+    effective: usize,
     /// What follows.
     tail: Option<Box<dyn Tail>>,
     /// An operation's `where`, and a wait's `columns`, while its row is written.
@@ -92,6 +99,7 @@ impl Txn {
         Txn {
             params,
             len: 0,
+            effective: 0,
             tail: None,
             conditions: String::new(),
             columns: String::new(),
@@ -113,6 +121,11 @@ impl Txn {
     /// Whether there are no operations.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether nothing would come of it: comments, assertions, and operations of which nothing is left on this server.
+    pub fn is_moot(&self) -> bool {
+        self.effective == 0 && self.tail.is_none()
     }
 
     /// Ends the transaction with operations that are written when they are sent.
@@ -169,6 +182,7 @@ impl Txn {
     pub fn abort(&mut self) {
         self.params.push_str(",{\"op\":\"abort\"}");
         self.len += 1;
+        self.effective += 1;
     }
 
     fn plain(&mut self, op: &str, member: &str, value: &str) {

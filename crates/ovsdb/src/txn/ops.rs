@@ -184,7 +184,7 @@ impl Txn {
         let offered = self.offered.as_ref().and_then(|schema| schema.table(table)).cloned();
         let moot = self.offered.is_some() && offered.is_none();
         if moot {
-            self.missing.push(Missing { table: table.into(), column: None });
+            self.missing.push(Missing { table: table.into(), column: None, value: None });
         }
         self.params.push_str(",{\"op\":\"");
         self.params.push_str(K::OP);
@@ -204,9 +204,13 @@ impl<K: Kind> Op<'_, K> {
     fn offered(&mut self, column: &str) -> bool {
         let has = !self.moot && self.offered.as_ref().is_none_or(|table| table.has_column(column));
         if !has && !self.moot {
-            self.txn.missing.push(Missing { table: self.table.into(), column: Some(column.into()) });
+            self.miss(column, None);
         }
         has
+    }
+
+    fn miss(&mut self, column: &str, value: Option<Box<str>>) {
+        self.txn.missing.push(Missing { table: self.table.into(), column: Some(column.into()), value });
     }
 
     /// Opens the list, or separates from the item before.
@@ -218,11 +222,23 @@ impl<K: Kind> Op<'_, K> {
     }
 
     fn member<V: Encode + ?Sized>(&mut self, column: &str, value: &V) {
-        if self.offered(column) {
-            let out = self.item();
-            write_string(out, column);
-            out.push(':');
-            value.encode(out);
+        if !self.offered(column) {
+            return;
+        }
+        let (start, first) = (self.txn.params.len(), self.first);
+        let out = self.item();
+        write_string(out, column);
+        out.push(':');
+        let value_start = out.len();
+        value.encode(out);
+        let refused =
+            self.offered.as_ref().and_then(|table| table.refused(column, &self.txn.params[value_start..]));
+        if refused.is_some() {
+            self.txn.params.truncate(start);
+            self.first = first;
+            // The default, which a new row would get instead, is no value of such a column either.
+            self.moot |= K::OP == Insert::OP;
+            self.miss(column, refused);
         }
     }
 }
@@ -358,6 +374,7 @@ impl<K: Kind> Drop for Op<'_, K> {
             txn.comment(&format!("left out: {} {}", K::OP, self.table));
             return;
         }
+        txn.effective += usize::from(!self.first || (K::OP != Update::OP && K::OP != Mutate::OP));
         let (open, close) = K::LIST;
         let wait = K::OP == Wait::OP;
         let select_all = K::OP == Select::OP && self.first;

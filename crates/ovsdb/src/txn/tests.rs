@@ -89,6 +89,34 @@ fn what_the_server_lacks_is_left_out() {
     );
 }
 
+#[test]
+fn what_no_column_there_may_hold_is_left_out() {
+    let text = r#"{"tables":{"T":{"columns":{
+        "a":{"type":"integer"},"kind":{"type":{"key":{"type":"string","enum":["set",["x","y"]]}}}}}}}"#;
+    let mut txn = Txn::for_schema("D", Arc::new(OfferedSchema::parse(text).unwrap()));
+    txn.assert_lock("l");
+    txn.insert("T").set("a", &1).set("kind", "z");
+    txn.update("T").row(row()).set("kind", "z");
+    assert!(txn.is_moot(), "nothing comes of these");
+    txn.update("T").row(row()).set("kind", "z").set("a", &2);
+    assert!(!txn.is_moot());
+    txn.insert("T").set("kind", "x");
+    let missing: Vec<String> = txn.missing().iter().map(ToString::to_string).collect();
+    assert_eq!(missing, ["`z` in column kind of table T"; 3]);
+    let is_row = json!([["_uuid", "==", ["uuid", ROW]]]);
+    assert_eq!(
+        written(txn),
+        json!([
+            "D",
+            { "op": "assert", "lock": "l" },
+            { "op": "comment", "comment": "left out: insert T" },
+            { "op": "update", "table": "T", "row": {}, "where": is_row },
+            { "op": "update", "table": "T", "row": { "a": 2 }, "where": is_row },
+            { "op": "insert", "table": "T", "row": { "kind": "x" } },
+        ])
+    );
+}
+
 fn reply(text: &str, ops: usize) -> Result<TxnReply, crate::json::DecodeError> {
     TxnReply::decode(&mut Decoder::new(text, &mut TextCache::empty()), ops)
 }

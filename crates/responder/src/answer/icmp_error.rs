@@ -3,7 +3,6 @@
 use super::Answer;
 use crate::nested::FragMtu;
 use crate::punt::Punt;
-use kiln_openflow::Actions;
 use kiln_packet::{IcmpError, icmp4, icmp6, ip_proto};
 
 /// Which code an error has unless nested actions say otherwise.
@@ -17,10 +16,9 @@ pub(crate) enum Code {
 
 /// The error about the packet, still on the packet's own way. An MTU among the nested actions makes it "fragmentation
 /// needed" or "packet too big".
-pub(crate) fn about<'a>(punt: &Punt<'a>, actions: &Actions, code: Code) -> Answer<IcmpError<'a>> {
+pub(crate) fn about<'a>(punt: &Punt<'a>, mtu: FragMtu, code: Code) -> Answer<IcmpError<'a>> {
     let key = &punt.packet.key;
     let udp = code == Code::ByProtocol && key.nw_proto == ip_proto::UDP;
-    let mtu = FragMtu::of(actions);
     let (kind, code, parameter) = if key.is_ipv6() {
         match (mtu.icmp6, udp) {
             (Some(mtu), _) => (icmp6::TOO_BIG, 0, mtu),

@@ -8,34 +8,44 @@ use kiln_abi::registers::{flags, reg};
 use kiln_abi::stages::{Pipeline, Stage};
 use kiln_abi::tables;
 use kiln_openflow::{Action, Actions, Field};
-use kiln_packet::{IcmpError, IpPair, icmp4, icmp6};
+use kiln_packet::{IcmpError, IpPair, Packet, before_hop, icmp4, icmp6};
 use std::net::IpAddr;
 
 /// The last register of those that flows use as they like; those behind hold what a datapath's packets are known by.
 const LAST_FREE_REGISTER: u8 = reg::FLAGS - 1;
 
 /// With which address the router speaks to the packet's sender, by the port that the packet came in by; `None` if it says
-/// nothing.
+/// nothing, as it does about packets to all hosts of the network that they go out to (RFC 1122, section 3.2.2; RFC 1812,
+/// section 4.3.2.7).
 pub(crate) fn speaker(punt: &Punt<'_>, neighbors: &impl Neighbors) -> Option<IpAddr> {
     let key = &punt.packet.key;
-    let sender = if key.is_ipv6() { key.ipv6_src.into() } else { key.nw_src.into() };
-    neighbors.speaker(punt.metadata.datapath()?, punt.metadata.inport()?, sender)
+    let (router, inport) = (punt.metadata.datapath()?, punt.metadata.inport()?);
+    if key.is_ipv6() {
+        return neighbors.speaker(router, inport, key.ipv6_src.into());
+    }
+    let to_all = |outport| neighbors.is_broadcast(router, outport, key.nw_dst);
+    if punt.metadata.outport().is_some_and(to_all) {
+        return None;
+    }
+    neighbors.speaker(router, inport, key.nw_src.into())
 }
 
-/// The error about the packet, from `speaker`, on its way to the sender.
-pub(crate) fn about<'a>(punt: &Punt<'a>, speaker: IpAddr) -> Answer<IcmpError<'a>> {
+/// The error about the packet, from `speaker`, on its way to the sender. It quotes the packet as it came, before this router
+/// took one off its time to live (RFC 1812, section 4.3.2.3), as the error about a packet without a route does.
+pub(crate) fn about(punt: &Punt<'_>, speaker: IpAddr) -> Answer<Vec<u8>> {
+    let came = before_hop(&punt.packet);
     let (kind, code) = if punt.packet.key.is_ipv6() {
         (icmp6::UNREACHABLE, icmp6::ADDRESS)
     } else {
         (icmp4::UNREACHABLE, icmp4::HOST)
     };
-    let mut error = IcmpError::about(&punt.packet, kind, code, 0)?;
+    let mut error = IcmpError::about(&Packet::parse(&came), kind, code, 0)?;
     error.ips = match (error.ips, speaker) {
         (IpPair::V4 { src, .. }, IpAddr::V4(speaker)) => IpPair::V4 { src: speaker, dst: src },
         (IpPair::V6 { src, .. }, IpAddr::V6(speaker)) => IpPair::V6 { src: speaker, dst: src },
         _ => return Err(DropReason::NoMetadata),
     };
-    Ok(error)
+    Ok(error.to_vec())
 }
 
 /// What the error goes down with. The packet's own Ethernet addresses are those of its way out by now, so the router routes

@@ -159,7 +159,7 @@ mod tests {
         family: Family::Ovn,
         version: "26.03.0\nKiln Library 0.1.0",
         details: "SB DB Schema 21.8.0",
-        modules: &[],
+        modules: "",
     };
 
     fn read(line: &str) -> Result<Northd, (String, u8)> {

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_named() {
-        let logger = Logger::new("p", &[]);
+        let logger = Logger::new("p", "");
         let message = |spec: &str| switch(spec, &logger).expect_err("unknown").to_string();
         assert_eq!(message("no-such-user"), "user no-such-user not found, aborting.");
         assert_eq!(message("root:no-such-group"), "group no-such-group not found, aborting.");

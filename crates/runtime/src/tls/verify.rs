@@ -4,14 +4,19 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity};
+
+use super::version1::{Refusal, Version1};
 
 /// A verifier for both sides of a connection.
 #[derive(Debug)]
@@ -55,6 +60,10 @@ impl ChainVerifier {
         usage: KeyUsage,
     ) -> Result<(), Error> {
         let Some(authorities) = &self.authorities else { return Ok(()) };
+        if let Some(certificate) = Version1::parse(peer) {
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            return certificate.verify(&authorities.roots.roots, algorithms, now).map_err(refused);
+        }
         let certificate = EndEntityCert::try_from(peer).map_err(certificate_error)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
         let roots = &authorities.roots.roots;
@@ -68,6 +77,33 @@ impl ChainVerifier {
             Err(error) => Err(certificate_error(error)),
         }
     }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    Error::InvalidCertificate(match refusal {
+        Refusal::UnknownIssuer => CertificateError::UnknownIssuer,
+        Refusal::BadSignature => CertificateError::BadSignature,
+        Refusal::NotValidYet => CertificateError::NotValidYet,
+        Refusal::Expired => CertificateError::Expired,
+    })
+}
+
+/// Checks a signature of TLS 1.2 by the key of a certificate of version 1: a scheme may stand for several kinds of key.
+fn verify_tls12_by_key(
+    message: &[u8],
+    certificate: &Version1<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let bad = Error::InvalidCertificate(CertificateError::BadSignature);
+    let key = SubjectPublicKeyInfoDer::from(certificate.public_key);
+    let key = RawPublicKeyEntity::try_from(&key).map_err(certificate_error)?;
+    let of_scheme = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+    of_scheme
+        .flat_map(|(_, algorithms)| algorithms.iter())
+        .any(|algorithm| key.verify_signature(*algorithm, message, signature.signature()).is_ok())
+        .then(HandshakeSignatureValid::assertion)
+        .ok_or(bad)
 }
 
 fn certificate_error(error: webpki::Error) -> Error {
@@ -99,12 +135,11 @@ impl ServerCertVerifier for ChainVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match Version1::parse(certificate) {
+            Some(certificate) => verify_tls12_by_key(message, &certificate, signature, algorithms),
+            None => verify_tls12_signature(message, certificate, signature, algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -113,12 +148,14 @@ impl ServerCertVerifier for ChainVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match Version1::parse(certificate) {
+            Some(certificate) => {
+                let key = SubjectPublicKeyInfoDer::from(certificate.public_key);
+                verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
+            }
+            None => verify_tls13_signature(message, certificate, signature, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -22,7 +22,7 @@ impl Log {
     fn new() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().expect("temporary directory");
-        let logger = Logger::new("ovn-northd", &["northd", "reconnect"]);
+        let logger = Logger::new("ovn-northd", "northd reconnect");
         logger.set_syslog_method(SyslogMethod::Null);
         logger.apply("console:off").expect("known words");
         logger.set_log_file(dir.path().join("x.log")).expect("writable");
@@ -168,7 +168,7 @@ fn patterns_and_facility_reach_syslog() {
 #[test]
 fn there_may_be_no_file() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let logger = Logger::new("p", &[]);
+    let logger = Logger::new("p", "");
     logger.apply("console:off").expect("known words");
     logger.set_syslog_method(SyslogMethod::Null);
     assert_eq!(logger.reopen().expect_err("none").to_string(), "Logging to file not configured");

@@ -1,6 +1,6 @@
 //! Meters: token buckets (OpenFlow 1.5.1, section 5.7), of which only bands that drop packets by the packet count.
 
-use kiln_openflow::msg::Meter;
+use kiln_openflow::msg::{Meter, MeterStats};
 use kiln_types::Instant;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ pub(super) struct Meters {
 struct Bucket {
     left: u64,
     at: Instant,
+    /// Packets that came, and that did not pass.
+    came: u64,
+    dropped: u64,
 }
 
 const PACKET: u64 = 1_000_000;
@@ -34,7 +37,7 @@ impl Meters {
     /// Adds a meter, or replaces it; it starts full.
     pub(super) fn put(&mut self, now: Instant, meter: Meter) {
         let left = rate(&meter).map_or(0, |(_, burst)| burst * PACKET);
-        self.meters.insert(meter.meter_id, (meter, Bucket { left, at: now }));
+        self.meters.insert(meter.meter_id, (meter, Bucket { left, at: now, came: 0, dropped: 0 }));
     }
 
     pub(super) fn remove(&mut self, id: u32) {
@@ -49,6 +52,18 @@ impl Meters {
         self.meters.values().map(|(meter, _)| meter)
     }
 
+    /// What they have counted.
+    pub(super) fn counted(&self) -> impl Iterator<Item = MeterStats> {
+        self.meters.iter().map(|(id, (_, bucket))| MeterStats {
+            meter_id: *id,
+            flow_count: 0,
+            packets: bucket.came,
+            bytes: 0,
+            duration: (0, 0),
+            bands: vec![(bucket.dropped, 0)],
+        })
+    }
+
     /// Whether a packet passes.
     pub(super) fn passes(&mut self, now: Instant, id: u32) -> bool {
         let Some((meter, bucket)) = self.meters.get_mut(&id) else { return true };
@@ -57,8 +72,11 @@ impl Meters {
         bucket.left = bucket.left.saturating_add(come).min(burst * PACKET);
         bucket.at = now;
         let passes = bucket.left >= PACKET;
+        bucket.came += 1;
         if passes {
             bucket.left -= PACKET;
+        } else {
+            bucket.dropped += 1;
         }
         passes
     }

@@ -321,6 +321,11 @@ impl Switch {
                 let meters = self.meters.all().filter(|meter| wanted(id, Meter::ALL_IDS, meter.meter_id));
                 MultipartReply::MeterConfig(meters.cloned().collect())
             }
+            MultipartRequest::Meter(id) => {
+                let counted =
+                    self.meters.counted().filter(|meter| wanted(id, Meter::ALL_IDS, meter.meter_id));
+                MultipartReply::Meter(counted.collect())
+            }
             MultipartRequest::GroupFeatures => MultipartReply::GroupFeatures(GroupFeatures {
                 types: 0xf,
                 capabilities: 7,
@@ -362,7 +367,8 @@ fn stats(now: Instant, flow: &Flow, hits: Hits) -> FlowStats {
         cookie: flow.cookie,
         flow_match: flow.flow_match.clone(),
         counters: Counters {
-            idle: Some((since.as_secs() as u32, since.subsec_nanos())),
+            // Open vSwitch tells whole seconds.
+            idle: Some((since.as_secs() as u32, 0)),
             packets: Some(hits.packets),
             bytes: Some(hits.bytes),
             ..Counters::default()
