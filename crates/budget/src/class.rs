@@ -129,7 +129,7 @@ impl Default for Limits {
     /// | class | chassis | router | port | source | reason |
     /// |---|---|---|---|---|---|
     /// | query | 2000/2000 | 1000/1000 | 200/400 | 100/200 | each next hop is asked for once a second (RFC 1122, 2.3.2.1), so these are next hops without an answer |
-    /// | neighbor | 20000/40000 | 10000/20000 | 5000/10000 | | 10,000 hosts of one segment may answer at once, after a switch came back; each has an address of its own |
+    /// | neighbor | 20000/40000 | 10000/20000 | 5000/10000 | | 10,000 hosts of one segment may answer in a few seconds, after a switch came back; each has an address of its own |
     /// | error | 1000/1000 | 500/1000 | 200/400 | 50/100 | Linux sends at most 1000 errors a second (`icmp_msgs_per_sec`); RFC 4443, 2.4(f) asks for a bucket, its example has 10 a second; `traceroute` has 16 probes under way and `mtr` sends one a hop and second |
     /// | unreachable | 1000/1000 | 500/1000 | 200/400 | 50/100 | as errors, but a scan of closed ports must not silence `traceroute` (RFC 1812, 4.3.2.8 has limits by kind) |
     /// | reset | 5000/5000 | 2000/4000 | 1000/2000 | 500/1000 | Linux does not limit them; clients whose server is gone try at once and often |
