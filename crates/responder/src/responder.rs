@@ -10,7 +10,7 @@ use crate::answer::{
 };
 use crate::learned::{Learned, MAX_PENDING};
 use crate::moves::Moves;
-use crate::nested::Readings;
+use crate::nested::{FragMtu, Readings};
 use crate::payment::{self, payer};
 use crate::probe::Probe;
 use crate::punt::{self, Punt};
@@ -267,26 +267,25 @@ impl Responder {
             }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
-                let actions = self.nested(punt.payload(), &punt)?;
+                let (actions, _) = self.nested(punt.payload(), &punt)?;
                 self.send(opcode, actions, packet);
             }
             Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
                 let by_protocol = opcode == Opcode::ICMP;
                 let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
-                let nested = self.nested.read(punt.payload())?;
-                let (actions, mtu) = (nested.behind(&punt.metadata)?, nested.mtu);
+                let (actions, mtu) = self.nested(punt.payload(), &punt)?;
                 let packet = icmp_error::about(&punt, mtu, code)?.to_vec();
                 self.send(opcode, actions, packet);
             }
             Opcode::PUT_ND_RA_OPTS => return self.advertise_solicited(opcode, &punt, &packet_in),
             Opcode::TCP_RESET => {
                 let packet = tcp_reset::answering(&punt)?.to_vec();
-                let actions = self.nested(punt.payload(), &punt)?;
+                let (actions, _) = self.nested(punt.payload(), &punt)?;
                 self.send(opcode, actions, packet);
             }
             Opcode::SCTP_ABORT => {
                 let packet = sctp_abort::answering(&punt)?.to_vec();
-                let actions = self.nested(punt.payload(), &punt)?;
+                let (actions, _) = self.nested(punt.payload(), &punt)?;
                 self.send(opcode, actions, packet);
             }
             Opcode::LOG => {
@@ -298,8 +297,7 @@ impl Responder {
                 self.counters.count(Some(opcode), Event::Logged);
             }
             Opcode::REJECT => {
-                let nested = self.nested.read(punt.payload())?;
-                let (actions, mtu) = (nested.behind(&punt.metadata)?, nested.mtu);
+                let (actions, mtu) = self.nested(punt.payload(), &punt)?;
                 let packet = reject::refusal(&punt, mtu)?;
                 self.send(opcode, actions, packet);
             }
@@ -313,9 +311,10 @@ impl Responder {
         self.budgets.pay(now, class, payer).map_err(DropReason::OverBudget)
     }
 
-    /// What a packet that is made for this one goes down with.
-    fn nested(&mut self, bytes: &[u8], punt: &Punt<'_>) -> Result<Actions, DropReason> {
-        self.nested.read(bytes)?.behind(&punt.metadata)
+    /// What a packet that is made for this one goes down with, and the MTUs that are told of there.
+    fn nested(&mut self, bytes: &[u8], punt: &Punt<'_>) -> Result<(Actions, FragMtu), DropReason> {
+        let nested = self.nested.read(bytes)?;
+        Ok((nested.behind(&punt.metadata)?, nested.mtu))
     }
 
     /// Where `hop` is, if that is known. If not it sees to it that it is asked for, unless it has failed.
@@ -336,7 +335,7 @@ impl Responder {
         }
         match self.unresolved.arrival(now, &hop) {
             Arrival::First => {
-                let actions = self.nested(punt.payload(), punt)?;
+                let (actions, _) = self.nested(punt.payload(), punt)?;
                 let payer = payer(punt);
                 self.pay(now, Class::Query, &payer)?;
                 let request = Request { opcode, payer, actions, packet: make(punt).into() };
@@ -390,7 +389,7 @@ impl Responder {
             Cut::Fragments(fragments) => fragments,
             Cut::Refused(error) => {
                 let nested = punt.payload().get(fragment::ARGUMENTS_LEN..).ok_or(DropReason::BadActions)?;
-                let actions = self.nested(nested, punt)?;
+                let (actions, _) = self.nested(nested, punt)?;
                 self.send(Opcode::FRAGMENT, actions, error.to_vec());
                 return Ok(());
             }
