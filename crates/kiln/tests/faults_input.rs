@@ -55,6 +55,13 @@ fn policy(bad: Value, says: [&'static str; 4], mend: Value, heals: &'static str)
     Case { bad: as_number(change(bad)), says, mend: as_number(change(mend)), heals }
 }
 
+/// A port that comes after the others.
+const LATE: &str = "s0p4";
+
+fn late(addresses: &str) -> Value {
+    update("Logical_Switch_Port", "name", LATE, json!({ "addresses": addresses }))
+}
+
 fn cases() -> Vec<Case> {
     let lsp = "Logical_Switch_Port";
     let empty = json!(["set", []]);
@@ -71,13 +78,13 @@ fn cases() -> Vec<Case> {
             json!({ "addresses": "0a:00:00:00:00:aa 10.0.0.98" }),
             "10.0.0.98",
         ),
-        port(
-            json!({ "addresses": "0a:00:00:00:00:aa 10.0.0.10" }),
-            // One of the two, whichever has stood for less time.
-            [lsp, "column addresses", "10.0.0.10", "it is skipped"],
-            json!({ "addresses": "0a:00:00:00:00:aa 10.0.0.97" }),
-            "10.0.0.97",
-        ),
+        // The other port has had it for longer.
+        Case {
+            bad: late("0a:00:00:00:00:ab 10.0.0.10"),
+            says: [lsp, LATE, "addresses", "10.0.0.10"],
+            mend: late("0a:00:00:00:00:ab 10.0.0.97"),
+            heals: "10.0.0.97",
+        },
         port(
             json!({ "type": "carrier-pigeon", "addresses": "0a:00:00:00:00:aa 10.0.0.96" }),
             [lsp, "s0p1", "type", "carrier-pigeon"],
@@ -178,6 +185,8 @@ fn northbound_rows() {
     let mut sync = 0;
     settle(&mut northbound, &mut sync);
     assert_eq!(warnings(&northd), [""; 0]);
+    northbound.transact(&network::more_ports(0, 4..5));
+    settle(&mut northbound, &mut sync);
     let good = others(&mut southbound);
     assert!(!good.is_empty());
     let says = |southbound: &mut Client, text: &str| {
