@@ -104,7 +104,7 @@ impl Timers {
     /// How long a state lasts; `None` for as long as nothing happens.
     pub(crate) fn of(&self, state: State) -> Option<Duration> {
         let spare = self.keep.saturating_sub(COUNTED_LATE).max(self.keep / 2);
-        let first_retrans = RETRANS_TIMER.min(spare / 32);
+        let first_retrans = RETRANS_TIMER.min(self.keep / 32);
         match state {
             State::Reachable => Some(spare / 8 + part(spare / 8, self.spread)),
             State::Stale | State::Lost(_) => None,
