@@ -14,6 +14,8 @@ pub enum Event {
     Answered,
     /// A packet was set aside until its next hop is resolved.
     Held,
+    /// A packet came up whose next hop is known, and goes on at once.
+    Known,
     /// A packet was sent on through the rest of its pipeline.
     Resumed,
     /// A packet was cut, and its pieces were sent on through the rest of its pipeline.
@@ -53,6 +55,7 @@ impl Event {
             Event::Received => "received",
             Event::Answered => "answered",
             Event::Held => "held",
+            Event::Known => "known",
             Event::Resumed => "resumed",
             Event::Cut => "cut",
             Event::Learned => "learned",

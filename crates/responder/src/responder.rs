@@ -369,6 +369,7 @@ impl Responder {
         known: Option<EthAddr>,
     ) -> Result<(), DropReason> {
         if let Some(mac) = known {
+            self.counters.count(Some(opcode), Event::Known);
             self.resume(opcode, packet_in, mac);
             return Ok(());
         }
