@@ -130,6 +130,7 @@ impl Run<'_> {
         }
         self.responder.take_failures();
         self.responder.take_logs();
+        self.responder.take_activated();
         self.check_bounds();
         assert_eq!((self.responder.load(), self.responder.deadline()), (Load::default(), None));
         let counters = self.responder.counters();
