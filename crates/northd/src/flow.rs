@@ -8,6 +8,8 @@ pub(crate) mod table;
 
 pub use table::FlowTable;
 
+use crate::drops;
+use crate::tables::Ctx;
 use kiln_abi::stages::{Datapath, Pipeline, Stage};
 use kiln_ovsdb::Text;
 use kiln_types::Uuid;
@@ -132,6 +134,12 @@ impl<'a> Flows<'a> {
             source: Location::caller(),
         };
         self.out.push(Flow { datapath: self.datapath, content });
+    }
+
+    /// Adds a flow that drops.
+    #[track_caller]
+    pub(crate) fn drop(&mut self, ctx: &Ctx<'_>, stage: Stage, priority: u16, matches: impl Display) {
+        self.add(stage, priority, matches, drops::actions(ctx));
     }
 
     /// What happens to packets that no other flow of a stage matches.

@@ -1,5 +1,6 @@
 //! NB_Global and SB_Global: options for the whole deployment, and the numbers by which everybody tells how far they are.
 
+use crate::drops;
 use crate::l3_defaults;
 use crate::outstanding::NbOp;
 use crate::router::learning;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub ignore_lsp_down: bool,
     /// `default_acl_drop`: what no ACL of a switch decides on is dropped, if it has any.
     pub default_acl_drop: bool,
+    /// `debug_drop_collector_set`, `debug_drop_domain_id`: what takes a sample of each packet that is dropped.
+    pub drop_sample: Option<Text>,
     /// `use_ct_inv_match`: packets that the connection tracker calls invalid are dropped.
     pub use_ct_inv_match: bool,
     /// `svc_monitor_mac` and `svc_monitor_mac_dst`: the addresses of service checks.
@@ -47,6 +50,7 @@ static DEFAULTS: Settings = Settings {
     mac_prefix: 0x0a_0000,
     ignore_lsp_down: true,
     default_acl_drop: false,
+    drop_sample: None,
     use_ct_inv_match: true,
     svc_monitor_macs: Vec::new(),
     vxlan_mode: false,
@@ -185,6 +189,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
                 .unwrap_or(0x0a_0000),
             ignore_lsp_down: flag("ignore_lsp_down", true),
             default_acl_drop: flag("default_acl_drop", false),
+            drop_sample: drops::read_sample(ctx, global, &options),
             use_ct_inv_match: flag("use_ct_inv_match", true),
             svc_monitor_macs: [option::SVC_MONITOR_MAC, option::SVC_MONITOR_MAC_DST]
                 .iter()

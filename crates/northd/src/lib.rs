@@ -13,6 +13,7 @@ mod compiler;
 mod copp;
 pub mod daemon;
 mod datapath;
+mod drops;
 mod expiry;
 mod features;
 mod flow;

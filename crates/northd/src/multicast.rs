@@ -7,15 +7,19 @@ use kiln_ovsdb::{Set, Text};
 use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
 
-/// A port of a switch that passes packets, as floods see it.
+/// A port of a switch, as the others see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Member {
     /// The northbound port.
     pub port: Uuid,
+    /// Whether floods go to it.
+    pub flooded: bool,
     /// Whether others may be behind it.
     pub unknown: bool,
     /// Whether it leads to a router.
     pub router: bool,
+    /// Whether it leads to a VTEP switch.
+    pub vtep: bool,
 }
 
 /// Rows of Multicast_Group by datapath and name.
@@ -29,6 +33,7 @@ pub(crate) fn of_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, sb::M
     let members: Vec<(Member, Uuid)> = ctx
         .all(&ctx.ports_of_switch, switch)
         .iter()
+        .filter(|member| member.flooded)
         .filter_map(|member| Some((*member, ctx.value(&ctx.port_grants, &member.port)?.row)))
         .collect();
     let mut group = |group: MulticastGroup, belongs: fn(&Member) -> bool| {

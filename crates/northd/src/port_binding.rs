@@ -20,7 +20,9 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     let mut announced = Vec::new();
     if checked.kind == PortKind::Router {
         let peer = checked.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer));
-        options.extend(peer.map(|peer| ("peer".into(), peer.name.text().clone())));
+        // Also the port of a router that is disabled.
+        let peer_row = checked.router_port.and_then(|peer| ctx.row(&ctx.nb.logical_router_port, &peer));
+        options.extend(peer_row.map(|row| ("peer".into(), row.name().clone())));
         r#type = joining(peer.and_then(|peer| peer.gateway.as_ref()), &mut options);
         announced = peer.map_or_else(Vec::new, |peer| announced_addresses(ctx, port, &row, checked, peer));
     } else if checked.kind == PortKind::Switch {

@@ -147,6 +147,7 @@ fn ports(e: &mut Engine<Db>) {
         |db| &mut db.router_ports_on_switch,
         switch::port::router_ports_on_switch,
     );
+    e.rule("vtep_switches", |db| &db.switch_ports, |db| &mut db.vtep_switches, switch::vtep::switches);
     e.rule("edges", |db| &db.switch_ports, |db| &mut db.edges, switch::edge::parts);
     e.rule(
         "request_switch_port_key",
@@ -178,17 +179,18 @@ fn routes(e: &mut Engine<Db>) {
     e.rule("gateways", |db| &db.routes, |db| &mut db.gateways, router::learning::gateways);
     e.rule("ecmp_groups", |db| &db.routes, |db| &mut db.ecmp_groups, router::route::ecmp_groups);
     e.rule("ecmp_ids", |db| &db.ecmp_groups, |db| &mut db.ecmp_ids, router::route::ecmp_ids);
-    e.rule(
-        "symmetric_routers",
-        |db| &db.routes,
-        |db| &mut db.symmetric_routers,
-        router::route::symmetric_routers,
-    );
+    e.rule("symmetric_routers", |db| &db.routes, |db| &mut db.symmetric_routers, router::symmetric::routers);
     e.rule(
         "route_tables",
         |db| &db.nb.logical_router_port,
         |db| &mut db.route_tables,
         router::route::route_tables,
+    );
+    e.rule(
+        "route_tables/routes",
+        |db| &db.routes,
+        |db| &mut db.route_tables,
+        router::route::route_tables_of_routes,
     );
     e.rule("table_ids", |db| &db.route_tables, |db| &mut db.table_ids, router::route::table_ids);
     e.rule(
@@ -233,9 +235,10 @@ fn acls(e: &mut Engine<Db>) {
 }
 
 fn switch_flows(e: &mut Engine<Db>) {
-    use crate::switch::{acl, acl_stages, admission, arp_rsp, edge, fdb, l2_lookup, passing};
+    use crate::switch::{acl, acl_stages, admission, arp_rsp, edge, fdb, l2_lookup, passing, vtep};
     e.rule("switch/admission", |db| &db.nb.logical_switch, |db| &mut db.flows, admission::common);
     e.rule("switch/edge", |db| &db.nb.logical_switch, |db| &mut db.flows, edge::common);
+    e.rule("switch/vtep", |db| &db.nb.logical_switch, |db| &mut db.flows, vtep::common);
     e.rule("switch/acl", |db| &db.nb.acl, |db| &mut db.flows, acl::flows);
     e.rule("switch/acl_stages", |db| &db.nb.logical_switch, |db| &mut db.flows, acl_stages::common);
     e.rule("switch/passing", |db| &db.nb.logical_switch, |db| &mut db.flows, passing::common);
@@ -248,7 +251,7 @@ fn switch_flows(e: &mut Engine<Db>) {
 fn router_flows(e: &mut Engine<Db>) {
     use crate::router::{
         admission, advertise, arp_request, arp_resolve, delivery, icmp, ip_input, mtu, neighbor, passing,
-        policy, routing, unreachable,
+        policy, routing, symmetric, unreachable,
     };
     e.rule("router/admission", |db| &db.nb.logical_router, |db| &mut db.flows, admission::common);
     e.rule("router/admission/port", |db| &db.router_ports, |db| &mut db.flows, admission::of_port);
@@ -262,7 +265,8 @@ fn router_flows(e: &mut Engine<Db>) {
     e.rule("router/routing", |db| &db.nb.logical_router, |db| &mut db.flows, routing::common);
     e.rule("router/routing/port", |db| &db.router_ports, |db| &mut db.flows, routing::of_port);
     e.rule("router/routing/group", |db| &db.routes, |db| &mut db.flows, routing::of_group);
-    e.rule("router/routing/remember", |db| &db.router_ports, |db| &mut db.flows, routing::remember_hops);
+    e.rule("router/symmetric/port", |db| &db.router_ports, |db| &mut db.flows, symmetric::of_port);
+    e.rule("router/symmetric/group", |db| &db.routes, |db| &mut db.flows, symmetric::of_group);
     e.rule("router/no_route/port", |db| &db.router_ports, |db| &mut db.flows, unreachable::no_route);
     e.rule("router/policy", |db| &db.nb.logical_router, |db| &mut db.flows, policy::common);
     e.rule("router/policy/row", |db| &db.nb.logical_router_policy, |db| &mut db.flows, policy::of_policy);
@@ -277,7 +281,12 @@ fn router_flows(e: &mut Engine<Db>) {
     e.rule("router/mtu/port", |db| &db.router_ports, |db| &mut db.flows, mtu::of_port);
     e.rule("router/arp_request", |db| &db.nb.logical_router, |db| &mut db.flows, arp_request::common);
     e.rule("router/arp_request/port", |db| &db.router_ports, |db| &mut db.flows, arp_request::of_port);
-    e.rule("router/arp_request/routes", |db| &db.routes, |db| &mut db.flows, arp_request::of_routes);
+    e.rule(
+        "router/arp_request/route",
+        |db| &db.nb.logical_router_static_route,
+        |db| &mut db.flows,
+        arp_request::of_route,
+    );
     e.rule(
         "router/arp_request/policy",
         |db| &db.nb.logical_router_policy,

@@ -58,8 +58,12 @@ pub enum PortKind {
     External,
     /// In another deployment, behind a transit switch.
     Remote,
-    /// Any other type that the schema knows: bound, but no flows of its own.
-    Other,
+    /// A gateway of one chassis to a physical network.
+    L2Gateway,
+    /// A gateway to the physical ports of a VTEP switch.
+    Vtep,
+    /// An address that moves between other ports.
+    Virtual,
 }
 
 /// An address that one port of a switch may have.
@@ -254,6 +258,7 @@ database! {
         address_owners: Relation<(Uuid, Owned), Uuid>,
         ports_of_switch: Relation<Uuid, Member>,
         router_ports_on_switch: Relation<Uuid, Uuid>,
+        vtep_switches: Relation<Uuid, ()>,
         edges: Relation<Uuid, crate::switch::edge::Part>,
         port_grants: Derived<Uuid, PortGrant>,
         ports_by_key: Relation<i64, i64>,

@@ -187,6 +187,7 @@ fn an_address_change_runs_only_what_reads_it() {
         "request_switch_port_key",
         "router_ports_on_switch",
         "switch_port",
+        "vtep_switches",
         "want_port/switch",
     ];
     let extra: Vec<_> = rules.iter().filter(|rule| !expected.contains(rule)).collect();

@@ -156,6 +156,9 @@ const PROTECTED: &[(&str, &str)] =
     &[("arp", "n0"), ("icmp4-error", "n1"), ("nd-na", "n1"), ("tcp-reset", "n2"), ("reject", "nowhere")];
 
 const OPTIONS: &[(&str, &str)] = &[
+    ("debug_drop_collector_set", "9"),
+    ("debug_drop_domain_id", "7"),
+    ("debug_drop_domain_id", "x"),
     ("chassis", "hv1"),
     ("nat-addresses", "0e:00:00:00:00:09 10.0.0.9"),
     ("nat-addresses", "nonsense"),
@@ -242,6 +245,7 @@ const CONFIG: &[(&str, &str)] = &[
     ("mcast_idle_timeout", "77"),
     ("mcast_snoop", "true"),
     ("mac_only", "true"),
+    ("enable-stateless-acl-with-lb", "true"),
     ("requested-tnl-key", "33"),
     ("fdb_age_threshold", "5"),
 ];
@@ -305,6 +309,8 @@ fn value(world: &World, rng: &mut Rng, table: &str, column: &str) -> Option<Stri
                 "switch",
                 "external",
                 "remote",
+                "l2gateway",
+                "vtep",
                 "nonsense",
             ],
         )),

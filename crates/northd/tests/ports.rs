@@ -284,3 +284,48 @@ fn a_port_that_has_only_a_link_local_address_sends_errors_from_it() {
     // RFC 4291, appendix A, of 0e:00:00:00:00:01.
     assert!(expired(&world)[0].contains("ip6.src = fe80::c00:ff:fe00:1;"), "{:?}", expired(&world));
 }
+
+#[test]
+fn what_comes_from_a_vtep_switch_goes_straight_to_its_destination() {
+    let mut world = network("");
+    add_port(&mut world, r#""name":"v","type":"vtep","addresses":"unknown""#);
+    assert_eq!(
+        flows_with(&world, "ls_in_check_port_sec", r#"inport == "v""#),
+        [r#"70 inport == "v" -> reg0[14] = 1; next(pipeline=ingress, table=19);"#]
+    );
+    assert_eq!(
+        flows_with(&world, "ls_in_hairpin", "reg0[14]"),
+        ["1000 reg0[14] == 1 -> next(pipeline=ingress, table=32);"]
+    );
+    assert_eq!(
+        flows_with(&world, "ls_in_arp_rsp", "reg0[14]"),
+        ["65535 reg0[14] == 1 && (arp || nd_ns) -> flags.loopback = 1; next;"]
+    );
+}
+
+#[test]
+fn samples_of_what_is_dropped_are_taken_when_asked_for() {
+    let mut world = network("");
+    let dropped = |world: &World| flows_with(world, "ls_in_check_port_sec", "eth.src[40]");
+    assert_eq!(dropped(&world), ["100 eth.src[40] -> drop;"]);
+    let mut set = |options: &str| {
+        world.must(&format!(
+            r#"{{"op":"update","table":"NB_Global","where":[],"row":{{"options":["map",[{options}]]}}}}"#
+        ));
+        dropped(&world)
+    };
+    assert_eq!(
+        set(r#"["debug_drop_collector_set","9"],["debug_drop_domain_id","7"]"#),
+        [
+            "100 eth.src[40] -> sample(probability=65535,collector_set=9,obs_domain=7,obs_point=$cookie); /* drop */"
+        ]
+    );
+    for refused in [
+        r#"["debug_drop_collector_set","9"],["debug_drop_domain_id","255"]"#,
+        r#"["debug_drop_collector_set","9"],["debug_drop_domain_id","x"]"#,
+        r#"["debug_drop_collector_set","0"]"#,
+        r#"["debug_drop_domain_id","7"]"#,
+    ] {
+        assert_eq!(set(refused), ["100 eth.src[40] -> drop;"], "{refused}");
+    }
+}

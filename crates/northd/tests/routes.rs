@@ -86,7 +86,7 @@ fn a_family_may_go_by_way_of_the_other() {
 fn a_table_serves_the_ports_that_name_it() {
     let mut world = network();
     add(&mut world, r#""ip_prefix":"20.0.0.0/8","nexthop":"discard","route_table":"blue""#);
-    assert_eq!(routes(&world), Vec::<String>::new(), "no port names the table");
+    assert_eq!(world.flows("lr_in_ip_routing_pre"), ["0 1 -> reg7 = 0; next;"], "no port names the table");
     world.must(
         r#"{"op":"mutate","table":"Logical_Router_Port","where":[["name","==","a"]],"mutations":[["options","insert",["map",[["route_table","blue"]]]]]}"#,
     );
@@ -133,7 +133,7 @@ fn a_symmetric_route_remembers_who_sent() {
     assert!(rules[0].ends_with("reg8[16..31] = 1; next;"), "{rules:?}");
     let hop = world.flows("lr_in_ip_routing_ecmp").into_iter().find(|flow| flow.starts_with("100 "));
     let hop = hop.expect("a flow for the one next hop");
-    assert!(hop.contains("reg9[10] = 1; reg0 = 10.0.1.5;"), "{hop}");
+    assert!(hop.ends_with("reg9[9] = 1; reg9[10] = 1; next;"), "{hop}");
     let note = |port: &str, key: u32| {
         format!(
             "100 reg9[10] == 1 && ip && outport == \"{port}\" -> ct_commit {{ ct_label.ecmp_reply_eth = eth.dst; \
@@ -141,6 +141,50 @@ fn a_symmetric_route_remembers_who_sent() {
         )
     };
     assert_eq!(noted(&world), [note("a", 5), note("b", 6)]);
+    assert_eq!(
+        world.flows("lr_in_ecmp_stateful").len(),
+        1,
+        "on a router of all chassis, replies may come anywhere"
+    );
+}
+
+#[test]
+fn on_a_gateway_router_replies_go_back_by_the_symmetric_route_that_they_came_by() {
+    let mut world = network();
+    world.must(r#"{"op":"update","table":"Logical_Router","where":[],"row":{"options":["map",[["chassis","hv1"]]]}}"#);
+    add(
+        &mut world,
+        r#""ip_prefix":"fd20::/16","nexthop":"fd01::9","options":["map",[["ecmp_symmetric_reply","true"]]]"#,
+    );
+    let about = |world: &World, stage: &str, text: &str| {
+        world.flows(stage).into_iter().filter(|flow| flow.contains(text)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        about(&world, "lr_in_defrag", "fd20"),
+        [
+            r#"100 inport == "b" && ip6.src == fd20::/16 -> ct_next;"#,
+            "100 reg7 == 0 && ip6.dst == fd20::/16 -> ct_next;"
+        ]
+    );
+    assert_eq!(
+        about(&world, "lr_in_ecmp_stateful", "fd20"),
+        [
+            r#"100 inport == "b" && ip6.src == fd20::/16 && (ct.new || ct.est) -> ct_commit { ct_label.ecmp_reply_eth = eth.src; ct_mark.ecmp_reply_port = 6;}; next;"#
+        ]
+    );
+    assert_eq!(
+        about(&world, "lr_in_ip_routing", "ct_mark"),
+        [
+            r#"10300 ct_mark.ecmp_reply_port == 6 && reg7 == 0 && ip6.dst == fd20::/16 -> ip.ttl--; flags.loopback = 1; eth.src = 0e:00:00:00:00:02; xxreg1 = fd01::1; outport = "b"; next;"#
+        ]
+    );
+    assert_eq!(about(&world, "lr_in_policy", "ct_mark"), ["65535 ct_mark.ecmp_reply_port == 6 -> next;"]);
+    assert_eq!(
+        about(&world, "lr_in_arp_resolve", "ct_mark"),
+        [
+            "200 ct_mark.ecmp_reply_port == 6 -> push(xxreg1); xxreg1 = ct_label; eth.dst = xxreg1[32..79]; pop(xxreg1); next;"
+        ]
+    );
 }
 
 #[test]

@@ -57,9 +57,7 @@ const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
      follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
 
-const UNUSED: &str =
-    "A route of a table that no port of the router uses: nothing sets the number that this looks at.";
-const ORDER: &str = "The same assignments in another order; none reads what another writes.";
+const SOLICITED: &str = "The next hop of a policy is asked for at its own group; with stock at one that follows from the packet's destination.";
 
 /// Every accepted difference.
 pub const ACCEPTED: &[Accepted] = &[
@@ -73,7 +71,18 @@ pub const ACCEPTED: &[Accepted] = &[
         ACL,
     ),
     of(Part::LogicalFlow, Side::Kiln, &["(ls_in_acl_hint)", "priority=0 match=(1) actions=(next;)"], ACL),
-    of(Part::LogicalFlow, Side::Stock, &["(ls_in_acl_eval)", "priority=6553"], ACL),
+    of(
+        Part::LogicalFlow,
+        Side::Stock,
+        &["(ls_in_acl_eval)", "priority=65535 match=(1) actions=(next;)"],
+        ACL,
+    ),
+    of(
+        Part::LogicalFlow,
+        Side::Stock,
+        &["(ls_in_acl_eval)", "priority=65532 match=(mldv1 || ", " || nd_rs) "],
+        ACL,
+    ),
     of(Part::LogicalFlow, Side::Kiln, &["(ls_in_acl_eval)", "priority=0 match=(1) actions=(next;)"], ACL),
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_pre_network_function)"], FUNCTION),
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_network_function)"], FUNCTION),
@@ -88,12 +97,28 @@ pub const ACCEPTED: &[Accepted] = &[
         ACL,
     ),
     of(Part::LogicalFlow, Side::Kiln, &["(ls_out_acl_hint)", "priority=0 match=(1) actions=(next;)"], ACL),
-    of(Part::LogicalFlow, Side::Stock, &["(ls_out_acl_eval)", "priority=6553"], ACL),
+    of(
+        Part::LogicalFlow,
+        Side::Stock,
+        &["(ls_out_acl_eval)", "priority=65535 match=(1) actions=(next;)"],
+        ACL,
+    ),
+    of(
+        Part::LogicalFlow,
+        Side::Stock,
+        &["(ls_out_acl_eval)", "priority=65532 match=(mldv1 || ", " || nd_rs) "],
+        ACL,
+    ),
     of(Part::LogicalFlow, Side::Kiln, &["(ls_out_acl_eval)", "priority=0 match=(1) actions=(next;)"], ACL),
     of(Part::LogicalFlow, Side::Stock, &["(ls_out_pre_network_function)"], FUNCTION),
     of(Part::LogicalFlow, Side::Stock, &["(ls_out_network_function)"], FUNCTION),
     of(Part::LogicalFlow, Side::Stock, &["(ls_out_stateful)", "ct_commit"], ACL),
-    of(Part::LogicalFlow, Side::Stock, &["(ls_in_acl_after_lb_eval)", "priority=65532"], ACL),
+    of(
+        Part::LogicalFlow,
+        Side::Stock,
+        &["(ls_in_acl_after_lb_eval)", "priority=65532 match=(mldv1 || ", " || nd_rs) "],
+        ACL,
+    ),
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_l2_lkup)", "$svc_monitor_mac"], SERVICE),
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_l2_lkup)", "match=(reg8[23]==1)"], FUNCTION),
     of(Part::LogicalFlow, Side::Stock, &["(lr_out_snat)", "match=(nd_ns)"], TRANSLATION),
@@ -137,9 +162,12 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::OpenFlow, Side::Kiln, &["table=67 ", "set_field:0x40/0x40->reg10"], ANNOUNCED),
     of(Part::OpenFlow, Side::Kiln, &["table=79 ", "actions=drop"], ANNOUNCED),
     of(Part::Row, Side::Kiln, &["MAC_Binding "], ANNOUNCED),
-    of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_routing)", "ip4.dst==10.121.0.0/16 && reg7=="], UNUSED),
-    of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_routing_ecmp)", "reg9[9]=1;reg9[10]=1;next;"], ORDER),
-    of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_routing_ecmp)", "actions=(reg9[10]=1;reg0="], ORDER),
+    of(
+        Part::LogicalFlow,
+        Side::Kiln,
+        &["(lr_in_arp_request)", "priority=200 match=(eth.dst==00:00:00:00:00:00 && reg9[9]==0 && xxreg0=="],
+        SOLICITED,
+    ),
 ];
 
 const fn of(part: Part, side: Side, has: &'static [&'static str], reason: &'static str) -> Accepted {

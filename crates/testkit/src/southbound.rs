@@ -76,7 +76,7 @@ const FREE_KEYS: &[&str] =
     &["ovn-installed-ts", "ovn-nb-cfg-ts", "ovn-startup-ts", "ovn-nb-cfg", "ovn-remote"];
 
 /// Keys of maps that Kiln adds to stock's, by which its daemons tell each other what is theirs.
-const OWN_KEYS: &[&str] = &["kiln-fragment", "kiln-tracked-queries"];
+const OWN_KEYS: &[&str] = &["kiln-fragment", "kiln-tracked-queries", "mac_binding_age_thresholds"];
 
 /// A database's content, one line an item.
 #[derive(Clone, Debug, Default)]

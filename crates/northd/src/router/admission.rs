@@ -12,9 +12,9 @@ const STAGE: Stage = Stage::LR_IN_ADMISSION;
 
 pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
-    flows.add(STAGE, 110, TUNNEL_MTU_ERROR, "drop;");
-    flows.add(STAGE, 100, "vlan.present || eth.src[40]", "drop;");
-    flows.fallback(STAGE, "drop;");
+    flows.drop(ctx, STAGE, 110, TUNNEL_MTU_ERROR);
+    flows.drop(ctx, STAGE, 100, "vlan.present || eth.src[40]");
+    flows.drop(ctx, STAGE, 0, "1");
 }
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {

@@ -172,7 +172,7 @@ pub(crate) fn periodic(
         ("ipv6_ra_rdnss", advertisement.rdnss.map(|ip| ip.to_string())),
         ("ipv6_ra_dnssl", advertisement.dnssl.map(|value| value.to_string())),
         ("ipv6_ra_route_info", advertisement.route_info.map(|value| value.to_string())),
-        ("ipv6_ra_prefixes", Some(advertisement.prefixes.join(" ")).filter(|text| !text.is_empty())),
+        ("ipv6_ra_prefixes", Some(advertisement.prefixes.join(" "))),
     ] {
         if let Some(value) = value {
             put(key, value);

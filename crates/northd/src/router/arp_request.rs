@@ -1,13 +1,12 @@
 //! Stages `lr_in_network_id` and `lr_in_arp_request`: what has no Ethernet address yet waits while it is asked for.
 
-use super::route::{Route, RouteGroup};
 use super::{port_flows, router_flows};
 use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::Ctx;
 use kiln_abi::stages::Stage;
 use kiln_types::{Uuid, solicited_node};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 const STAGE: Stage = Stage::LR_IN_ARP_REQUEST;
 /// How many networks of a port have numbers of their own: flag bits 28 to 31.
@@ -73,13 +72,13 @@ fn solicit(nexthop: Ipv6Addr, protection: &Protection<'_, '_>, flows: &mut Flows
     );
 }
 
-pub(crate) fn of_routes(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
-    let Some(datapath) = ctx.value(&ctx.datapaths, &group.router) else { return };
-    for route in ctx.all(&ctx.routes, group) {
-        if let Route::Via { nexthop: Some(IpAddr::V6(nexthop)), .. } = route {
-            let protection = Protection::of_router(ctx, &group.router);
-            solicit(*nexthop, &protection, &mut Flows::common(out, datapath.index));
-        }
+pub(crate) fn of_route(ctx: &Ctx<'_>, route: &Uuid, out: &mut Vec<Flow>) {
+    let Some(row) = ctx.row(&ctx.nb.logical_router_static_route, route) else { return };
+    let Ok(nexthop) = row.nexthop().parse::<Ipv6Addr>() else { return };
+    for router in ctx.all(&ctx.router_of_route, route) {
+        let Some(datapath) = ctx.value(&ctx.datapaths, router) else { continue };
+        let protection = Protection::of_router(ctx, router);
+        solicit(nexthop, &protection, &mut Flows::common(out, datapath.index));
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     flows.add(STAGE, 500, "ip4.mcast || ip6.mcast", "next;");
     flows.add(STAGE, 1, "reg9[9] == 0", "get_nd(outport, xxreg0); next;");
     flows.add(STAGE, 1, "reg9[9] == 1", "get_arp(outport, reg0); next;");
-    flows.fallback(STAGE, "drop;");
+    flows.drop(ctx, STAGE, 0, "1");
 }
 
 /// The declared addresses of a switch port, for every router on the switch.

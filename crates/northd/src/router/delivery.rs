@@ -8,7 +8,7 @@ use kiln_types::Uuid;
 
 pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
-    flows.fallback(Stage::LR_OUT_DELIVERY, "drop;");
+    flows.drop(ctx, Stage::LR_OUT_DELIVERY, 0, "1");
 }
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {

@@ -15,10 +15,12 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let protection = Protection::of_router(ctx, &row.router);
     echo(row, &mut flows);
-    match Refusal::of(ctx, row) {
-        Some(place) => refuse(row, place, &protection, &mut flows),
-        None => silent(row, STAGE, 60, &mut flows),
+    let place = Refusal::of(ctx, row);
+    if let Some(place) = place {
+        refuse(row, place, &protection, &mut flows);
     }
+    let (stage, above) = place.map_or((STAGE, 0), |place| (place.stage(), place.above()));
+    silent(ctx, row, stage, above + 60, &mut flows);
     time_exceeded(row, &protection, &mut flows);
 }
 
@@ -124,17 +126,16 @@ fn refuse(row: &RouterPort, place: Refusal, protection: &Protection<'_, '_>, flo
         say(80, " && udp", port_code);
         say(70, "", protocol_code);
     }
-    silent(row, stage, above + 60, flows);
 }
 
 /// Whatever else is meant for a port's own addresses.
-fn silent(row: &RouterPort, stage: Stage, priority: u16, flows: &mut Flows<'_>) {
+fn silent(ctx: &Ctx<'_>, row: &RouterPort, stage: Stage, priority: u16, flows: &mut Flows<'_>) {
     if !row.ipv4.is_empty() {
         let own = set(row.ipv4.iter().map(|net| net.addr()));
-        flows.add(stage, priority, format_args!("ip4.dst == {own}"), "drop;");
+        flows.drop(ctx, stage, priority, format_args!("ip4.dst == {own}"));
     }
     let own = set(row.ipv6.iter().map(|net| net.addr()));
-    flows.add(stage, priority, format_args!("ip6.dst == {own}"), "drop;");
+    flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own}"));
 }
 
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.

@@ -13,20 +13,20 @@ pub(super) const STAGE: Stage = Stage::LR_IN_IP_INPUT;
 pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
     // RFC 1812, section 5.3.7: addresses that no packet from elsewhere may have.
-    flows.add(
+    flows.drop(
+        ctx,
         STAGE,
         100,
         "ip4.src_mcast || ip4.src == 255.255.255.255 || ip4.src == 127.0.0.0/8 || ip4.dst == 127.0.0.0/8 || \
          ip4.src == 0.0.0.0/8 || ip4.dst == 0.0.0.0/8",
-        "drop;",
     );
-    flows.add(STAGE, 85, "arp || nd", "drop;");
+    flows.drop(ctx, STAGE, 85, "arp || nd");
     flows.add(STAGE, 84, "nd_rs || nd_ra", "next;");
-    flows.add(STAGE, 83, "ip6.mcast_rsvd", "drop;");
-    flows.add(STAGE, 82, "ip4.mcast || ip6.mcast", "drop;");
-    flows.add(STAGE, 50, "eth.bcast", "drop;");
-    flows.add(STAGE, 32, "ip.ttl == {0, 1} && !ip.later_frag && (ip4.mcast || ip6.mcast)", "drop;");
-    flows.add(STAGE, 29, "ip.ttl == {0, 1}", "drop;");
+    flows.drop(ctx, STAGE, 83, "ip6.mcast_rsvd");
+    flows.drop(ctx, STAGE, 82, "ip4.mcast || ip6.mcast");
+    flows.drop(ctx, STAGE, 50, "eth.bcast");
+    flows.drop(ctx, STAGE, 32, "ip.ttl == {0, 1} && !ip.later_frag && (ip4.mcast || ip6.mcast)");
+    flows.drop(ctx, STAGE, 29, "ip.ttl == {0, 1}");
     flows.fallback(STAGE, "next;");
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let broadcasts = row.ipv4.iter().filter(|net| net.prefix_len() < 31).map(|net| net.broadcast());
     let own_sources = row.ipv4.iter().map(|net| net.addr()).chain(broadcasts);
     if !row.ipv4.is_empty() {
-        flows.add(STAGE, 100, format_args!("ip4.src == {} && reg9[0] == 0", set(own_sources)), "drop;");
+        flows.drop(ctx, STAGE, 100, format_args!("ip4.src == {} && reg9[0] == 0", set(own_sources)));
     }
     answer_neighbours(row, &Protection::of_router(ctx, &row.router), &mut flows);
 }

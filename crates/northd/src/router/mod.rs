@@ -17,6 +17,7 @@ pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod route;
 pub(crate) mod routing;
+pub(crate) mod symmetric;
 pub(crate) mod unreachable;
 
 pub use route::{Route, RouteGroup};

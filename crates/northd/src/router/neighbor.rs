@@ -86,7 +86,7 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
         flows.add_metered(LEARN, priority, told, learn, protection.meter(protocol));
     }
 
-    flows.fallback(LEARN, "drop;");
+    flows.drop(ctx, LEARN, 0, "1");
 }
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {

@@ -69,7 +69,7 @@ pub(crate) fn towards(hop: &str, reach: &Reach, row: &RouterPort, and: &str) -> 
     let (hop_register, source_register, is_v4) =
         if reach.source.is_ipv4() { ("reg0", "reg5", 1) } else { ("xxreg0", "xxreg1", 0) };
     format!(
-        "{hop_register} = {hop}; {source_register} = {}; eth.src = {}; outport = \"{}\"; {and}reg9[9] = {is_v4}; next;",
+        "{hop_register} = {hop}; {source_register} = {}; eth.src = {}; outport = \"{}\"; {and}reg9[9] = {is_v4};",
         reach.source, row.mac, row.name
     )
 }

@@ -17,7 +17,7 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
     flows.fallback(STAGE, "reg8[0..15] = 0; next;");
     flows.add(Stage::LR_IN_POLICY_ECMP, 150, "reg8[0..15] == 0", "next;");
-    flows.fallback(Stage::LR_IN_POLICY_ECMP, "drop;");
+    flows.drop(ctx, Stage::LR_IN_POLICY_ECMP, 0, "1");
 }
 
 fn report(ctx: &Ctx<'_>, policy: &Uuid, column: &str, what: &str) {
@@ -125,7 +125,7 @@ impl OnRouter<'_, '_> {
         };
         let priority = row.priority() as u16;
         match &**row.action() {
-            "drop" => flows.add(STAGE, priority, matches, "drop;"),
+            "drop" => flows.drop(self.ctx, STAGE, priority, matches),
             "allow" => flows.add(STAGE, priority, matches, format_args!("{mark}reg8[0..15] = 0; next;")),
             "jump" => {
                 let Some(name) = row.jump_chain().as_ref().filter(|chain| !chain.is_empty()) else {
@@ -190,7 +190,7 @@ impl OnRouter<'_, '_> {
             [(nexthop, reach)] => {
                 let and = format!("{LOOPBACK}reg8[0..15] = 0; ");
                 let Some(actions) = hop_actions(nexthop, reach, &and) else { return };
-                flows.add(STAGE, priority, matches, format_args!("{mark}{actions}"));
+                flows.add(STAGE, priority, matches, format_args!("{mark}{actions} next;"));
             }
             many => {
                 let Some(id) = ctx.value(&ctx.policy_ids, &(*self.router, *self.policy)) else { return };
@@ -202,7 +202,7 @@ impl OnRouter<'_, '_> {
                         Stage::LR_IN_POLICY_ECMP,
                         100,
                         format_args!("reg8[0..15] == {id} && reg8[16..31] == {member}"),
-                        format_args!("{mark}{actions}"),
+                        format_args!("{mark}{actions} next;"),
                     );
                 }
             }

@@ -24,6 +24,20 @@ pub struct RouteGroup {
     pub connected: bool,
 }
 
+impl RouteGroup {
+    /// What tells packets that the group's table is for, with `&&` behind it; `None` for a table without a number.
+    pub(super) fn table_match(&self, ctx: &Ctx<'_>) -> Option<String> {
+        if self.connected {
+            return Some(String::new());
+        }
+        let id = match &*self.table {
+            "" => 0,
+            _ => *ctx.value(&ctx.table_ids, &(self.router, self.table.clone()))?,
+        };
+        Some(format!("reg7 == {id} && "))
+    }
+}
+
 /// One route of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
@@ -48,7 +62,8 @@ pub enum Route {
 }
 
 impl Route {
-    fn is_symmetric(&self) -> bool {
+    /// Whether replies go back the way that their connection came.
+    pub(super) fn is_symmetric(&self) -> bool {
         matches!(self, Route::Via { symmetric: true, .. })
     }
 
@@ -141,13 +156,6 @@ pub(crate) fn ecmp_groups(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<(Uuid
     }
 }
 
-/// Routers that remember by which route a connection came.
-pub(crate) fn symmetric_routers(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<(Uuid, ())>) {
-    if ctx.all(&ctx.routes, group).iter().any(Route::is_symmetric) {
-        out.push((group.router, ()));
-    }
-}
-
 /// Numbers the groups of a router.
 pub(crate) fn ecmp_ids(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(RouteGroup, u16)>) {
     out.extend(number(ctx.all(&ctx.ecmp_groups, router)));
@@ -161,6 +169,13 @@ pub(crate) fn route_tables(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Text
         row.and_then(|row| row.options().get("route_table")).filter(|table| !table.is_empty())
     {
         out.push((*router, table.clone()));
+    }
+}
+
+/// Routing tables that a router's routes are in.
+pub(crate) fn route_tables_of_routes(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<(Uuid, Text)>) {
+    if !group.table.is_empty() && !ctx.all(&ctx.routes, group).is_empty() {
+        out.push((group.router, group.table.clone()));
     }
 }
 

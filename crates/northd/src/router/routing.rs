@@ -27,10 +27,10 @@ const CONNECTED: u16 = 6;
 pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = router_flows(ctx, router, out) else { return };
     flows.fallback(Stage::LR_IN_IP_ROUTING_PRE, "reg7 = 0; next;");
-    flows.add(STAGE, 10550, "nd_rs || nd_ra", "drop;");
-    flows.fallback(STAGE, "drop;");
+    flows.drop(ctx, STAGE, 10550, "nd_rs || nd_ra");
+    flows.drop(ctx, STAGE, 0, "1");
     flows.add(Stage::LR_IN_IP_ROUTING_ECMP, 150, "reg8[0..15] == 0", "next;");
-    flows.fallback(Stage::LR_IN_IP_ROUTING_ECMP, "drop;");
+    flows.drop(ctx, Stage::LR_IN_IP_ROUTING_ECMP, 0, "1");
 }
 
 /// Networks of a port, and the routing table that packets from it are held against.
@@ -60,7 +60,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             u16::from(len) * STEP + CONNECTED,
             format_args!("{here}{field}.dst == {prefix}"),
             format_args!(
-                "ip.ttl--; reg8[0..15] = 0; {}",
+                "ip.ttl--; reg8[0..15] = 0; {} next;",
                 towards(&format!("{field}.dst"), &reach, row, LOOPBACK)
             ),
         );
@@ -92,25 +92,17 @@ pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
     if priority == BY_SOURCE && unreachable::is_told(ctx, &group.router) {
         priority = DEFAULT_BY_SOURCE;
     }
-    let table = if group.connected {
-        String::new()
-    } else if group.table.is_empty() {
-        "reg7 == 0 && ".to_owned()
-    } else {
-        // A table that no port uses routes nothing.
-        let Some(id) = ctx.value(&ctx.table_ids, &(group.router, group.table.clone())) else { return };
-        format!("reg7 == {id} && ")
-    };
+    let Some(table) = group.table_match(ctx) else { return };
     let matches = format!("{table}{field}.{side} == {prefix}");
     // One route that discards makes all of them discard: nothing else is safe.
     if routes.iter().any(|route| matches!(route, Route::Discard { .. })) {
-        flows.add(STAGE, priority, matches, "drop;");
+        flows.drop(ctx, STAGE, priority, matches);
         return;
     }
     if let [Route::Via { nexthop, reach, symmetric: false, .. }] = routes {
         let Some(row) = ctx.value(&ctx.router_ports, &reach.port) else { return };
         let hop = towards(&hop_text(*nexthop, reach), reach, row, LOOPBACK);
-        flows.add(STAGE, priority, matches, format_args!("ip.ttl--; reg8[0..15] = 0; {hop}"));
+        flows.add(STAGE, priority, matches, format_args!("ip.ttl--; reg8[0..15] = 0; {hop} next;"));
         return;
     }
     share(ctx, group, routes, priority, &matches, &mut flows);
@@ -146,7 +138,6 @@ fn share(
             }
         }
     }
-    hops.dedup();
     let select = select(hops.len(), &selection.unwrap_or_default());
     flows.add(
         STAGE,
@@ -156,32 +147,15 @@ fn share(
     );
     for (member, (nexthop, reach, symmetric)) in (1..).zip(&hops) {
         let Some(row) = ctx.value(&ctx.router_ports, &reach.port) else { continue };
+        let hop = towards(&hop_text(*nexthop, reach), reach, row, "");
         let remember = if *symmetric { "reg9[10] = 1; " } else { "" };
         flows.add(
             Stage::LR_IN_IP_ROUTING_ECMP,
             100,
             format_args!("reg8[0..15] == {id} && reg8[16..31] == {member}"),
-            format_args!("{remember}{}", towards(&hop_text(*nexthop, reach), reach, row, "")),
+            format_args!("{hop} {remember}next;"),
         );
     }
-}
-
-/// What came by a route that remembers is noted with its connection: who sent it, and by which port.
-pub(crate) fn remember_hops(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
-    let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
-    if ctx.all(&ctx.symmetric_routers, &row.router).is_empty() {
-        return;
-    }
-    let Some(grant) = ctx.value(&ctx.port_grants, port) else { return };
-    flows.add(
-        Stage::LR_IN_ECMP_STATEFUL_EGR,
-        100,
-        format_args!("reg9[10] == 1 && ip && outport == \"{}\"", row.name),
-        format_args!(
-            "ct_commit {{ ct_label.ecmp_reply_eth = eth.dst; ct_mark.ecmp_reply_port = {}; }}; output;",
-            grant.key
-        ),
-    );
 }
 
 /// The action that chooses one of `members`.

@@ -4,7 +4,9 @@
 use super::acl::{Needs, Place, needs};
 use super::switch_flows;
 use crate::copp::{Protection, Protocol};
+use crate::drops;
 use crate::flow::{Flow, Flows};
+use crate::global::settings;
 use crate::tables::Ctx;
 use kiln_abi::stages::{Pipeline, Stage};
 use kiln_ovsdb::Text;
@@ -48,10 +50,10 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     for place in Place::ALL {
         flows.add(place.eval(), 65532, ALWAYS, "reg8[16] = 1; next;");
         let reject_meter = Protection::of_switch(ctx, switch).meter(Protocol::Reject);
-        action(place, &needs, crate::global::settings(ctx).default_acl_drop, reject_meter, &mut flows);
+        action(ctx, place, &needs, reject_meter, &mut flows);
     }
     if needs.stateful {
-        let invalid = crate::global::settings(ctx).use_ct_inv_match;
+        let invalid = settings(ctx).use_ct_inv_match && !passes_untracked(ctx, switch);
         for pipeline in [Pipeline::Ingress, Pipeline::Egress] {
             before(pipeline, &mut flows);
             hints(pipeline, &mut flows);
@@ -63,6 +65,14 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
             flows.add(Stage::LS_IN_ACL_AFTER_LB_EVAL, 65532, known, "reg8[16] = 1; next;");
         }
     }
+}
+
+/// Whether the switch has connections of which some packets are tracked and others are not
+/// (`enable-stateless-acl-with-lb`): to the connection tracker, these are invalid.
+fn passes_untracked(ctx: &Ctx<'_>, switch: &Uuid) -> bool {
+    ctx.row(&ctx.nb.logical_switch, switch).is_some_and(|row| {
+        row.other_config().get("enable-stateless-acl-with-lb").is_some_and(|value| &**value == "true")
+    })
 }
 
 /// `ls_in_pre_acl` and `ls_out_pre_acl`, and the stages that send packets to the connection tracker.
@@ -161,19 +171,14 @@ fn connections(pipeline: Pipeline, invalid: bool, flows: &mut Flows<'_>) {
 }
 
 /// `ls_in_acl_action`, `ls_in_acl_after_lb_action` and `ls_out_acl_action`.
-fn action(
-    place: Place,
-    needs: &Needs,
-    default_drop: bool,
-    reject_meter: Option<Text>,
-    flows: &mut Flows<'_>,
-) {
+fn action(ctx: &Ctx<'_>, place: Place, needs: &Needs, reject_meter: Option<Text>, flows: &mut Flows<'_>) {
     let stage = place.action();
     let last_tier = needs.last_tier(place);
     let first_tier = if last_tier > 0 { "reg8[30..31] = 0; " } else { "" };
     let clear = format!("{NO_VERDICT}{first_tier}");
+    let drop = drops::last_actions(ctx);
     flows.add(stage, 1000, "reg8[16] == 1", format_args!("{clear}next;"));
-    flows.add(stage, 1000, "reg8[17] == 1", format_args!("{clear}/* drop */"));
+    flows.add(stage, 1000, "reg8[17] == 1", format_args!("{clear}{drop}"));
     // The answer goes where the packet came from, past the ACLs.
     let back = match place {
         Place::Ingress | Place::AfterLb => Stage::LS_OUT_QOS,
@@ -204,7 +209,7 @@ fn action(
             ),
         );
     }
-    let default = if default_drop { "/* drop */" } else { "next;" };
+    let default = if settings(ctx).default_acl_drop { drop } else { "next;" };
     flows.fallback(stage, &format!("{clear}{default}"));
 }
 

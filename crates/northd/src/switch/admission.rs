@@ -15,21 +15,21 @@ pub(crate) const TUNNEL_MTU_ERROR: &str = "((ip4 && icmp4.type == 3 && icmp4.cod
 pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = switch_flows(ctx, switch, out) else { return };
     let stage = Stage::LS_IN_CHECK_PORT_SEC;
-    flows.add(stage, 105, TUNNEL_MTU_ERROR, "drop;");
+    flows.drop(ctx, stage, 105, TUNNEL_MTU_ERROR);
     let passes_vlans = ctx
         .row(&ctx.nb.logical_switch, switch)
         .is_some_and(|row| row.other_config().get("vlan-passthru").is_some_and(|value| &**value == "true"));
     if !passes_vlans {
-        flows.add(stage, 100, "vlan.present", "drop;");
+        flows.drop(ctx, stage, 100, "vlan.present");
     }
-    flows.add(stage, 100, "eth.src[40]", "drop;");
+    flows.drop(ctx, stage, 100, "eth.src[40]");
     flows.add(stage, 50, "1", "reg0[15] = check_in_port_sec(); next;");
-    flows.add(Stage::LS_IN_APPLY_PORT_SEC, 50, "reg0[15] == 1", "drop;");
+    flows.drop(ctx, Stage::LS_IN_APPLY_PORT_SEC, 50, "reg0[15] == 1");
     flows.fallback(Stage::LS_IN_APPLY_PORT_SEC, "next;");
 
     flows.add(Stage::LS_OUT_CHECK_PORT_SEC, 100, "eth.mcast", "reg0[15] = 0; next;");
     flows.fallback(Stage::LS_OUT_CHECK_PORT_SEC, "reg0[15] = check_out_port_sec(); next;");
-    flows.add(Stage::LS_OUT_APPLY_PORT_SEC, 50, "reg0[15] == 1", "drop;");
+    flows.drop(ctx, Stage::LS_OUT_APPLY_PORT_SEC, 50, "reg0[15] == 1");
     flows.fallback(Stage::LS_OUT_APPLY_PORT_SEC, "output;");
 }
 

@@ -10,11 +10,13 @@ use kiln_types::Uuid;
 const CHECK: Stage = Stage::LS_IN_CHECK_PORT_SEC;
 const APPLY: Stage = Stage::LS_IN_APPLY_PORT_SEC;
 
-/// What makes a switch one at the edge; it takes both.
+/// What makes a switch one at the edge; it takes a gateway and one of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Part {
     /// A localnet port.
     Localnet,
+    /// A gateway between the switch and a physical network.
+    L2Gateway,
     /// A port of a router that is on one chassis.
     Gateway,
 }
@@ -22,8 +24,10 @@ pub(crate) enum Part {
 /// The parts that a port adds to its switch.
 pub(crate) fn parts(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Part)>) {
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
-    if row.kind == PortKind::Localnet {
-        out.push((row.switch, Part::Localnet));
+    match row.kind {
+        PortKind::Localnet => out.push((row.switch, Part::Localnet)),
+        PortKind::L2Gateway => out.push((row.switch, Part::L2Gateway)),
+        _ => {}
     }
     let router_port = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer));
     if router_port.is_some_and(|peer| peer.gateway.is_some()) {
@@ -32,22 +36,24 @@ pub(crate) fn parts(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Part)>) {
 }
 
 fn is_edge(ctx: &Ctx<'_>, switch: &Uuid) -> bool {
-    [Part::Localnet, Part::Gateway].iter().all(|part| ctx.holds(&ctx.edges, switch, part))
+    let has = |part| ctx.holds(&ctx.edges, switch, &part);
+    has(Part::Gateway) && (has(Part::Localnet) || has(Part::L2Gateway))
 }
 
 pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     let Some(mut flows) = switch_flows(ctx, switch, out) else { return };
     if is_edge(ctx, switch) {
-        flows.add(APPLY, 70, "reg0[22] == 1", "drop;");
+        flows.drop(ctx, APPLY, 70, "reg0[22] == 1");
     }
 }
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
-    if !matches!(row.kind, PortKind::Localnet | PortKind::Router) || !is_edge(ctx, &row.switch) {
+    let outside = matches!(row.kind, PortKind::Localnet | PortKind::L2Gateway);
+    if !outside && row.kind != PortKind::Router || !is_edge(ctx, &row.switch) {
         return;
     }
-    if row.kind == PortKind::Localnet {
+    if outside {
         let asked = format!("arp.op == 1 && inport == \"{}\"", row.name);
         flows.add(CHECK, 75, asked, "reg0[22] = 1; next;");
     }

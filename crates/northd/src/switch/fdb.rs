@@ -20,7 +20,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         PortKind::Localnet => row.options.learns,
         _ => false,
     };
-    if !learns || !row.enabled {
+    if !learns {
         return;
     }
     let name = &row.name;

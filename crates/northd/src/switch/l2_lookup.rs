@@ -1,6 +1,7 @@
 //! Stages `ls_in_l2_lkup` and `ls_in_l2_unknown`: which port a frame leaves by.
 
 use super::{port_flows, switch_flows};
+use crate::drops;
 use crate::flow::Flow;
 use crate::tables::{Ctx, PortKind};
 use kiln_abi::keys::MulticastGroup;
@@ -26,24 +27,27 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     flows.add(STAGE, 70, "eth.mcast", to(flood_l2));
     flows.fallback(STAGE, "outport = get_fdb(eth.dst); next;");
 
-    let unknown = ctx.all(&ctx.ports_of_switch, switch).iter().any(|member| member.unknown);
-    let miss = if unknown { to(MulticastGroup::UNKNOWN.name) } else { "drop;".to_owned() };
-    flows.add(Stage::LS_IN_L2_UNKNOWN, 50, "outport == \"none\"", miss);
-    flows.fallback(Stage::LS_IN_L2_UNKNOWN, "output;");
+    let unknown = has_unknown(ctx, switch);
+    let stage = Stage::LS_IN_L2_UNKNOWN;
+    let miss = if unknown { &to(MulticastGroup::UNKNOWN.name) } else { drops::actions(ctx) };
+    flows.add(stage, 50, "outport == \"none\"", miss);
+    flows.fallback(stage, "output;");
+}
+
+/// Whether a port of the switch may have any address.
+fn has_unknown(ctx: &Ctx<'_>, switch: &Uuid) -> bool {
+    ctx.all(&ctx.ports_of_switch, switch).iter().any(|member| member.unknown)
 }
 
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let name = &row.name;
     if !row.enabled {
-        flows.add(Stage::LS_IN_L2_UNKNOWN, 50, format_args!("outport == \"{name}\""), "drop;");
+        flows.drop(ctx, Stage::LS_IN_L2_UNKNOWN, 50, format_args!("outport == \"{name}\""));
     }
-    let action = if row.enabled { format!("outport = \"{name}\"; output;") } else { "drop;".to_owned() };
-    if row.kind == PortKind::Router {
-        let Some(router_port) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) else {
-            return;
-        };
-        flows.add(STAGE, 50, format_args!("eth.dst == {}", router_port.mac), &action);
+    let action = if row.enabled { &format!("outport = \"{name}\"; output;") } else { drops::actions(ctx) };
+    if let Some(router_port) = row.router_port.and_then(|peer| ctx.value(&ctx.router_ports, &peer)) {
+        flows.add(STAGE, 50, format_args!("eth.dst == {}", router_port.mac), action);
         if !row.enabled || !router_port.enabled {
             return;
         }
@@ -89,13 +93,14 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     if row.kind == PortKind::External || (row.options.looked_up && row.unknown) {
         return;
     }
-    let action = if row.enabled && row.options.cloned {
+    let cloned = row.enabled && row.options.cloned && has_unknown(ctx, &row.switch);
+    let action = if cloned {
         let unknown = MulticastGroup::UNKNOWN.name;
-        format!("clone {{ outport = \"{name}\"; output; }}; outport = \"{unknown}\"; output;")
+        &format!("clone {{ outport = \"{name}\"; output; }}; outport = \"{unknown}\"; output;")
     } else {
         action
     };
     for address in &row.addresses {
-        flows.add(STAGE, 50, format_args!("eth.dst == {}", address.mac), &action);
+        flows.add(STAGE, 50, format_args!("eth.dst == {}", address.mac), action);
     }
 }

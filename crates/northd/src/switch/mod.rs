@@ -9,6 +9,7 @@ pub(crate) mod fdb;
 pub(crate) mod l2_lookup;
 pub(crate) mod passing;
 pub(crate) mod port;
+pub(crate) mod vtep;
 
 use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, SwitchPort};
@@ -35,6 +36,7 @@ pub(crate) fn switch_flows<'o>(ctx: &Ctx<'_>, switch: &Uuid, out: &'o mut Vec<Fl
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     admission::of_port(ctx, port, out);
     edge::of_port(ctx, port, out);
+    vtep::of_port(ctx, port, out);
     fdb::of_port(ctx, port, out);
     acl::untracked_port(ctx, port, out);
     arp_rsp::of_port(ctx, port, out);

@@ -8,9 +8,6 @@ use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
 use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
 
-/// Types of ports that are bound but have no flows of their own here.
-const OTHER_TYPES: &[&str] = &["l2gateway", "vtep", "virtual"];
-
 /// Which port of a switch has which address. Ports of which two have the same are judged by `checked`.
 pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Owned), Uuid)>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
@@ -41,7 +38,9 @@ pub(crate) fn checked(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, SwitchPor
         "switch" => PortKind::Switch,
         "external" => PortKind::External,
         "remote" => PortKind::Remote,
-        other if OTHER_TYPES.contains(&other) => PortKind::Other,
+        "l2gateway" => PortKind::L2Gateway,
+        "vtep" => PortKind::Vtep,
+        "virtual" => PortKind::Virtual,
         other => {
             report(ctx, port, row.name(), "type", &format!("`{other}` is no type of port"));
             return;
@@ -159,13 +158,17 @@ fn router_addresses(ctx: &Ctx<'_>, checked: &SwitchPort) -> Option<PortAddress> 
     })
 }
 
-/// The ports of each switch that floods go to.
+/// The ports of each switch.
 pub(crate) fn ports_of_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, Member)>) {
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
-    if row.enabled && !row.options.shuns_floods {
-        let router = row.kind == PortKind::Router;
-        out.push((row.switch, Member { port: *port, unknown: row.unknown, router }));
-    }
+    let member = Member {
+        port: *port,
+        flooded: row.enabled && !row.options.shuns_floods,
+        unknown: row.unknown,
+        router: row.kind == PortKind::Router,
+        vtep: row.kind == PortKind::Vtep,
+    };
+    out.push((row.switch, member));
 }
 
 /// Router ports by the switch that they are attached to, from the switch ports that lead to the router port `name`.
