@@ -16,8 +16,10 @@ pub struct Member {
     pub flooded: bool,
     /// Whether others may be behind it.
     pub unknown: bool,
-    /// Whether it leads to a router.
+    /// Whether it is of type router.
     pub router: bool,
+    /// Whether it leads to a router that is enabled.
+    pub joined: bool,
     /// Whether it leads to a VTEP switch.
     pub vtep: bool,
 }

@@ -42,10 +42,12 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
 pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
     let Some(datapath) = ctx.value(&ctx.datapaths, &group.router) else { return };
     let Some(table) = group.table_match(ctx) else { return };
-    let (field, prefix) = match group.prefix {
-        Net::V4(net) => ("ip4", net.to_string()),
-        Net::V6(net) => ("ip6", net.to_string()),
+    let (field, prefix, whole) = match group.prefix {
+        Net::V4(net) => ("ip4", net.to_string(), "/32"),
+        Net::V6(net) => ("ip6", net.to_string(), "/128"),
     };
+    // Stock leaves the length out of an address that sends, and so are these flows the same.
+    let sender = prefix.strip_suffix(whole).unwrap_or(&prefix);
     let (there, back) = if group.by_source { ("dst", "src") } else { ("src", "dst") };
     let reply = format!("{table}{field}.{back} == {prefix}");
     for route in ctx.all(&ctx.routes, group) {
@@ -56,7 +58,7 @@ pub(crate) fn of_group(ctx: &Ctx<'_>, group: &RouteGroup, out: &mut Vec<Flow>) {
         };
         let Some(key) = ctx.value(&ctx.port_grants, &reach.port).map(|grant| grant.key) else { continue };
         let mut flows = Flows::new(out, datapath.index, *row);
-        let from = format!("inport == \"{}\" && {field}.{there} == {prefix}", port.name);
+        let from = format!("inport == \"{}\" && {field}.{there} == {sender}", port.name);
         flows.add(Stage::LR_IN_DEFRAG, 100, &from, "ct_next;");
         flows.add(Stage::LR_IN_DEFRAG, 100, &reply, "ct_next;");
         flows.add(

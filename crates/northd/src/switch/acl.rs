@@ -295,7 +295,12 @@ fn log_action(ctx: &Ctx<'_>, acl: &Uuid, row: &view::Acl<'_>) -> String {
 /// Packets of routers and of physical networks are not this switch's to track.
 pub(crate) fn untracked_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
-    if !matches!(row.kind, PortKind::Router | PortKind::Localnet) || !needs(ctx, &row.switch).stateful {
+    let leads_away = match row.kind {
+        PortKind::Localnet => true,
+        PortKind::Router => row.router_port.is_some_and(|peer| ctx.value(&ctx.router_ports, &peer).is_some()),
+        _ => false,
+    };
+    if !leads_away || !needs(ctx, &row.switch).stateful {
         return;
     }
     let Some((row, mut flows)) = super::port_flows(ctx, port, out) else { return };

@@ -53,7 +53,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         }
         // What asks for the router's own addresses goes to the router, and to no other router.
         let flood_l2 = MulticastGroup::FLOOD_L2.name;
-        let only_routers = ctx.all(&ctx.ports_of_switch, &row.switch).iter().all(|member| member.router);
+        let only_routers = ctx.all(&ctx.ports_of_switch, &row.switch).iter().all(|member| member.joined);
         let copy = if only_routers {
             format!("outport = \"{name}\"; output;")
         } else {

@@ -166,6 +166,7 @@ pub(crate) fn ports_of_switch(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, M
         flooded: row.enabled && !row.options.shuns_floods,
         unknown: row.unknown,
         router: row.kind == PortKind::Router,
+        joined: row.router_port.is_some_and(|peer| ctx.value(&ctx.router_ports, &peer).is_some()),
         vtep: row.kind == PortKind::Vtep,
     };
     out.push((row.switch, member));
