@@ -13,13 +13,15 @@ use kiln_ovsdb::column::Pairs;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, RowDecoder, RowError, Text};
 use kiln_types::{HashSet, Instant, Uuid};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Keeps what the southbound database should hold in step with the northbound one.
 pub struct Compiler {
     engine: Engine<Db>,
     logical_flow_refetch: Option<HashSet<Uuid>>,
-    groups_changed: bool,
+    /// Rows of Logical_DP_Group that have changed since the last settle.
+    changed_groups: BTreeSet<Uuid>,
     /// The last `nb_cfg` that was seen, and when, in milliseconds since 1970.
     nb_cfg_seen: (i64, i64),
     expiry: Pace,
@@ -33,7 +35,7 @@ impl Compiler {
         Compiler {
             engine,
             logical_flow_refetch: None,
-            groups_changed: false,
+            changed_groups: BTreeSet::new(),
             nb_cfg_seen: (0, 0),
             expiry: Pace::default(),
         }
@@ -62,7 +64,7 @@ impl Compiler {
     /// Brings everything up to date. Returns how many rules ran.
     pub fn settle(&mut self) -> u64 {
         let ran = self.engine.settle();
-        if std::mem::take(&mut self.groups_changed) {
+        if !self.changed_groups.is_empty() {
             self.note_groups();
         }
         ran
@@ -219,13 +221,20 @@ impl Compiler {
         !self.engine.db.nb_ops.is_empty() || self.engine.db.nb.nb_global.is_empty()
     }
 
-    /// Rows of Logical_DP_Group have changed: tells the flow table which datapaths each stands for.
+    fn note_change(&mut self, table: &str, uuid: Uuid) {
+        if table == LOGICAL_DP_GROUP {
+            self.changed_groups.insert(uuid);
+        }
+    }
+
+    /// Tells the flow table which datapaths the groups stand for whose rows have changed.
     fn note_groups(&mut self) {
         let Db { flows, datapath_keys, sb, .. } = &mut self.engine.db;
-        let index_of = datapath_keys.index_of_row();
-        flows.groups_stand(sb.logical_dp_group.iter().map(|(uuid, row)| {
-            let datapaths = row.datapaths.iter().map(|row| index_of.get(row).map(|index| index.0)).collect();
-            (*uuid, datapaths)
+        let changed = std::mem::take(&mut self.changed_groups);
+        flows.groups_stand(changed.into_iter().filter_map(|uuid| {
+            let row = sb.logical_dp_group.peek(&uuid)?;
+            let indexes = row.datapaths.iter().map(|row| datapath_keys.index_of(*row).map(|index| index.0));
+            Some((uuid, indexes.collect()))
         }));
     }
 }
@@ -288,7 +297,7 @@ impl Replica for SouthboundReplica<'_> {
     fn put(&mut self, table: &str, uuid: Uuid, row: &mut RowDecoder<'_>) -> Result<(), RowError> {
         let compiler = &mut *self.compiler;
         if table != LOGICAL_FLOW {
-            compiler.groups_changed |= table == LOGICAL_DP_GROUP;
+            compiler.note_change(table, uuid);
             return compiler.engine.db.sb.put(table, uuid, row);
         }
         let mut flow = FlowRow::default();
@@ -319,7 +328,7 @@ impl Replica for SouthboundReplica<'_> {
     fn patch(&mut self, table: &str, uuid: Uuid, row: &mut RowDecoder<'_>) -> Result<(), RowError> {
         let compiler = &mut *self.compiler;
         if table != LOGICAL_FLOW {
-            compiler.groups_changed |= table == LOGICAL_DP_GROUP;
+            compiler.note_change(table, uuid);
             return compiler.engine.db.sb.patch(table, uuid, row);
         }
         let mut flow = FlowRow::default();
@@ -365,6 +374,7 @@ impl Replica for SouthboundReplica<'_> {
             self.compiler.engine.db.flows.stands(uuid, None);
         }
         self.compiler.engine.db.sb.end_refetch();
-        self.compiler.groups_changed = true;
+        let Compiler { engine, changed_groups, .. } = &mut *self.compiler;
+        changed_groups.extend(engine.db.sb.logical_dp_group.iter().map(|(uuid, _)| *uuid));
     }
 }

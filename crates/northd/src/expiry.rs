@@ -20,17 +20,25 @@ const REMOVAL_PAUSE: Duration = Duration::from_secs(5);
 /// A row of [`SbTable::MacBinding`] or [`SbTable::Fdb`], and when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Expiry {
+    table: SbTable,
     /// In milliseconds since 1970.
     due_ms: i64,
-    table: SbTable,
     row: Uuid,
     /// The row's timestamp.
     timestamp_ms: i64,
 }
 
-/// All rows that expire, in the order in which they do.
+/// All rows that expire, those of each table in the order in which they do.
 #[derive(Debug, Default)]
 pub(crate) struct Expiries(BTreeMap<Expiry, u32>);
+
+impl Expiries {
+    /// Rows of one table, the first to expire first.
+    fn of(&self, table: SbTable) -> impl Iterator<Item = &Expiry> {
+        let first = Expiry { table, due_ms: i64::MIN, row: Uuid::nil(), timestamp_ms: i64::MIN };
+        self.0.range(first..).map(|(expiry, _)| expiry).take_while(move |expiry| expiry.table == table)
+    }
+}
 
 impl Target for Expiries {
     type Written = Vec<Expiry>;
@@ -53,7 +61,7 @@ impl Target for Expiries {
 }
 
 fn expiry(table: SbTable, row: Uuid, timestamp_ms: i64, threshold_s: u32) -> Expiry {
-    Expiry { due_ms: timestamp_ms.saturating_add(i64::from(threshold_s) * 1000), table, row, timestamp_ms }
+    Expiry { table, due_ms: timestamp_ms.saturating_add(i64::from(threshold_s) * 1000), row, timestamp_ms }
 }
 
 /// Chassis that do not write timestamps: while there is one, nothing expires.
@@ -146,9 +154,9 @@ impl Pace {
             }
             *paused = None;
             let limit = removal_limit(db, option);
-            let due = db.expiries.0.keys().take_while(|expiry| expiry.due_ms <= wall_ms);
+            let due = db.expiries.of(table).take_while(|expiry| expiry.due_ms <= wall_ms);
             let mut removed = 0;
-            for expiry in due.filter(|expiry| expiry.table == table).take(limit) {
+            for expiry in due.take(limit) {
                 txn.delete(name).row(expiry.row).filter("timestamp", Function::Equal, &expiry.timestamp_ms);
                 removed += 1;
             }
@@ -161,7 +169,7 @@ impl Pace {
     /// When [`Pace::write`] next has something to do.
     pub(crate) fn deadline(&self, db: &Db, now: Instant, wall_ms: i64) -> Option<Instant> {
         let times = TABLES.into_iter().zip(&self.0).filter_map(|((table, ..), paused)| {
-            let next = db.expiries.0.keys().find(|expiry| expiry.table == table)?;
+            let next = db.expiries.of(table).next()?;
             let wait_ms = u64::try_from(next.due_ms.saturating_sub(wall_ms)).unwrap_or(0);
             let due = now + Duration::from_millis(wait_ms);
             Some(paused.map_or(due, |until| due.max(until)))

@@ -33,8 +33,9 @@ pub(crate) struct DatapathKeys {
     /// Whether keys are those that VXLAN has room for.
     vxlan: bool,
     keys: Space<Uuid>,
-    /// Datapath_Binding rows by index.
+    /// Datapath_Binding rows by index, and the other way round.
     rows: Vec<Option<Uuid>>,
+    indexes: HashMap<Uuid, DatapathIndex>,
     free: Vec<u32>,
     /// Indexes whose datapath is gone, but which flows may still stand with.
     retired: Vec<u32>,
@@ -66,9 +67,9 @@ impl DatapathKeys {
         self.rows[index.0 as usize].expect("an index that is used has a row")
     }
 
-    /// The index of each Datapath_Binding row.
-    pub(crate) fn index_of_row(&self) -> HashMap<Uuid, DatapathIndex> {
-        (0..).zip(&self.rows).filter_map(|(index, row)| Some(((*row)?, DatapathIndex(index)))).collect()
+    /// The index of a Datapath_Binding row.
+    pub(crate) fn index_of(&self, row: Uuid) -> Option<DatapathIndex> {
+        self.indexes.get(&row).copied()
     }
 
     fn new_index(&mut self, row: Uuid) -> DatapathIndex {
@@ -77,13 +78,19 @@ impl DatapathKeys {
             self.rows.push(None);
         }
         self.rows[index as usize] = Some(row);
+        self.indexes.insert(row, DatapathIndex(index));
         DatapathIndex(index)
     }
 
     /// The database holds what is wanted: nothing stands with datapaths that are gone.
     pub(crate) fn release(&mut self) {
         for index in self.retired.drain(..) {
-            self.rows[index as usize] = None;
+            // The row may have another index by now.
+            if let Some(row) = self.rows[index as usize].take()
+                && self.indexes.get(&row) == Some(&DatapathIndex(index))
+            {
+                self.indexes.remove(&row);
+            }
             self.free.push(index);
         }
     }

@@ -345,16 +345,19 @@ impl<'d, E: Engine> Loop<'d, E> {
         }
     }
 
-    /// Counters' rates and the watch on memory.
+    /// Counters' rates, free memory, and the watch on memory.
     fn keep_house(&mut self, now: Now) {
+        self.thrift.note(now.at, coverage::STREAM_RECEIVED_BYTES.total());
+        if self.thrift.due().is_some_and(|due| due <= now.at) {
+            let start = StdInstant::now();
+            crate::sys::release_free_memory();
+            self.thrift.done(now.at, start.elapsed(), process::memory().resident_kb);
+        }
         if now.at < self.coverage.next_tick() {
             return;
         }
         self.observe();
         self.coverage.tick(now.at);
-        if self.thrift.check(now.at, coverage::STREAM_RECEIVED_BYTES.total()) {
-            crate::sys::release_free_memory();
-        }
         if let Some(line) = self.growth.check(now.at, process::memory().peak_resident_kb) {
             info!(target: "memory", "{line}");
             let usage = self.memory_usage();
@@ -393,6 +396,7 @@ impl<'d, E: Engine> Loop<'d, E> {
     fn set_timer(&mut self) {
         let now = self.clock.now().at;
         let due = self.engine.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+        let due = due.min(self.thrift.due().unwrap_or(Instant::FAR_FUTURE));
         let due = due.max(now + SHORTEST_SLEEP).min(self.coverage.next_tick());
         if let Some(deadline) = self.clock.deadline(due) {
             self.timer.as_mut().reset(deadline);

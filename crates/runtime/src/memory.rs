@@ -31,34 +31,62 @@ impl Usage {
 
 /// Decides when free memory is given back to the kernel. The allocator keeps what lies between blocks that are in use,
 /// so that a daemon would stay as large as it ever was.
+///
+/// It is done once work is over, or after a while if that does not end, and takes a small part of all time at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Thrift {
-    /// When it was last done, and how many bytes had come until then.
-    done: (Instant, u64),
-    /// What came before that may still have been at work: it is done once more.
-    again: bool,
+    /// How many bytes had come when it was last done.
+    done: u64,
+    /// How many more make it worth doing again.
+    worth: u64,
+    /// It is not done again before this.
+    pause_until: Instant,
+    /// How many bytes have come, and when the first since it was last done and the last did.
+    come: u64,
+    since: Instant,
+    last: Instant,
 }
 
-/// How often memory is given back at most: looking for it takes time, the more the larger the heap is.
-const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
-/// Less input than this leaves too little free to be worth it.
-const GIVE_BACK_BYTES: u64 = 64 << 10;
+/// Work is over when nothing has come for this long.
+const REST: Duration = Duration::from_millis(100);
+/// Work that does not end is no reason to wait any longer than this.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The part of the time that it may take, since it takes longer the more there is in the heap: one in so many.
+const TIME_SHARE: u32 = 100;
+/// What comes sets free at most some sixteen times as much (a row that is gone is named by its uuid, and what was derived
+/// from it goes with it): less than this part of the resident memory is not worth it, since it leaves less than a tenth free.
+const WORTH_SHARE: u64 = 160;
+/// Nor are so few bytes worth it in any case.
+const WORTH_BYTES: u64 = 64 << 10;
 
 impl Thrift {
     /// For a process that starts now.
     pub fn new(now: Instant) -> Self {
-        Thrift { done: (now, 0), again: false }
+        Thrift { done: 0, worth: WORTH_BYTES, pause_until: now, come: 0, since: now, last: now }
     }
 
-    /// Whether memory is to be given back now, when `received` bytes have come in all.
-    pub fn check(&mut self, now: Instant, received: u64) -> bool {
-        let (at, before) = self.done;
-        let worked = received >= before + GIVE_BACK_BYTES;
-        let due = now >= at + GIVE_BACK_INTERVAL && (worked || self.again);
-        if due {
-            *self = Thrift { done: (now, received), again: worked };
+    /// Notes that so many bytes have come in all.
+    pub fn note(&mut self, now: Instant, received: u64) {
+        if received == self.come {
+            return;
         }
-        due
+        if self.come == self.done {
+            self.since = now;
+        }
+        (self.come, self.last) = (received, now);
+    }
+
+    /// When memory is to be given back, if nothing else comes until then.
+    pub fn due(&self) -> Option<Instant> {
+        let due = (self.last + REST).min(self.since + PATIENCE).max(self.pause_until);
+        (self.come >= self.done + self.worth).then_some(due)
+    }
+
+    /// It was done, which took some time and left so much memory resident.
+    pub fn done(&mut self, now: Instant, took: Duration, resident_kb: u64) {
+        self.done = self.come;
+        self.worth = WORTH_BYTES.max((resident_kb << 10) / WORTH_SHARE);
+        self.pause_until = now + took * TIME_SHARE;
     }
 }
 
@@ -105,16 +133,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_given_back_after_work_and_not_too_often() {
-        let at = Instant::from_secs;
+    fn memory_is_given_back_when_work_is_over() {
+        let at = Instant::from_millis;
         let mut thrift = Thrift::new(at(0));
-        assert!(!thrift.check(at(5), 1 << 20));
-        assert!(thrift.check(at(10), 1 << 20));
-        assert!(!thrift.check(at(15), (1 << 20) + 10));
-        assert!(thrift.check(at(20), (1 << 20) + 20), "once more");
-        assert!(!thrift.check(at(60), (1 << 20) + 100), "nothing but probes came");
-        assert!(thrift.check(at(65), 2 << 20));
-        assert!(!thrift.check(at(70), 3 << 20));
+        assert_eq!(thrift.due(), None);
+        thrift.note(at(1000), 60 << 10);
+        assert_eq!(thrift.due(), None, "too little has come");
+        thrift.note(at(2000), 70 << 10);
+        assert_eq!(thrift.due(), Some(at(2100)));
+        thrift.note(at(2050), 80 << 10);
+        thrift.note(at(2060), 80 << 10);
+        assert_eq!(thrift.due(), Some(at(2150)), "more has come");
+        thrift.done(at(2150), Duration::ZERO, 0);
+        assert_eq!(thrift.due(), None);
+    }
+
+    #[test]
+    fn memory_is_given_back_while_work_goes_on() {
+        let at = Instant::from_millis;
+        let mut thrift = Thrift::new(at(0));
+        for turn in 0..400 {
+            thrift.note(at(1000 + turn * 50), turn << 20);
+            let late = 1000 + turn * 50 >= 11_050;
+            assert_eq!(thrift.due().is_some_and(|due| due <= at(1000 + turn * 50)), late, "turn {turn}");
+        }
+    }
+
+    #[test]
+    fn a_large_heap_is_looked_through_more_rarely() {
+        let at = Instant::from_millis;
+        let mut thrift = Thrift::new(at(0));
+        thrift.note(at(10), 1 << 30);
+        thrift.done(at(110), Duration::from_millis(20), 160 << 10);
+        thrift.note(at(200), (1 << 30) + (1 << 20) - 1);
+        assert_eq!(thrift.due(), None, "a 160th of 160 MiB has to come");
+        thrift.note(at(200), (1 << 30) + (1 << 20));
+        assert_eq!(thrift.due(), Some(at(2110)), "a hundred times as long as it took has to pass");
     }
 
     #[test]

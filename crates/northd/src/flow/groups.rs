@@ -28,11 +28,8 @@ pub(crate) struct Groups {
 }
 
 fn set_hash(set: &RoaringBitmap) -> u128 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for datapath in set {
-        hash.update(&datapath.to_be_bytes());
-    }
-    hash.digest128()
+    let bytes: Vec<u8> = set.iter().flat_map(u32::to_be_bytes).collect();
+    xxhash_rust::xxh3::xxh3_128(&bytes)
 }
 
 impl Groups {
@@ -87,7 +84,7 @@ impl Groups {
         // For each group the set that its flows want and how many do, or `None` when they disagree.
         let mut wishes: HashMap<Uuid, Option<(&RoaringBitmap, u32)>> = HashMap::default();
         for (group, set) in moving {
-            if self.groups.get(&group).is_none_or(|group| group.datapaths.as_ref() == Some(set)) {
+            if !self.groups.contains_key(&group) || self.is_for(group, set) {
                 continue;
             }
             let wish = wishes.entry(group).or_insert(Some((set, 0)));
@@ -118,6 +115,11 @@ impl Groups {
             self.undo.push((uuid, Some(group.clone())));
             self.stands(uuid, Some(set.clone()));
         }
+    }
+
+    /// Whether a group stands for exactly this set.
+    pub(crate) fn is_for(&self, uuid: Uuid, set: &RoaringBitmap) -> bool {
+        self.groups.get(&uuid).is_some_and(|group| group.datapaths.as_ref() == Some(set))
     }
 
     /// The group with exactly this set; it is inserted if there is none.

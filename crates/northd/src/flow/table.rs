@@ -287,7 +287,11 @@ impl FlowTable {
         let place = match entry.wanted.place() {
             None => None,
             Some(Ok(only)) => Some(Place::Datapath(row_of(only))),
-            Some(Err(set)) => Some(Place::Group(self.groups.for_set(set, row_of, txn))),
+            Some(Err(set)) => match entry.stands {
+                // Of flows that have moved with their group none has to look for it again.
+                Some(Place::Group(group)) if self.groups.is_for(group, set) => entry.stands,
+                _ => Some(Place::Group(self.groups.for_set(set, row_of, txn))),
+            },
         };
         let spoilt = self.spoilt.remove(&entry.uuid);
         if spoilt {
