@@ -151,6 +151,9 @@ fn northd_gives_memory_back() {
     let (nb, sb) = (Database::start(&folder, "nb"), Database::start(&folder, "sb"));
     let (mut northbound, mut southbound) = (nb.client(), sb.client());
     network::build(&mut northbound, 5, 100);
+    // The servers may be busy for longer than they are usually given to answer.
+    northbound.transact(&[json!({ "op": "update", "table": "NB_Global", "where": [],
+        "row": { "options": map([("northd_probe_interval", "0")]) } })]);
     let chassis = chassis(&mut southbound);
     let northd = northd(&folder, "northd", Whose::Kiln);
     let mut sync = 0;
@@ -209,6 +212,8 @@ impl Host {
             ("ovn-remote", remote.as_str()),
             ("ovn-encap-type", "geneve"),
             ("ovn-encap-ip", "127.0.0.1"),
+            // The server may be busy for longer than it is usually given to answer.
+            ("ovn-remote-probe-interval", "0"),
         ]);
         conf.client()
             .transact(&[json!({ "op": "insert", "table": "Open_vSwitch", "row": { "external_ids": ids } })]);
