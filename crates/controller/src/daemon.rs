@@ -7,6 +7,7 @@
 mod budgets;
 mod commands;
 mod counters;
+mod drops;
 mod dump;
 mod exit;
 mod inject;
@@ -613,8 +614,13 @@ impl ControllerDaemon {
             session::Event::Message { message: Message::PacketIn(packet_in), .. } => {
                 self.responder.packet_in(now, packet_in, &learned::Known(self.compiler.db()));
             }
-            session::Event::Error { error, .. } if error.code == ErrorCode::NX_RESUME_STALE => {
-                self.responder.resume_refused();
+            session::Event::Error { error, request, .. } if error.code == ErrorCode::NX_RESUME_STALE => {
+                let refused = request.and_then(|bytes| Message::decode(&bytes).ok());
+                let refused = refused.and_then(|(_, message)| match message {
+                    Message::Resume(packet) => Some(packet),
+                    _ => None,
+                });
+                self.responder.resume_refused(refused.as_deref());
             }
             session::Event::Error { error, .. } => {
                 debug!(target: "pinctrl", "the switch refuses a packet: {}", error.code);

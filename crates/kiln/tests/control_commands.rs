@@ -95,7 +95,7 @@ fn shapes(text: &str) -> String {
 }
 
 /// Commands that stock does not have.
-const OWN: &[&str] = &["budget/show", "mac-binding/show"];
+const OWN: &[&str] = &["budget/show", "mac-binding/show", "packet-drops/show"];
 
 /// What both daemons have in common.
 fn common(both: &mut Both, who: Who, module: &str) {

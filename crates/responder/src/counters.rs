@@ -1,8 +1,10 @@
 //! What was done and what was dropped, counted by action.
 
+use crate::drops::{Drops, Port};
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::Level;
 use kiln_packet::{Unanswerable, Unfragmentable};
+use kiln_types::{DatapathKey, PortKey};
 use std::collections::BTreeMap;
 
 /// Something that is counted.
@@ -92,6 +94,8 @@ pub enum DropReason {
     NoMetadata,
     /// It is not of the kind that the action is for.
     WrongPacket,
+    /// It is of that kind, but cut short, or its options are.
+    Malformed,
     /// It came without a continuation, so it cannot be sent on.
     NotPaused,
     /// The nested actions are malformed or too long.
@@ -141,6 +145,7 @@ impl DropReason {
             DropReason::OutputFull => "drop_output_full",
             DropReason::NoMetadata => "drop_no_metadata",
             DropReason::WrongPacket => "drop_wrong_packet",
+            DropReason::Malformed => "drop_malformed",
             DropReason::NotPaused => "drop_not_paused",
             DropReason::BadActions => "drop_bad_actions",
             DropReason::OverBudget(Level::Source) => "drop_over_source_budget",
@@ -196,30 +201,44 @@ impl From<Unfragmentable> for DropReason {
 /// Where packets are counted whose opcode is missing or not OVN's, so that a peer cannot make counters without bound.
 const OTHER: Opcode = Opcode(u32::MAX);
 
-/// Counters by action and event. Both are finite sets, and so is this.
+/// Counters by action and event. Both are finite sets, and so is this. Drops are counted by port as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     counts: BTreeMap<(Opcode, Event), u64>,
+    drops: Drops,
+}
+
+/// The opcode under which something is counted.
+fn counted(opcode: Opcode) -> Opcode {
+    if opcode.action().is_some() { opcode } else { OTHER }
 }
 
 impl Counters {
-    /// Adds `n` to a counter.
-    pub(crate) fn add(&mut self, opcode: Opcode, event: Event, n: usize) {
-        if n > 0 {
-            let opcode = if opcode.action().is_some() { opcode } else { OTHER };
-            *self.counts.entry((opcode, event)).or_insert(0) += n as u64;
-        }
-    }
-
     /// Adds one to a counter.
     pub(crate) fn count(&mut self, opcode: Option<Opcode>, event: Event) {
-        self.add(opcode.unwrap_or(OTHER), event, 1);
+        let opcode = counted(opcode.unwrap_or(OTHER));
+        *self.counts.entry((opcode, event)).or_insert(0) += 1;
+    }
+
+    /// Counts a packet that was dropped, and from which port it was.
+    pub(crate) fn drop(&mut self, opcode: Option<Opcode>, port: Option<Port>, reason: DropReason) {
+        self.count(opcode, Event::Dropped(reason));
+        self.drops.count(port, counted(opcode.unwrap_or(OTHER)), reason);
+    }
+
+    /// Ports went away.
+    pub(crate) fn forget(&mut self, gone: impl Fn(DatapathKey, PortKey) -> bool) {
+        self.drops.forget(gone);
+    }
+
+    /// What was dropped, by port.
+    pub const fn drops(&self) -> &Drops {
+        &self.drops
     }
 
     /// A counter's value. Opcodes that are not OVN's share one.
     pub fn get(&self, opcode: Opcode, event: Event) -> u64 {
-        let opcode = if opcode.action().is_some() { opcode } else { OTHER };
-        self.counts.get(&(opcode, event)).copied().unwrap_or(0)
+        self.counts.get(&(counted(opcode), event)).copied().unwrap_or(0)
     }
 
     /// The sum of one event over all actions.
@@ -244,7 +263,7 @@ mod tests {
         for opcode in [500, 501, u32::MAX] {
             counters.count(Some(Opcode(opcode)), Event::Received);
         }
-        counters.count(None, Event::Dropped(DropReason::NoOpcode));
+        counters.drop(None, None, DropReason::NoOpcode);
         counters.count(Some(Opcode::ARP), Event::Received);
         let shown: Vec<_> = counters.iter().collect();
         assert_eq!(shown, [("arp", "received", 1), ("other", "received", 3), ("other", "drop_no_opcode", 1)]);

@@ -66,7 +66,7 @@ impl Run<'_> {
                 assert!(writes.len() <= 2 * MAX_PENDING);
             }
             230..=234 => self.responder.forget(|_, port| port.0 & 1 == u16::from(what & 1)),
-            235..=239 => self.responder.resume_refused(),
+            235..=239 => self.responder.resume_refused(None),
             _ => self.take(),
         }
         self.check_bounds();

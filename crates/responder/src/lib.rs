@@ -26,6 +26,7 @@ mod advertise;
 mod announce;
 mod answer;
 mod counters;
+mod drops;
 #[doc(hidden)]
 pub mod fuzz;
 mod learned;
@@ -38,12 +39,14 @@ mod punt;
 mod reachability;
 mod renewal;
 mod responder;
+mod shares;
 mod timetable;
 mod unresolved;
 
 pub use advertise::PeriodicAdvert;
 pub use announce::{Announcement, FIRST_PAUSE, LAST_PAUSE, MAX_ANNOUNCEMENTS};
 pub use counters::{Counters, DropReason, Event};
+pub use drops::{Drops, MAX_DROP_PORTS};
 pub use kiln_budget::{Class, Level, Limits};
 pub use learned::MAX_PENDING;
 pub use moves::{MAX_MOVES, MOVE_BURST, MOVE_INTERVAL};

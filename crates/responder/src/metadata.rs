@@ -36,6 +36,11 @@ impl Metadata {
         out
     }
 
+    /// The logical port that it came in by; `None` if there is none.
+    pub(crate) fn place(&self) -> Option<(DatapathKey, PortKey)> {
+        self.datapath().zip(self.inport())
+    }
+
     /// The logical datapath; `None` if there is none.
     pub(crate) fn datapath(&self) -> Option<DatapathKey> {
         u32::try_from(self.datapath).ok().filter(|key| *key != 0).map(DatapathKey)

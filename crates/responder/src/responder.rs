@@ -9,12 +9,13 @@ use crate::answer::{
     self, icmp_error, nd_na, put_fdb, put_mac_binding, reject, sctp_abort, tcp_reset, unreachable,
 };
 use crate::learned::{Learned, MAX_PENDING};
+use crate::metadata::Metadata;
 use crate::moves::Moves;
 use crate::nested::{FragMtu, Readings};
 use crate::payment::{self, payer};
 use crate::probe::Probe;
 use crate::punt::{self, Punt};
-use crate::unresolved::{Arrival, Due, MAX_NEXT_HOPS, Unresolved};
+use crate::unresolved::{Arrival, Due, Held, MAX_NEXT_HOPS, Unresolved};
 use crate::{Counters, DropReason, Event, Failure, NextHop};
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Budgets, Class, Limits, Payer};
@@ -126,11 +127,13 @@ impl<F: Fn(&NextHop) -> Option<EthAddr>> Neighbors for F {
     }
 }
 
+/// A packet that the switch can go on with, and the action that handed it up.
+type Paused = (Opcode, Box<PacketIn>);
+
 /// A request for a next hop, to be sent as often as it takes.
 #[derive(Clone, Debug)]
 struct Request {
     opcode: Opcode,
-    payer: Payer,
     actions: Actions,
     packet: Box<[u8]>,
 }
@@ -142,7 +145,7 @@ pub struct Responder {
     rng: Rng,
     budgets: Budgets,
     nested: Readings,
-    unresolved: Unresolved<(Opcode, Box<PacketIn>), Request>,
+    unresolved: Unresolved<Paused, Request>,
     failures: VecDeque<Failure>,
     logs: Vec<String>,
     bindings: Learned<NextHop, EthAddr>,
@@ -205,12 +208,9 @@ impl Responder {
     pub fn packet_in(&mut self, now: Instant, packet_in: Box<PacketIn>, neighbors: &impl Neighbors) {
         let opcode = punt::opcode(&packet_in);
         self.counters.count(opcode.ok(), Event::Received);
-        let served = opcode.and_then(|opcode| {
-            self.admit()?;
-            self.serve(now, opcode, packet_in, neighbors)
-        });
-        if let Err(reason) = served {
-            self.counters.count(opcode.ok(), Event::Dropped(reason));
+        match opcode.and_then(|opcode| self.admit().map(|()| opcode)) {
+            Ok(admitted) => self.serve(now, admitted, packet_in, neighbors),
+            Err(reason) => self.counters.drop(opcode.ok(), None, reason),
         }
     }
 
@@ -219,40 +219,51 @@ impl Responder {
         if self.output.len() < MAX_OUTPUT { Ok(()) } else { Err(DropReason::OutputFull) }
     }
 
-    fn serve(
+    fn serve(&mut self, now: Instant, opcode: Opcode, packet_in: Box<PacketIn>, neighbors: &impl Neighbors) {
+        let punt = Punt::read(&packet_in);
+        let port = punt.metadata.place();
+        match self.answer(now, opcode, &punt, &packet_in, neighbors) {
+            Ok(None) => {}
+            Ok(Some((hop, known))) => self.go_on(now, opcode, packet_in, hop, known),
+            Err(reason) => self.counters.drop(Some(opcode), port, reason),
+        }
+    }
+
+    /// Does what a packet asks for. If the packet itself is to go on, the next hop to which, and where that is if it is known.
+    fn answer(
         &mut self,
         now: Instant,
         opcode: Opcode,
-        packet_in: Box<PacketIn>,
+        punt: &Punt<'_>,
+        packet_in: &PacketIn,
         neighbors: &impl Neighbors,
-    ) -> Result<(), DropReason> {
-        let punt = Punt::read(&packet_in);
-        let class = payment::class(opcode, &punt);
-        let cost = payment::cost(class, &punt);
-        self.budgets.pay_for(now, class, &payer(&punt), cost).map_err(DropReason::OverBudget)?;
+    ) -> Result<Option<(NextHop, Option<EthAddr>)>, DropReason> {
+        let class = payment::class(opcode, punt);
+        let cost = payment::cost(class, punt);
+        self.budgets.pay_for(now, class, &payer(punt), cost).map_err(DropReason::OverBudget)?;
         match opcode {
             Opcode::ARP => {
-                let hop = answer::arp::next_hop(&punt)?;
-                let known = self.resolve(now, opcode, &punt, hop, answer::arp::request, neighbors)?;
-                return self.go_on(now, opcode, packet_in, hop, known);
+                let hop = answer::arp::next_hop(punt)?;
+                let known = self.resolve(now, opcode, punt, hop, answer::arp::request, neighbors)?;
+                return Ok(Some((hop, known)));
             }
             Opcode::ND_NS => {
-                let hop = answer::nd_ns::next_hop(&punt)?;
-                let known = self.resolve(now, opcode, &punt, hop, answer::nd_ns::request, neighbors)?;
-                return self.go_on(now, opcode, packet_in, hop, known);
+                let hop = answer::nd_ns::next_hop(punt)?;
+                let known = self.resolve(now, opcode, punt, hop, answer::nd_ns::request, neighbors)?;
+                return Ok(Some((hop, known)));
             }
-            Opcode::HELD_DOWN => self.unreachable(&punt, neighbors)?,
-            Opcode::FRAGMENT => return self.fragment(&punt, &packet_in),
+            Opcode::HELD_DOWN => self.unreachable(punt, neighbors)?,
+            Opcode::FRAGMENT => self.fragment(punt, packet_in)?,
             Opcode::PUT_ARP => {
-                let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.reg0().into())?;
-                return self.judge(now, opcode, neighbor, neighbors);
+                let neighbor = put_mac_binding::neighbor(punt, punt.metadata.reg0().into())?;
+                self.judge(now, opcode, neighbor, neighbors)?;
             }
             Opcode::PUT_ND => {
-                let neighbor = put_mac_binding::neighbor(&punt, punt.metadata.xxreg0().into())?;
-                return self.judge(now, opcode, neighbor, neighbors);
+                let neighbor = put_mac_binding::neighbor(punt, punt.metadata.xxreg0().into())?;
+                self.judge(now, opcode, neighbor, neighbors)?;
             }
             Opcode::PUT_FDB => {
-                let (datapath, mac, port) = put_fdb::entry(&punt)?;
+                let (datapath, mac, port) = put_fdb::entry(punt)?;
                 self.fdb.offer(now, (datapath, mac), port).map_err(|_| DropReason::LearnedFull)?;
                 self.counters.count(Some(opcode), Event::Learned);
             }
@@ -266,30 +277,30 @@ impl Responder {
                 self.counters.count(Some(opcode), Event::Learned);
             }
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
-                let packet = nd_na::advertisement(&punt, opcode == Opcode::ND_NA_ROUTER)?;
-                let (actions, _) = self.nested(punt.payload(), &punt)?;
+                let packet = nd_na::advertisement(punt, opcode == Opcode::ND_NA_ROUTER)?;
+                let (actions, _) = self.nested(punt.payload(), punt)?;
                 self.send(opcode, actions, packet);
             }
             Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
                 let by_protocol = opcode == Opcode::ICMP;
                 let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
-                let (actions, mtu) = self.nested(punt.payload(), &punt)?;
-                let packet = icmp_error::about(&punt, mtu, code)?.to_vec();
+                let (actions, mtu) = self.nested(punt.payload(), punt)?;
+                let packet = icmp_error::about(punt, mtu, code)?.to_vec();
                 self.send(opcode, actions, packet);
             }
-            Opcode::PUT_ND_RA_OPTS => return self.advertise_solicited(opcode, &punt, &packet_in),
+            Opcode::PUT_ND_RA_OPTS => self.advertise_solicited(opcode, punt, packet_in)?,
             Opcode::TCP_RESET => {
-                let packet = tcp_reset::answering(&punt)?.to_vec();
-                let (actions, _) = self.nested(punt.payload(), &punt)?;
+                let packet = tcp_reset::answering(punt)?.to_vec();
+                let (actions, _) = self.nested(punt.payload(), punt)?;
                 self.send(opcode, actions, packet);
             }
             Opcode::SCTP_ABORT => {
-                let packet = sctp_abort::answering(&punt)?.to_vec();
-                let (actions, _) = self.nested(punt.payload(), &punt)?;
+                let packet = sctp_abort::answering(punt)?.to_vec();
+                let (actions, _) = self.nested(punt.payload(), punt)?;
                 self.send(opcode, actions, packet);
             }
             Opcode::LOG => {
-                let line = answer::acl_log::line(&punt, packet_in.table_id)?;
+                let line = answer::acl_log::line(punt, packet_in.table_id)?;
                 if self.logs.len() >= MAX_LOGS {
                     return Err(DropReason::LogsFull);
                 }
@@ -297,14 +308,14 @@ impl Responder {
                 self.counters.count(Some(opcode), Event::Logged);
             }
             Opcode::REJECT => {
-                let (actions, mtu) = self.nested(punt.payload(), &punt)?;
-                let packet = reject::refusal(&punt, mtu)?;
+                let (actions, mtu) = self.nested(punt.payload(), punt)?;
+                let packet = reject::refusal(punt, mtu)?;
                 self.send(opcode, actions, packet);
             }
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
             _ => return Err(DropReason::UnknownOpcode),
         }
-        Ok(())
+        Ok(None)
     }
 
     fn pay(&mut self, now: Instant, class: Class, payer: &Payer) -> Result<(), DropReason> {
@@ -333,15 +344,17 @@ impl Responder {
         if let Some(mac) = neighbors.mac(&hop).or_else(|| self.answered.get(&hop).copied()) {
             return Ok(Some(mac));
         }
-        match self.unresolved.arrival(now, &hop) {
+        let payer = payer(punt);
+        match self.unresolved.arrival(now, &hop, &payer) {
             Arrival::First => {
                 let (actions, _) = self.nested(punt.payload(), punt)?;
-                let payer = payer(punt);
                 self.pay(now, Class::Query, &payer)?;
-                let request = Request { opcode, payer, actions, packet: make(punt).into() };
+                let request = Request { opcode, actions, packet: make(punt).into() };
                 self.send(opcode, request.actions.clone(), request.packet.to_vec());
-                let asked = self.unresolved.ask(now, hop, request);
-                self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), asked.pushed_out);
+                let asked = self.unresolved.ask(now, hop, payer, request);
+                for packet in asked.pushed_out {
+                    self.drop_waiting(&packet, DropReason::PushedOut);
+                }
                 if let Some(again) = asked.again {
                     note_failure(&mut self.failures, again);
                 }
@@ -367,18 +380,27 @@ impl Responder {
         packet_in: Box<PacketIn>,
         hop: NextHop,
         known: Option<EthAddr>,
-    ) -> Result<(), DropReason> {
+    ) {
         if let Some(mac) = known {
             self.counters.count(Some(opcode), Event::Known);
             self.resume(opcode, packet_in, mac);
-            return Ok(());
+            return;
         }
         let len = packet_in.packet.len();
-        let held = self.unresolved.hold(now, hop, len, (opcode, packet_in));
-        let kept = if held.kept { Event::Held } else { Event::Dropped(DropReason::WaitingFull) };
-        self.counters.count(Some(opcode), kept);
-        self.counters.add(opcode, Event::Dropped(DropReason::PushedOut), held.pushed_out);
-        Ok(())
+        match self.unresolved.hold(now, hop, len, (opcode, packet_in)) {
+            Held::Kept { pushed_out } => {
+                self.counters.count(Some(opcode), Event::Held);
+                if let Some(packet) = pushed_out {
+                    self.drop_waiting(&packet, DropReason::PushedOut);
+                }
+            }
+            Held::Refused(packet) => self.drop_waiting(&packet, DropReason::WaitingFull),
+        }
+    }
+
+    /// Counts a packet that will not go on.
+    fn drop_waiting(&mut self, packet: &Paused, reason: DropReason) {
+        note_drop(&mut self.counters, packet, reason);
     }
 
     /// Sends the pieces of a packet on, each as the packet itself would have gone; or an error about it, if it must not be cut.
@@ -422,7 +444,8 @@ impl Responder {
             let due = now + MAX_EARLY_WAIT;
             self.early.offer(due, neighbor.hop, neighbor).map_err(|_| DropReason::EarlyFull)?;
             if replaces {
-                self.counters.count(Some(opcode), Event::Dropped(DropReason::Unsolicited));
+                let port = (neighbor.hop.datapath, neighbor.hop.port);
+                self.counters.drop(Some(opcode), Some(port), DropReason::Unsolicited);
             }
             self.counters.count(Some(opcode), Event::Early);
             return Ok(());
@@ -464,7 +487,9 @@ impl Responder {
         let opcode = put_opcode(next_hop);
         match self.learn_binding(now, neighbor, None) {
             Ok(()) => self.counters.count(Some(opcode), Event::Asked),
-            Err(reason) => self.counters.count(Some(opcode), Event::Dropped(reason)),
+            Err(reason) => {
+                self.counters.drop(Some(opcode), Some((next_hop.datapath, next_hop.port)), reason);
+            }
         }
     }
 
@@ -495,7 +520,7 @@ impl Responder {
     /// Sends a packet on through the rest of its pipeline, to `mac`.
     fn resume(&mut self, opcode: Opcode, mut packet_in: Box<PacketIn>, mac: EthAddr) {
         if self.output.len() >= MAX_OUTPUT {
-            self.counters.count(Some(opcode), Event::Dropped(DropReason::OutputFull));
+            self.drop_waiting(&(opcode, packet_in), DropReason::OutputFull);
             return;
         }
         if let Some(eth_dst) = packet_in.packet.first_chunk_mut() {
@@ -522,14 +547,15 @@ impl Responder {
         let counters = &mut self.counters;
         self.unresolved.forget(
             |hop| gone(hop.datapath, hop.port),
-            |(opcode, _)| counters.count(Some(opcode), Event::Dropped(DropReason::PortGone)),
+            |packet| note_drop(counters, &packet, DropReason::PortGone),
         );
         self.bindings.retain(|hop, _| !gone(hop.datapath, hop.port));
         self.answered.retain(|hop, _| !gone(hop.datapath, hop.port));
         self.early.retain(|hop, _| {
             let gone = gone(hop.datapath, hop.port);
             if gone {
-                self.counters.count(Some(put_opcode(hop)), Event::Dropped(DropReason::PortGone));
+                let port = (hop.datapath, hop.port);
+                self.counters.drop(Some(put_opcode(hop)), Some(port), DropReason::PortGone);
             }
             !gone
         });
@@ -537,12 +563,15 @@ impl Responder {
         self.moves.forget(|hop| gone(hop.datapath, hop.port));
         self.fdb.retain(|(datapath, _), port| !gone(*datapath, *port));
         self.activated.retain(|(datapath, port)| !gone(*datapath, *port));
+        self.counters.forget(&gone);
         self.budgets.forget(|datapath, port| port.is_some_and(|port| gone(datapath, port)));
     }
 
-    /// The switch refused to resume a packet, because it had restarted or forgotten it (Nicira error 35).
-    pub fn resume_refused(&mut self) {
-        self.counters.count(None, Event::Dropped(DropReason::Stale));
+    /// The switch refused to resume a packet, because it had restarted or forgotten it (Nicira error 35): which one, if that is
+    /// known.
+    pub fn resume_refused(&mut self, packet: Option<&PacketIn>) {
+        let port = packet.and_then(|packet| Metadata::from_match(&packet.metadata).place());
+        self.counters.drop(None, port, DropReason::Stale);
     }
 
     /// The next message to the switch.
@@ -576,15 +605,16 @@ impl Responder {
         self.announce_due(now);
         self.answered.take_due(now).for_each(drop);
         for (hop, _) in self.early.take_due(now) {
-            self.counters.count(Some(put_opcode(&hop)), Event::Dropped(DropReason::Unsolicited));
+            let port = (hop.datapath, hop.port);
+            self.counters.drop(Some(put_opcode(&hop)), Some(port), DropReason::Unsolicited);
         }
         let Responder { unresolved, counters, budgets, failures, output, .. } = self;
         unresolved.advance(now, |due| match due {
-            Due::TooOld((opcode, _)) => {
-                counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved));
+            Due::TooOld(packet) => {
+                note_drop(counters, &packet, DropReason::Unresolved);
                 true
             }
-            Due::Ask(Request { opcode, payer, actions, packet }) => {
+            Due::Ask(payer, Request { opcode, actions, packet }) => {
                 if output.len() >= MAX_OUTPUT || budgets.pay(now, Class::Query, payer).is_err() {
                     counters.count(Some(*opcode), Event::NotAsked);
                     return false;
@@ -617,13 +647,13 @@ impl Responder {
     /// Of the packets that wait for a next hop which has failed, those go whose routers tell senders so, and the senders are
     /// told. The others go on waiting: a late answer is as good as any.
     pub fn tell_unreachable(&mut self, now: Instant, next_hop: &NextHop, neighbors: &impl Neighbors) {
-        let told = |(_, packet_in): &(Opcode, Box<PacketIn>)| {
-            unreachable::speaker(&Punt::read(packet_in), neighbors).is_some()
-        };
-        for (opcode, packet_in) in self.unresolved.give_up(next_hop, told) {
-            self.counters.count(Some(opcode), Event::Dropped(DropReason::Unresolved));
-            if let Err(reason) = self.tell(now, &Punt::read(&packet_in), neighbors) {
-                self.counters.count(Some(Opcode::HELD_DOWN), Event::Dropped(reason));
+        let told =
+            |(_, packet_in): &Paused| unreachable::speaker(&Punt::read(packet_in), neighbors).is_some();
+        for packet in self.unresolved.give_up(next_hop, told) {
+            self.drop_waiting(&packet, DropReason::Unresolved);
+            let punt = Punt::read(&packet.1);
+            if let Err(reason) = self.tell(now, &punt, neighbors) {
+                self.counters.drop(Some(Opcode::HELD_DOWN), punt.metadata.place(), reason);
             }
         }
     }
@@ -682,6 +712,11 @@ impl Responder {
             logs: self.logs.len(),
         }
     }
+}
+
+/// Counts a packet that waited, or would have, and will not go on.
+fn note_drop(counters: &mut Counters, (opcode, packet_in): &Paused, reason: DropReason) {
+    counters.drop(Some(*opcode), Metadata::from_match(&packet_in.metadata).place(), reason);
 }
 
 /// Keeps a failure until it is taken; of too many, the oldest goes.

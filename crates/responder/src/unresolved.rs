@@ -12,7 +12,11 @@
 //!
 //! A packet waits for ten seconds, also past a failure: an answer that comes late is as good as any. That a next hop has
 //! failed is remembered for as long: while it is asked for again, those who go on sending need not come up for that.
+//!
+//! Where there is no room for another, one that has failed gives way, or one of who asks for more than others do ([`Shares`]).
 
+use crate::shares::Shares;
+use kiln_budget::Payer;
 use kiln_types::{DatapathKey, HashMap, Instant, PortKey};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -63,6 +67,8 @@ pub(crate) struct Unresolved<T, R> {
     checks: BTreeSet<(Instant, NextHop)>,
     /// Next hops that have failed, with the ends of their hold-downs: what goes first when there is no room.
     failed: BTreeSet<(Instant, NextHop)>,
+    /// Those that are asked for, by who does.
+    asked: Shares,
     bytes: usize,
 }
 
@@ -70,6 +76,9 @@ pub(crate) struct Unresolved<T, R> {
 struct Waiting<T, R> {
     packets: VecDeque<Kept<T>>,
     query: Query,
+    /// Who has it asked for, and since when.
+    payer: Payer,
+    since: Instant,
     request: R,
     check: Instant,
 }
@@ -108,26 +117,29 @@ pub(crate) enum Arrival {
     Waits,
     /// The next hop has failed a moment ago.
     HeldDown,
-    /// As many next hops are asked for as may.
+    /// As many next hops are asked for as may, and nobody asks for more of them than who sent it.
     Full,
 }
 
 /// What came of asking for a next hop.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// How many packets had to go for it.
-    pub(crate) pushed_out: usize,
+pub(crate) struct Asked<T> {
+    /// The packets that had to go for it.
+    pub(crate) pushed_out: Vec<T>,
     /// It has failed lately: others need not come up until this attempt is over.
     pub(crate) again: Option<Failure>,
 }
 
 /// What became of a packet that came to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    /// It is kept; otherwise the bytes that wait were too many.
-    pub(crate) kept: bool,
-    /// How many packets had to go for it.
-    pub(crate) pushed_out: usize,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held<T> {
+    /// It is kept, in place of another one, or beside all.
+    Kept {
+        /// The packet that had to go for it.
+        pushed_out: Option<T>,
+    },
+    /// The bytes that wait would be too many.
+    Refused(T),
 }
 
 /// Something that the passing of time brought about.
@@ -135,8 +147,8 @@ pub(crate) struct Held {
 pub(crate) enum Due<'a, T, R> {
     /// A packet waited too long.
     TooOld(T),
-    /// A request is to be sent again.
-    Ask(&'a R),
+    /// A request is to be sent again, for whom it was sent first.
+    Ask(&'a Payer, &'a R),
     /// The last request had no answer.
     Failed(Failure),
 }
@@ -147,64 +159,76 @@ impl<T, R> Unresolved<T, R> {
             next_hops: HashMap::default(),
             checks: BTreeSet::new(),
             failed: BTreeSet::new(),
+            asked: Shares::default(),
             bytes: 0,
         }
     }
 
-    /// What a packet for `hop` would mean.
-    pub(crate) fn arrival(&self, now: Instant, hop: &NextHop) -> Arrival {
+    /// What a packet of `payer`'s for `hop` would mean.
+    pub(crate) fn arrival(&self, now: Instant, hop: &NextHop, payer: &Payer) -> Arrival {
         match self.next_hops.get(hop).map(|waiting| waiting.query) {
             Some(Query::Asked { .. }) => Arrival::Waits,
             Some(Query::Failed { until }) if now < until => Arrival::HeldDown,
             Some(Query::Failed { .. }) => Arrival::First,
-            None if self.next_hops.len() < MAX_NEXT_HOPS || !self.failed.is_empty() => Arrival::First,
+            None if self.next_hops.len() < MAX_NEXT_HOPS || self.dispensable(payer).is_some() => {
+                Arrival::First
+            }
             None => Arrival::Full,
         }
     }
 
-    /// A request for `hop` is sent now: it is asked for from here on, as [`Arrival::First`] allowed. When there is no room,
-    /// the next hop that failed first gives way.
-    pub(crate) fn ask(&mut self, now: Instant, hop: NextHop, request: R) -> Asked {
+    /// What gives way to a next hop of `payer`'s: the one that failed first, or one of who has more.
+    fn dispensable(&self, payer: &Payer) -> Option<NextHop> {
+        self.failed.first().map(|(_, hop)| *hop).or_else(|| self.asked.victim(payer))
+    }
+
+    /// A request for `hop` is sent now: `payer` has it asked for from here on, as [`Arrival::First`] allowed.
+    pub(crate) fn ask(&mut self, now: Instant, hop: NextHop, payer: Payer, request: R) -> Asked<T> {
         let query = Query::Asked { tries: 1, at: now };
         if let Some(mut waiting) = self.take_out(&hop) {
             (waiting.query, waiting.request) = (query, request);
+            (waiting.payer, waiting.since) = (payer, now);
             self.put_back(now, hop, waiting);
             let until = now + QUERY_INTERVAL * u32::from(MAX_QUERIES);
-            return Asked { pushed_out: 0, again: Some(Failure { next_hop: hop, until, asked_again: true }) };
+            return Asked {
+                pushed_out: Vec::new(),
+                again: Some(Failure { next_hop: hop, until, asked_again: true }),
+            };
         }
-        let mut gone = 0;
-        if self.next_hops.len() >= MAX_NEXT_HOPS
-            && let Some(&(_, failed)) = self.failed.first()
-        {
-            gone = self.resolve(&failed).count();
-        }
-        self.put_back(now, hop, Waiting { packets: VecDeque::new(), query, request, check: now });
-        Asked { pushed_out: gone, again: None }
+        let full = self.next_hops.len() >= MAX_NEXT_HOPS;
+        let gone = if full { self.dispensable(&payer) } else { None };
+        let pushed_out = gone.map(|gone| self.resolve(&gone).collect()).unwrap_or_default();
+        let packets = VecDeque::new();
+        self.put_back(now, hop, Waiting { packets, query, payer, since: now, request, check: now });
+        Asked { pushed_out, again: None }
     }
 
     /// Takes a packet of `len` bytes that wants to go to `hop`, which is asked for.
-    pub(crate) fn hold(&mut self, now: Instant, hop: NextHop, len: usize, packet: T) -> Held {
-        let Some(mut waiting) = self.take_out(&hop) else { return Held { kept: false, pushed_out: 0 } };
+    pub(crate) fn hold(&mut self, now: Instant, hop: NextHop, len: usize, packet: T) -> Held<T> {
+        let Some(mut waiting) = self.take_out(&hop) else { return Held::Refused(packet) };
         let full = waiting.packets.len() >= MAX_PACKETS_PER_NEXT_HOP;
         let freed = if full { waiting.packets[0].len } else { 0 };
-        let kept = self.bytes - freed + len <= MAX_WAITING_BYTES;
-        if kept {
-            if full {
-                waiting.packets.pop_front();
-            }
+        let held = if self.bytes - freed + len <= MAX_WAITING_BYTES {
+            let pushed_out = waiting.packets.pop_front_if(|_| full).map(|kept| kept.packet);
             waiting.packets.push_back(Kept { since: now, len, packet });
             self.bytes = self.bytes - freed + len;
-        }
+            Held::Kept { pushed_out }
+        } else {
+            Held::Refused(packet)
+        };
         self.put_back(now, hop, waiting);
-        Held { kept, pushed_out: usize::from(kept && full) }
+        held
     }
 
     /// Takes a next hop out of all lists.
     fn take_out(&mut self, hop: &NextHop) -> Option<Waiting<T, R>> {
         let waiting = self.next_hops.remove(hop)?;
         self.checks.remove(&(waiting.check, *hop));
-        if let Query::Failed { until } = waiting.query {
-            self.failed.remove(&(until, *hop));
+        match waiting.query {
+            Query::Asked { .. } => self.asked.remove(&waiting.payer, waiting.since, *hop),
+            Query::Failed { until } => {
+                self.failed.remove(&(until, *hop));
+            }
         }
         Some(waiting)
     }
@@ -214,8 +238,11 @@ impl<T, R> Unresolved<T, R> {
         let Some(check) = waiting.next_check(now) else { return };
         waiting.check = check;
         self.checks.insert((check, hop));
-        if let Query::Failed { until } = waiting.query {
-            self.failed.insert((until, hop));
+        match waiting.query {
+            Query::Asked { .. } => self.asked.add(&waiting.payer, waiting.since, hop),
+            Query::Failed { until } => {
+                self.failed.insert((until, hop));
+            }
         }
         self.next_hops.insert(hop, waiting);
     }
@@ -240,7 +267,7 @@ impl<T, R> Unresolved<T, R> {
                 && at + QUERY_INTERVAL <= now
             {
                 if tries < MAX_QUERIES {
-                    let sent = due(Due::Ask(&waiting.request));
+                    let sent = due(Due::Ask(&waiting.payer, &waiting.request));
                     if !sent && waiting.packets.is_empty() {
                         continue;
                     }
@@ -315,15 +342,27 @@ mod tests {
         Instant::from_millis(ms)
     }
 
+    fn payer(port: u16) -> Payer {
+        Payer { router: DatapathKey(1), port: PortKey(port), source: None }
+    }
+
+    fn keeps(held: Held<usize>) -> bool {
+        matches!(held, Held::Kept { .. })
+    }
+
+    fn ask(unresolved: &mut Numbered, ms: u64, n: u32) -> Asked<usize> {
+        unresolved.ask(at(ms), hop(n), payer(1), n)
+    }
+
     /// A packet, as the responder serves it: whether it was kept.
     fn packet(unresolved: &mut Numbered, ms: u64, n: u32, packet: usize) -> (Arrival, bool) {
-        let arrival = unresolved.arrival(at(ms), &hop(n));
+        let arrival = unresolved.arrival(at(ms), &hop(n), &payer(1));
         let kept = match arrival {
             Arrival::First => {
-                unresolved.ask(at(ms), hop(n), n);
-                unresolved.hold(at(ms), hop(n), 100, packet).kept
+                ask(unresolved, ms, n);
+                keeps(unresolved.hold(at(ms), hop(n), 100, packet))
             }
-            Arrival::Waits => unresolved.hold(at(ms), hop(n), 100, packet).kept,
+            Arrival::Waits => keeps(unresolved.hold(at(ms), hop(n), 100, packet)),
             Arrival::HeldDown | Arrival::Full => false,
         };
         (arrival, kept)
@@ -335,10 +374,10 @@ mod tests {
         while let Some(due) = unresolved.deadline().filter(|due| *due <= at(ms)) {
             let ms = due.as_millis();
             unresolved.advance(due, |due| {
-                let sent = !matches!(due, Due::Ask(hop) if *hop == UNPAID);
+                let sent = !matches!(due, Due::Ask(_, hop) if *hop == UNPAID);
                 told.push(match due {
                     Due::TooOld(packet) => format!("{ms} drop {packet}"),
-                    Due::Ask(hop) => format!("{ms} ask {hop}"),
+                    Due::Ask(_, hop) => format!("{ms} ask {hop}"),
                     Due::Failed(failure) => format!("{ms} failed until {}", failure.until.as_millis()),
                 });
                 sent
@@ -401,7 +440,7 @@ mod tests {
         for n in 0..6 {
             packet(&mut u, n, 1, n as usize);
         }
-        assert_eq!(u.hold(at(7), hop(1), 100, 6), Held { kept: true, pushed_out: 1 });
+        assert_eq!(u.hold(at(7), hop(1), 100, 6), Held::Kept { pushed_out: Some(2) });
         assert_eq!(u.resolve(&hop(1)).collect::<Vec<_>>(), [3, 4, 5, 6]);
     }
 
@@ -409,18 +448,18 @@ mod tests {
     #[test]
     fn asking_again_is_told_while_the_failure_is_remembered() {
         let mut u = Numbered::new();
-        assert_eq!(u.ask(at(0), hop(7), 7).again, None);
+        assert_eq!(ask(&mut u, 0, 7).again, None);
         pass(&mut u, 3000);
         let again = |ms: u64| Some(Failure { next_hop: hop(7), until: at(ms + 3000), asked_again: true });
-        assert_eq!(u.ask(at(5001), hop(7), 7).again, again(5001));
+        assert_eq!(ask(&mut u, 5001, 7).again, again(5001));
         assert_eq!(pass(&mut u, 9000).last().map(String::as_str), Some("8001 failed until 10001"));
-        assert_eq!(u.ask(at(20_000), hop(7), 7).again, again(20_000));
+        assert_eq!(ask(&mut u, 20_000, 7).again, again(20_000));
         pass(&mut u, 35_001);
-        assert_eq!(u.ask(at(35_001), hop(7), 7).again, None, "it is forgotten");
+        assert_eq!(ask(&mut u, 35_001, 7).again, None, "it is forgotten");
         // an answer ends it as well
         pass(&mut u, 38_001);
         assert_eq!(u.resolve(&hop(7)).count(), 0);
-        assert_eq!(u.ask(at(38_500), hop(7), 7).again, None);
+        assert_eq!(ask(&mut u, 38_500, 7).again, None);
     }
 
     #[test]
@@ -438,6 +477,25 @@ mod tests {
         assert_eq!((u.next_hops(), u.bytes(), u.deadline(), u.failed.len()), (0, 0, None, 0));
     }
 
+    /// Another port asks for as many as it may, while one has taken all that there are.
+    #[test]
+    fn who_asks_for_most_gives_way_to_others() {
+        let mut u = Numbered::new();
+        for n in 0..MAX_NEXT_HOPS as u32 {
+            assert_eq!(packet(&mut u, 0, n, n as usize), (Arrival::First, true));
+        }
+        let half = MAX_NEXT_HOPS as u32 / 2;
+        for n in 5000..5000 + half {
+            assert_eq!(u.arrival(at(1), &hop(n), &payer(2)), Arrival::First);
+            let asked = u.ask(at(1), hop(n), payer(2), n);
+            assert_eq!((asked.pushed_out.len(), asked.again), (1, None), "the packet that waited for it");
+            assert_eq!(u.next_hops(), MAX_NEXT_HOPS);
+        }
+        assert_eq!(u.arrival(at(1), &hop(9000), &payer(2)), Arrival::Full);
+        assert_eq!(u.arrival(at(1), &hop(9000), &payer(1)), Arrival::Full);
+        assert_eq!(u.arrival(at(1), &hop(9000), &payer(3)), Arrival::First);
+    }
+
     #[test]
     fn bounds() {
         let mut u = Numbered::new();
@@ -448,16 +506,16 @@ mod tests {
         assert_eq!(packet(&mut u, 1500, 7, 0), (Arrival::Waits, true), "known next hops go on");
         pass(&mut u, 4000);
         // those that failed give way, first those that failed first
-        assert_eq!(u.arrival(at(4000), &hop(5000)), Arrival::First);
-        let asked = Asked { pushed_out: 1, again: None };
-        assert_eq!(u.ask(at(4000), hop(5000), 5000), asked, "with the packet that waited for it");
+        assert_eq!(u.arrival(at(4000), &hop(5000), &payer(1)), Arrival::First);
+        let asked = Asked { pushed_out: vec![0], again: None };
+        assert_eq!(ask(&mut u, 4000, 5000), asked, "with the packet that waited for it");
         assert_eq!((u.next_hops(), u.resolve(&hop(0)).count()), (MAX_NEXT_HOPS, 0));
 
         let mut u = Numbered::new();
-        u.ask(at(0), hop(1), 1);
-        u.ask(at(0), hop(2), 2);
-        assert!(u.hold(at(0), hop(1), MAX_WAITING_BYTES, 0).kept);
-        assert_eq!(u.hold(at(0), hop(2), 1, 0), Held { kept: false, pushed_out: 0 });
+        ask(&mut u, 0, 1);
+        ask(&mut u, 0, 2);
+        assert!(keeps(u.hold(at(0), hop(1), MAX_WAITING_BYTES, 0)));
+        assert_eq!(u.hold(at(0), hop(2), 1, 5), Held::Refused(5));
         let mut forgotten = Vec::new();
         u.forget(|h| *h == hop(1), |packet| forgotten.push(packet));
         assert_eq!((forgotten, u.bytes()), (vec![0], 0));
@@ -489,10 +547,10 @@ mod tests {
             let mut asked = HashMap::<u32, Vec<Instant>>::default();
             for (serial, event) in events.into_iter().enumerate() {
                 match event {
-                    Event::Packet(h, len) => match unresolved.arrival(now, &hop(h)) {
+                    Event::Packet(h, len) => match unresolved.arrival(now, &hop(h), &payer((h % 3) as u16)) {
                         arrival @ (Arrival::First | Arrival::Waits) => {
                             if arrival == Arrival::First {
-                                unresolved.ask(now, hop(h), h);
+                                unresolved.ask(now, hop(h), payer((h % 3) as u16), h);
                                 asked.entry(h).or_default().push(now);
                             }
                             unresolved.hold(now, hop(h), len, (serial, now));
@@ -509,7 +567,7 @@ mod tests {
                     Event::Wait(ms) => {
                         now = now + Duration::from_millis(ms);
                         unresolved.advance(now, |due| {
-                            if let Due::Ask(h) = due {
+                            if let Due::Ask(_, h) = due {
                                 asked.entry(*h).or_default().push(now);
                             }
                             true

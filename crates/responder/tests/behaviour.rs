@@ -577,11 +577,35 @@ fn what_is_dropped_is_counted_by_name() {
         );
         assert_eq!(counters.get(opcode, Event::Received), 1, "row {n}");
         assert_eq!(counters.iter().count(), 2, "row {n}: nothing else is counted");
+        assert_eq!(counters.drops().iter().map(|(.., n)| n).sum::<u64>(), 1, "row {n}");
         assert_eq!(responder.load(), Load::default(), "row {n}");
     }
     let mut responder = responder();
-    responder.resume_refused();
+    responder.resume_refused(None);
     assert_eq!(responder.counters().total(Event::Dropped(DropReason::Stale)), 1);
+}
+
+/// Packets that wait are dropped on account of the port by which they came in, whichever port they were to leave by.
+#[test]
+fn drops_are_told_by_port() {
+    let mut responder = responder();
+    let from = |port: u16, serial: u16| {
+        let registers = [(Field::reg(14), port.into()), (Field::reg(0), v4(7).to_bits().into())];
+        packet_in(Opcode::ARP, udp(serial), &[], &registers)
+    };
+    for (port, serial) in [(1, 1), (2, 2), (2, 3), (2, 4), (2, 5)] {
+        responder.packet_in(Instant::ZERO, from(port, serial), &unknown);
+    }
+    // Four wait; the first was pushed out, and the others are dropped in the end.
+    for second in 1..=10 {
+        responder.tick(Instant::from_secs(second));
+    }
+    let told: Vec<_> = responder.counters().drops().iter().collect();
+    let of = |port| Some((DATAPATH, PortKey(port)));
+    assert_eq!(told, [(of(1), "arp", "drop_pushed_out", 1), (of(2), "arp", "drop_unresolved", 4)]);
+    responder.forget(|_, port| port == PortKey(1));
+    let told: Vec<_> = responder.counters().drops().iter().collect();
+    assert_eq!(told, [(of(2), "arp", "drop_unresolved", 4), (None, "arp", "drop_pushed_out", 1)]);
 }
 
 #[derive(Clone, Debug)]
@@ -660,6 +684,8 @@ fn check_accounts(responder: &Responder) {
     assert_eq!(total(Event::Received), held + known + taken + answered + cut + dropped);
     let waiting = responder.load().waiting_packets as u64;
     assert_eq!(held + known, total(Event::Resumed) + later.iter().sum::<u64>() + waiting);
+    let by_port: u64 = counters.drops().iter().map(|(.., n)| n).sum();
+    assert_eq!(by_port, dropped + later.iter().sum::<u64>(), "every drop is some port's, or nobody's");
 }
 
 proptest! {

@@ -45,7 +45,7 @@ impl ControllerDaemon {
 }
 
 /// A port's name, or its keys where there is no such port any more.
-fn name(db: &Db, datapath: DatapathKey, port: PortKey) -> String {
+pub(super) fn name(db: &Db, datapath: DatapathKey, port: PortKey) -> String {
     let row = db.datapath_keyed.peek(&datapath.0).first();
     let row = row.and_then(|row| db.port_keyed.peek(&(*row, port.0)).first());
     row.and_then(|row| db.sb.port_binding.peek(row))

@@ -48,6 +48,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     command("lflow-cache/show-stats", "", 0, 0),
     command("mac-binding/show", "", 0, 0),
     command("meter-table-list", "", 0, 0),
+    command("packet-drops/show", "", 0, 0),
     command("recompute", "", 0, 0),
     command("sb-cluster-state-reset", "", 0, 0),
 ];
@@ -79,6 +80,7 @@ impl ControllerDaemon {
                 }
             }
             "budget/show" => out = self.show_budgets(),
+            "packet-drops/show" => out = self.show_drops(),
             "recompute" | "inc-engine/recompute" => {
                 self.compiler.recompute();
                 self.stale = true;

@@ -28,7 +28,8 @@ impl Responder {
     /// Announces an address from now on, first after a second.
     pub fn announce(&mut self, now: Instant, announcement: Announcement) {
         if !self.announcer.add(now, announcement) {
-            self.counters.count(Some(opcode(&announcement)), Event::Dropped(DropReason::AnnouncementsFull));
+            let port = (announcement.datapath, announcement.port);
+            self.counters.drop(Some(opcode(&announcement)), Some(port), DropReason::AnnouncementsFull);
         }
     }
 
@@ -119,7 +120,7 @@ impl Responder {
                 resumed.packet = frame.into();
                 self.counters.count(Some(opcode), Event::Answered);
             }
-            Err(reason) => self.counters.count(Some(opcode), Event::Dropped(reason)),
+            Err(reason) => self.counters.drop(Some(opcode), punt.metadata.place(), reason),
         }
         self.output.push_back(Message::Resume(Box::new(resumed)));
         Ok(())
