@@ -1,6 +1,6 @@
 //! Neighbour solicitations and advertisements (RFC 4861), as packets to write.
 
-use crate::{EthHeader, FlowKey, IpPair, ethertype, ip_proto};
+use crate::{EthHeader, FlowKey, IpPair, Packet, ethertype, ip_proto};
 use kiln_types::{EthAddr, eui64_link_local, solicited_node};
 use smoltcp::wire::{
     Icmpv6Message, Icmpv6Packet, NdiscNeighborFlags, NdiscOption, NdiscOptionType, RawHardwareAddress,
@@ -15,6 +15,28 @@ pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1
 pub(crate) const fn multicast_mac(group: Ipv6Addr) -> EthAddr {
     let o = group.octets();
     EthAddr([0x33, 0x33, o[12], o[13], o[14], o[15]])
+}
+
+/// What a solicitation and an advertisement hold before their options: type, code, checksum, 32 bits, the target (RFC 4861,
+/// sections 4.3 and 4.4).
+const FIXED_LEN: usize = 24;
+
+/// The kinds of options that stand one after the other, each with its length in units of eight bytes; `None` if one is cut
+/// short or has no length.
+pub(crate) fn option_kinds(mut options: &[u8]) -> Option<Vec<u8>> {
+    let mut kinds = Vec::new();
+    while let [kind, units, ..] = *options {
+        let len = 8 * usize::from(units);
+        options = options.get(len..).filter(|_| len > 0)?;
+        kinds.push(kind);
+    }
+    options.is_empty().then_some(kinds)
+}
+
+/// Whether a neighbour solicitation or advertisement is whole: as long as it must be, with options that are neither cut short nor
+/// without a length. Others are to be discarded (RFC 4861, sections 7.1.1 and 7.1.2).
+pub fn is_whole(packet: &Packet<'_>) -> bool {
+    packet.transport().and_then(|message| option_kinds(message.get(FIXED_LEN..)?)).is_some()
 }
 
 /// The flags of a neighbour advertisement (RFC 4861, section 4.4), as they stand in its fifth byte.
@@ -219,5 +241,33 @@ impl Message {
         }
         let sum = self.ips.pseudo_header(ip_proto::ICMPV6, message.len()).bytes(message).finish();
         message[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_with_broken_options_are_not_whole() {
+        let whole = NeighborSolicit {
+            slla: Some(EthAddr([2, 0, 0, 0, 0, 1])),
+            ..NeighborSolicit::multicast(EthAddr([2, 0, 0, 0, 0, 1]), "fd00::1".parse().unwrap())
+        }
+        .to_vec();
+        assert!(is_whole(&Packet::parse(&whole)));
+        // Behind Ethernet, IPv6 and the target: the option's kind, its length in units of eight bytes, the address.
+        let option = 14 + 40 + FIXED_LEN;
+        assert_eq!(whole[option..option + 2], [1, 1]);
+        for units in [0, 2, 255] {
+            let mut broken = whole.clone();
+            broken[option + 1] = units;
+            assert!(!is_whole(&Packet::parse(&broken)), "{units}");
+        }
+        let mut bare = whole[..option].to_vec();
+        bare[19] = FIXED_LEN as u8;
+        assert!(is_whole(&Packet::parse(&bare)), "options may be absent");
+        bare[19] -= 1;
+        assert!(!is_whole(&Packet::parse(&bare[..option - 1])), "the target may not");
     }
 }

@@ -1,6 +1,6 @@
 //! Router solicitations (RFC 4861, section 4.1), and what answers them.
 
-use crate::{IpPair, Packet, ip_proto};
+use crate::{IpPair, Packet, ip_proto, nd};
 use std::net::Ipv6Addr;
 
 /// Type of a router solicitation.
@@ -27,7 +27,7 @@ pub fn answer_solicit(packet: &Packet<'_>, advert: &[u8]) -> Option<Vec<u8>> {
     if !solicits || key.nw_ttl != 255 || advert.len() < ADVERT_FIXED_LEN {
         return None;
     }
-    let kinds = kinds(options)?;
+    let kinds = nd::option_kinds(options)?;
     let from_nobody = key.ipv6_src.is_unspecified();
     if from_nobody && kinds.contains(&SOURCE_LINK_LAYER) {
         return None;
@@ -44,18 +44,6 @@ pub fn answer_solicit(packet: &Packet<'_>, advert: &[u8]) -> Option<Vec<u8>> {
     let sum = ips.pseudo_header(ip_proto::ICMPV6, message.len()).bytes(message).finish();
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     Some(frame)
-}
-
-/// The kinds of options that stand one after the other, each with its length in units of eight bytes; `None` if one is cut
-/// short or has no length.
-fn kinds(mut options: &[u8]) -> Option<Vec<u8>> {
-    let mut kinds = Vec::new();
-    while let [kind, units, ..] = *options {
-        let len = 8 * usize::from(units);
-        options = options.get(len..).filter(|_| len > 0)?;
-        kinds.push(kind);
-    }
-    options.is_empty().then_some(kinds)
 }
 
 #[cfg(test)]

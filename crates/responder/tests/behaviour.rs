@@ -532,6 +532,10 @@ fn what_is_dropped_is_counted_by_name() {
     };
     let other = Opcode(500);
     let ns = NeighborSolicit::multicast(HOST, "fd00::1".parse().expect("an address")).to_vec();
+    // The length of its option, behind Ethernet, IPv6 and 24 bytes of the message.
+    let mut broken = ns.clone();
+    broken[14 + 40 + 24 + 1] = 0;
+    let xxreg0 = [(Field::xxreg(0), "fd00::1".parse::<Ipv6Addr>().expect("an address").to_bits())];
     let why = DropReason::Unanswerable;
     let rows: Vec<(Opcode, Box<PacketIn>, DropReason)> = vec![
         (other, with(arp(), |p| p.reason = PacketIn::REASON_NO_MATCH), DropReason::NotFromAction),
@@ -544,6 +548,8 @@ fn what_is_dropped_is_counted_by_name() {
         (Opcode::ARP, with(arp(), |p| p.userdata = p.userdata[..20].into()), DropReason::BadActions),
         (Opcode::ND_NS, packet_in(Opcode::ND_NS, udp(0), &[], &[]), DropReason::NoMetadata),
         (Opcode::ND_NA, packet_in(Opcode::ND_NA, udp(0), &[], &[]), DropReason::WrongPacket),
+        (Opcode::ND_NA, packet_in(Opcode::ND_NA, broken.clone(), &[], &[]), DropReason::Malformed),
+        (Opcode::PUT_ND, packet_in(Opcode::PUT_ND, broken, &[], &xxreg0), DropReason::Malformed),
         (Opcode::PUT_ARP, with(put(), |p| p.metadata = Match::any()), DropReason::NoMetadata),
         (Opcode::PUT_ARP, heard(Ipv4Addr::BROADCAST, HOST, false), DropReason::NotAHost),
         (Opcode::PUT_ARP, heard(v4(1), EthAddr::BROADCAST, false), DropReason::NotAHost),

@@ -3,6 +3,7 @@
 use super::Answer;
 use crate::punt::Punt;
 use crate::{DropReason, NextHop};
+use kiln_packet::is_whole;
 use kiln_types::EthAddr;
 use std::net::IpAddr;
 
@@ -25,6 +26,9 @@ pub(crate) fn neighbor(punt: &Punt<'_>, ip: IpAddr) -> Answer<Neighbor> {
     let (datapath, port) =
         punt.metadata.datapath().zip(punt.metadata.inport()).ok_or(DropReason::NoMetadata)?;
     let key = &punt.packet.key;
+    if ip.is_ipv6() && !is_whole(&punt.packet) {
+        return Err(DropReason::Malformed);
+    }
     let mac = key.eth_src;
     let broadcast = ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
     if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || broadcast {
