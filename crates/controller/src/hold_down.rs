@@ -94,7 +94,7 @@ pub(crate) fn meters(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<Named<Mete
     if local(ctx, next_hop).is_some_and(|datapath| is_told(ctx, datapath)) {
         let band = MeterBand { typ: MeterBand::DROP, rate: TOLD_PPS, burst: TOLD_PPS, prec_level: 0 };
         let spec = MeterSpec { flags: Meter::PKTPS | Meter::STATS | Meter::BURST, bands: vec![band] };
-        out.push(Named { name: meter_name(next_hop), spec });
+        out.push(Named { name: meter_name(next_hop), spec, number: None });
     }
 }
 

@@ -151,7 +151,7 @@ impl Resources for World<'_, '_> {
         };
         let name = group_name(&spec);
         if self.mode == Mode::Collect {
-            self.wanted.borrow_mut().groups.push(Named { name, spec });
+            self.wanted.borrow_mut().groups.push(Named { name, spec, number: None });
             return None;
         }
         self.scope.ctx.value(&self.scope.ctx.group_ids, &name).copied()
@@ -164,7 +164,7 @@ impl Resources for World<'_, '_> {
         let name = meter_name(wanted);
         if self.mode == Mode::Collect {
             if let Some(spec) = self.meter_spec(wanted) {
-                self.wanted.borrow_mut().meters.push(Named { name, spec });
+                self.wanted.borrow_mut().meters.push(Named { name, spec, number: None });
             }
             return None;
         }

@@ -6,14 +6,18 @@ use kiln_sim::site::Size;
 use kiln_sim::{Link, Links};
 use std::time::Duration;
 
-/// Seeds with an even number run with the defaults of the RFCs, the others with stock's.
+/// Seeds with an even number run with the defaults of the RFCs, the others with stock's; of every four, two track queries.
 fn scenario(seed: u64) -> Scenario {
     let defaults = if seed.is_multiple_of(2) { "rfc" } else { "stock" };
+    let learning = if seed % 4 < 2 { "tracked" } else { "open" };
     let link = |delay_us| Link { delay_us, loss_per_mille: 20 };
     Scenario {
         seed,
         size: Size { chassis: 3, routers: 3, segments: 1, lan_hosts: 2, neighbors: 6 },
-        options: vec![("l3_defaults".to_owned(), defaults.to_owned())],
+        options: vec![
+            ("l3_defaults".to_owned(), defaults.to_owned()),
+            ("mac_binding_learning".to_owned(), learning.to_owned()),
+        ],
         acquaintances: 2,
         traffic: Duration::from_secs(30),
         talk_every: Duration::from_secs(2),
@@ -26,6 +30,7 @@ fn holds(seed: u64) -> Report {
     let report = scenario(seed).run();
     assert!(report.violations.is_empty(), "{report}");
     assert!(!report.faults.is_empty() && report.queries > 0 && report.writes > 0, "{report}");
+    assert_eq!(report.renumbered, 0, "meters keep their numbers through restarts: {report}");
     report
 }
 

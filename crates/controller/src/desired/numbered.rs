@@ -79,6 +79,9 @@ pub struct Named<S> {
     pub name: Box<str>,
     /// What it does.
     pub spec: S,
+    /// The number that it has wherever no other name has that, if it follows from the name. One that is chosen may be chosen
+    /// otherwise after a restart, where several do the same.
+    pub number: Option<u32>,
 }
 
 /// Desired groups.
@@ -90,6 +93,8 @@ pub type DesiredMeters = Numbered<MeterSpec>;
 struct Entry<S> {
     /// What runs want, and how many; more than one only while they disagree.
     wanted: Vec<(Arc<S>, u32)>,
+    /// The number that follows from the name.
+    number: Option<u32>,
     id: Option<u32>,
 }
 
@@ -111,9 +116,9 @@ pub(crate) struct NumberedChange<S> {
 /// Things with names here and numbers in the switch: wanted and standing ones.
 ///
 /// A rule writes requests, [`Numbered::grant`] is the allocator that follows it, and the numbers it writes are read by
-/// the rules that make flows. A number stays with its name for as long as the name is wanted. Otherwise the lowest that
-/// is free is given, from 1; but what stands already in the switch under a free number and is the very same thing,
-/// keeps that number, so that a restart changes nothing.
+/// the rules that make flows. A number stays with its name for as long as the name is wanted. A name from which a number
+/// follows has that one, if it is free. Otherwise the lowest that is free is given, from 1; but what stands already in the
+/// switch under a free number and is the very same thing, keeps that number, so that a restart changes nothing.
 #[derive(Debug)]
 pub struct Numbered<S> {
     names: HashMap<Box<str>, Entry<S>>,
@@ -178,9 +183,9 @@ impl<S: Spec> Numbered<S> {
         self.refused.len()
     }
 
-    fn want(&mut self, Named { name, spec }: Named<S>) -> Wish<S> {
+    fn want(&mut self, Named { name, spec, number }: Named<S>) -> Wish<S> {
         let spec = spec.canonical();
-        let entry = self.names.entry(name.clone()).or_insert(Entry { wanted: Vec::new(), id: None });
+        let entry = self.names.entry(name.clone()).or_insert(Entry { wanted: Vec::new(), number, id: None });
         let spec = match entry.wanted.iter_mut().find(|(other, _)| **other == spec) {
             Some((spec, count)) => {
                 *count += 1;
@@ -236,13 +241,27 @@ impl<S: Spec> Numbered<S> {
                 (false, Some(_)) => {}
             }
         }
-        let rest = self.adopt(new, ids);
+        let rest = self.give_own(new, ids);
+        let rest = self.adopt(rest, ids);
         let mut numbers = (1..=S::MAX_ID).peekable();
         for name in rest {
             while numbers.next_if(|id| self.owner.contains_key(id)).is_some() {}
             let Some(id) = numbers.next() else { break };
             self.give(id, name, ids);
         }
+    }
+
+    /// Gives new names the numbers that follow from them. Returns the others, and those whose number another name has.
+    fn give_own(&mut self, new: Vec<Box<str>>, ids: &mut Derived<Box<str>, u32>) -> Vec<Box<str>> {
+        let mut rest = Vec::new();
+        for name in new {
+            let number = self.names.get(&name).and_then(|entry| entry.number);
+            match number.filter(|number| !self.owner.contains_key(number)) {
+                Some(number) => self.give(number, name, ids),
+                None => rest.push(name),
+            }
+        }
+        rest
     }
 
     /// Gives new names the numbers under which what they want stands already. Returns the others.
@@ -376,7 +395,7 @@ mod tests {
 
     fn meter(name: &str, rate: u32) -> Named<MeterSpec> {
         let band = MeterBand { typ: MeterBand::DROP, rate, burst: 0, prec_level: 0 };
-        Named { name: name.into(), spec: MeterSpec { flags: Meter::PKTPS, bands: vec![band] } }
+        Named { name: name.into(), spec: MeterSpec { flags: Meter::PKTPS, bands: vec![band] }, number: None }
     }
 
     fn ids(meters: &DesiredMeters) -> Vec<(u32, &str)> {
@@ -427,6 +446,30 @@ mod tests {
         use NumberedCommand::{Add, Modify};
         assert_eq!(changes(&mut meters), [(Add, 1, 99), (Modify, 3, 10)]);
         assert_eq!(meters.take_deletes(), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_number_that_follows_from_the_name_is_the_same_after_a_restart() {
+        let of = |name, number| Named { number: Some(number), ..meter(name, 1) };
+        let (mut meters, mut granted) = (DesiredMeters::default(), Ids::new("ids"));
+        // They come one by one, and not in order.
+        for named in [of("b", 50), of("a", 70), meter("c", 1), of("d", 50)] {
+            meters.replace(&[], &mut vec![named]);
+            meters.grant(&mut granted);
+        }
+        assert_eq!(ids(&meters), [(1, "c"), (2, "d"), (50, "b"), (70, "a")], "another name has d's");
+        meters.take_changes();
+
+        let mut again = DesiredMeters::default();
+        again.start_reading();
+        for (id, _, spec) in meters.iter() {
+            again.read(id, spec.clone());
+        }
+        again.finish_reading();
+        again.replace(&[], &mut vec![of("a", 70), of("b", 50), meter("c", 1)]);
+        again.grant(&mut Ids::new("ids"));
+        assert_eq!(ids(&again), [(1, "c"), (50, "b"), (70, "a")]);
+        assert_eq!(changes(&mut again), []);
     }
 
     #[test]

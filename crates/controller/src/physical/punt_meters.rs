@@ -12,7 +12,7 @@ use crate::tables::{Ctx, Db};
 use kiln_abi::punts::{LOOPED_BIT, PuntClass};
 use kiln_openflow::msg::{Meter, MeterBand};
 use kiln_openflow::{Action, Field, MatchBuilder};
-use kiln_responder::{Class, Level};
+use kiln_responder::{Class, Level, MAX_NEXT_HOPS};
 use kiln_types::Uuid;
 
 /// Ports that have meters of their own; more than that share them, so that there are never more than half of the meters that
@@ -20,8 +20,11 @@ use kiln_types::Uuid;
 const MAX_PORTS: u32 = 4096;
 /// The largest burst of one interface: a fifth of what Open vSwitch queues for all of them, 1,024 packets.
 const MAX_BURST: u32 = 200;
-/// The same of a port with a whole network behind it.
-const MAX_BURST_OF_NETWORK: u32 = 1000;
+/// The same of a port with a whole network behind it, and of answers to questions: so many next hops are asked for at a time, all
+/// of which may answer at once.
+const MAX_LARGE_BURST: u32 = MAX_NEXT_HOPS as u32;
+/// The first of their numbers; Open vSwitch has 65,536, and other meters are numbered from 1 on.
+const FIRST_NUMBER: u32 = 32_769;
 /// Where names of these meters begin.
 const PREFIX: &str = "__punt: ";
 
@@ -71,6 +74,11 @@ impl Source {
         format!("{PREFIX}{} {} {}", class.name(), self.kind(), self.ofport % MAX_PORTS).into()
     }
 
+    /// Its number, which another daemon has for it too: many of these meters do the same, and a restart must not mix them up.
+    const fn number(self, class: PuntClass) -> u32 {
+        FIRST_NUMBER + class as u32 * MAX_PORTS + self.ofport % MAX_PORTS
+    }
+
     /// What the budgets let pass of the port, if they bound it; a network has what a router has.
     fn spec(self, settings: &Settings, class: PuntClass) -> Option<MeterSpec> {
         let classes: &[Class] = match class {
@@ -83,8 +91,9 @@ impl Source {
             PuntClass::Dns => &[Class::Dns],
             PuntClass::Rest => &[Class::Rest],
         };
-        let (level, max_burst) =
-            if self.is_network { (Level::Router, MAX_BURST_OF_NETWORK) } else { (Level::Port, MAX_BURST) };
+        let level = if self.is_network { Level::Router } else { Level::Port };
+        let is_large = self.is_network || class == PuntClass::Neighbor;
+        let max_burst = if is_large { MAX_LARGE_BURST } else { MAX_BURST };
         let limits = classes.iter().filter_map(|class| settings.limits.of(*class).at(level));
         let rate = limits.map(|limit| limit.rate_pps).fold(0, u32::saturating_add);
         let bursts = classes.iter().filter_map(|class| settings.limits.of(*class).at(level));
@@ -98,11 +107,10 @@ impl Source {
 fn want(ctx: &Ctx<'_>, source: Source, out: &mut Vec<Named<MeterSpec>>) {
     let has_meters = ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters);
     let Some(settings) = ctx.value(&ctx.settings, &()).filter(|_| has_meters) else { return };
-    out.extend(
-        PuntClass::ALL.into_iter().filter_map(|class| {
-            Some(Named { name: source.name(class), spec: source.spec(settings, class)? })
-        }),
-    );
+    out.extend(PuntClass::ALL.into_iter().filter_map(|class| {
+        let spec = source.spec(settings, class)?;
+        Some(Named { name: source.name(class), spec, number: Some(source.number(class)) })
+    }));
 }
 
 /// The meters of a logical port's interface.

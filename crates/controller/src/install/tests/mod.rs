@@ -79,14 +79,14 @@ impl World {
 
     fn want_group(&mut self, n: u16, group: Option<GroupSpec>) {
         let old = self.groups.remove(&n).unwrap_or_default();
-        let new = group.map(|spec| Named { name: format!("g{n}").into(), spec });
+        let new = group.map(|spec| Named { name: format!("g{n}").into(), spec, number: None });
         self.groups.insert(n, self.desired.groups.replace(&old, &mut new.into_iter().collect()));
         self.desired.groups.grant(&mut self.group_ids);
     }
 
     fn want_meter(&mut self, n: u16, meter: Option<MeterSpec>) {
         let old = self.meters.remove(&n).unwrap_or_default();
-        let new = meter.map(|spec| Named { name: format!("m{n}").into(), spec });
+        let new = meter.map(|spec| Named { name: format!("m{n}").into(), spec, number: None });
         self.meters.insert(n, self.desired.meters.replace(&old, &mut new.into_iter().collect()));
         self.desired.meters.grant(&mut self.meter_ids);
     }
