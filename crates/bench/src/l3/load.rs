@@ -3,10 +3,9 @@
 use super::Samples;
 use crate::Result;
 use kiln_sandbox::Host;
-use std::fs::File;
+use rustix::net::{AddressFamily, SocketType, ipproto};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -62,74 +61,108 @@ pub(super) fn resolve(client: &Host, server: &Host, hops: Range<u16>) -> Result<
     Ok(samples)
 }
 
-/// The kernel's count of time exceeded messages that came in, in the calling thread's namespace.
-struct Exceeded(File);
+/// What ICMP tells a host, each message once, as a raw socket hands it over: with its IP header.
+struct Icmp(UdpSocket);
 
-impl Exceeded {
-    fn open() -> std::io::Result<Exceeded> {
-        File::open("/proc/thread-self/net/snmp").map(Exceeded)
+/// Where an IPv4 header without options ends.
+const IP_LEN: usize = 20;
+/// Where the quoted packet's UDP destination port is in a message.
+const QUOTED_PORT: Range<usize> = 8 + IP_LEN + 2..8 + IP_LEN + 4;
+
+impl Icmp {
+    /// In the calling thread's namespace. Nothing is waited for longer than `timeout`.
+    fn open(timeout: Duration) -> std::io::Result<Icmp> {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP))?;
+        let socket = UdpSocket::from(socket);
+        socket.set_read_timeout(Some(timeout))?;
+        Ok(Icmp(socket))
     }
 
-    fn count(&self) -> std::io::Result<u64> {
-        let mut buffer = [0; 4096];
-        let read = self.0.read_at(&mut buffer, 0)?;
-        let text = String::from_utf8_lossy(&buffer[..read]);
-        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Icmp: "));
-        let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        let mut pairs = names.split(' ').zip(values.split(' '));
-        let found = pairs.find(|(name, _)| *name == "InTimeExcds");
-        found.and_then(|(_, value)| value.parse().ok()).ok_or_else(|| std::io::Error::other("no InTimeExcds"))
+    /// The next message that is one of those waited for; whether it came in time.
+    fn wait(&self, is_awaited: impl Fn(&[u8]) -> bool) -> bool {
+        let mut buffer = [0; 128];
+        loop {
+            match self.0.recv(&mut buffer) {
+                Ok(len) if is_awaited(buffer.get(IP_LEN..len).unwrap_or_default()) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
     }
+}
+
+fn is_time_exceeded(message: &[u8]) -> bool {
+    message.first() == Some(&11)
+}
+
+/// Does something over and over that is answered by an ICMP message, waiting for each answer.
+fn one_by_one(
+    client: &Host,
+    samples: u16,
+    ask: impl Fn(&Icmp, u16) -> std::io::Result<()>,
+    is_answer: impl Fn(&[u8], u16) -> bool,
+) -> Result<Samples> {
+    let icmp = client.namespace().enter(|| Ok(Icmp::open(LOST)))??;
+    let mut times = Vec::new();
+    for serial in 1..=samples {
+        let start = Instant::now();
+        ask(&icmp, serial)?;
+        let came = icmp.wait(|message| is_answer(message, serial));
+        times.push(if came { start.elapsed().min(LOST) } else { LOST });
+    }
+    Ok(times)
 }
 
 /// Sends packets that expire, one after the other, and waits for each to be told of.
 pub(super) fn wait_for_errors(client: &Host, samples: u16) -> Result<Samples> {
-    let work = || -> std::io::Result<Samples> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.set_ttl(1)?;
-        let exceeded = Exceeded::open()?;
-        let one = |_| {
-            let before = exceeded.count()?;
-            let start = Instant::now();
-            socket.send_to(&[0; 32], (BEYOND, PORT))?;
-            while exceeded.count()? == before && start.elapsed() < LOST {
-                std::thread::yield_now();
-            }
-            Ok(start.elapsed().min(LOST))
-        };
-        (0..samples).map(one).collect()
+    let socket = socket(client, 0)?;
+    socket.set_ttl(1)?;
+    let ask = |_: &Icmp, serial| socket.send_to(&[0; 32], (BEYOND, serial)).map(drop);
+    let is_answer = |message: &[u8], serial: u16| {
+        is_time_exceeded(message) && message.get(QUOTED_PORT) == Some(&serial.to_be_bytes())
     };
-    Ok(client.namespace().enter(|| Ok(work()))??)
+    one_by_one(client, samples, ask, is_answer)
+}
+
+/// Pings the server, whose address the router knows: what the switch forwards without asking anybody.
+pub(super) fn pings(client: &Host, samples: u16) -> Result<Samples> {
+    let ask = |icmp: &Icmp, serial: u16| {
+        let [high, low] = serial.to_be_bytes();
+        // An echo request with this sequence number, and a checksum over the two words that are not zero.
+        let [sum_high, sum_low] = (!(0x0800 + serial)).to_be_bytes();
+        icmp.0.send_to(&[8, 0, sum_high, sum_low, 0, 0, high, low], (BEYOND, 0)).map(drop)
+    };
+    let is_answer = |message: &[u8], serial: u16| {
+        message.first() == Some(&0) && message.get(6..8) == Some(&serial.to_be_bytes())
+    };
+    one_by_one(client, samples, ask, is_answer)
 }
 
 /// Asks for as many answers as come, with so many awaited at once; how many came.
 pub(super) fn answers(client: &Host, kind: Kind, during: Duration) -> Result<u64> {
     match kind {
-        Kind::Error => Ok(client.namespace().enter(|| Ok(errors(during)))??),
+        Kind::Error => errors(client, during),
         Kind::Reset => resets(client, during),
     }
 }
 
-fn errors(during: Duration) -> std::io::Result<u64> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+fn errors(client: &Host, during: Duration) -> Result<u64> {
+    let socket = socket(client, 0)?;
     socket.set_ttl(1)?;
-    let exceeded = Exceeded::open()?;
-    let before = exceeded.count()?;
-    let (start, mut sent, mut lost, mut last) = (Instant::now(), 0, 0, (0, Instant::now()));
+    let icmp = client.namespace().enter(|| Ok(Icmp::open(STALL)))??;
+    let (start, mut awaited, mut came) = (Instant::now(), 0, 0);
     while start.elapsed() < during {
-        let came = exceeded.count()? - before;
-        if came > last.0 {
-            last = (came, Instant::now());
-        } else if last.1.elapsed() > STALL {
-            lost = sent - came;
-            last.1 = Instant::now();
-        }
-        while sent - lost < came + WINDOW {
+        while awaited < WINDOW {
             socket.send_to(&[0; 32], (BEYOND, PORT))?;
-            sent += 1;
+            awaited += 1;
+        }
+        if icmp.wait(is_time_exceeded) {
+            (came, awaited) = (came + 1, awaited - 1);
+        } else {
+            awaited = 0;
         }
     }
-    Ok(exceeded.count()? - before)
+    Ok(came)
 }
 
 fn resets(client: &Host, during: Duration) -> Result<u64> {

@@ -62,6 +62,8 @@ pub(crate) struct Rate {
 pub(crate) struct Times {
     pub(crate) resolution: Samples,
     pub(crate) error: Samples,
+    /// Of a ping and its answer, which the switch forwards by itself: what no controller can be quicker than.
+    pub(crate) ping: Samples,
 }
 
 /// What came of one controller.
@@ -148,8 +150,10 @@ impl Bed {
 
     fn times(&mut self, samples: u16) -> Result<Times> {
         let resolution = self.resolve(samples)?;
-        let error = load::wait_for_errors(self.host("client")?, samples)?;
-        Ok(Times { resolution, error })
+        let client = self.host("client")?;
+        let error = load::wait_for_errors(client, samples)?;
+        let ping = load::pings(client, samples)?;
+        Ok(Times { resolution, error, ping })
     }
 }
 
