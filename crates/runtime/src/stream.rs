@@ -1,6 +1,7 @@
 //! Byte streams to peers: Unix sockets, TCP and TLS, opened by either side.
 
 mod listen;
+mod quiet;
 mod unix;
 
 use std::io;
@@ -11,8 +12,9 @@ use std::task::{Context, Poll};
 
 use kiln_ovsdb::remote::{Host, Remote};
 pub use listen::{Incoming, Listener};
+pub use quiet::QuietUnix;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 pub(crate) use unix::{connect_blocking as connect_unix_blocking, listen as listen_unix};
 
@@ -22,7 +24,7 @@ use crate::tls::{Tls, TlsClient};
 #[derive(Debug)]
 pub enum Stream {
     /// A Unix stream socket.
-    Unix(UnixStream),
+    Unix(QuietUnix),
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS over TCP.
@@ -62,7 +64,7 @@ impl Connect {
     /// Makes the connection. There is no timeout: who waits gives up when it wants to.
     pub async fn run(self) -> io::Result<Stream> {
         match self.to {
-            Target::Unix(path) => Ok(Stream::Unix(unix::connect(&path).await?)),
+            Target::Unix(path) => Ok(Stream::Unix(QuietUnix::new(unix::connect(&path).await?)?)),
             Target::Tcp(host) => Ok(Stream::Tcp(connect_tcp(&host).await?)),
             Target::Tls(host, tls) => {
                 let stream = tls.connect(connect_tcp(&host).await?).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kiln_ovsdb::remote::{Listen, Remote};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::{Stream, addresses, unix};
+use super::{QuietUnix, Stream, addresses, unix};
 use crate::tls::{Tls, TlsServer};
 
 /// A peer that cannot agree on TLS in this time is no peer.
@@ -104,7 +104,7 @@ impl Incoming {
     /// Agrees on TLS where that is to be.
     pub async fn finish(self) -> io::Result<Stream> {
         match (self.socket, self.tls) {
-            (Accepted::Unix(stream), _) => Ok(Stream::Unix(stream)),
+            (Accepted::Unix(stream), _) => Ok(Stream::Unix(QuietUnix::new(stream)?)),
             (Accepted::Tcp(stream), None) => Ok(Stream::Tcp(stream)),
             (Accepted::Tcp(stream), Some(tls)) => {
                 let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??;
