@@ -152,7 +152,7 @@ impl ControllerDaemon {
             southbound,
             local,
             flows: SwitchLink::new(fork()),
-            packets: SwitchLink::new(fork()),
+            packets: SwitchLink::for_packets(fork()),
             features: SwitchLink::new(fork()),
             installer: Installer::new(),
             probe: features::Probe::new(),
@@ -558,6 +558,7 @@ impl ControllerDaemon {
         }
         while let Some(event) = self.packets.poll_event(now) {
             self.note_packet(now, event);
+            self.send_packets();
         }
     }
 
@@ -683,6 +684,10 @@ impl ControllerDaemon {
         for line in self.responder.take_logs() {
             info!(target: "acl_log", "{line}");
         }
+        self.send_packets();
+    }
+
+    fn send_packets(&mut self) {
         while let Some(message) = self.responder.poll_output() {
             // What a connection that has just gone would have sent is lost, as packets are.
             let _ = self.packets.session.send(&message);

@@ -268,6 +268,13 @@ pub(crate) fn read_header(r: &mut Reader<'_>) -> wire::Result<(u32, Header, bool
 
 /// Reads a big-endian integer of any length; `None` if it does not fit into 128 bits.
 pub(crate) fn read_uint(bytes: &[u8]) -> Option<u128> {
+    // Nearly all fields have one of these lengths, for which the compiler has instructions.
+    match *bytes {
+        [a, b] => return Some(u16::from_be_bytes([a, b]).into()),
+        [a, b, c, d] => return Some(u32::from_be_bytes([a, b, c, d]).into()),
+        [a, b, c, d, e, f, g, h] => return Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]).into()),
+        _ => {}
+    }
     let (high, low) = bytes.split_at(bytes.len().saturating_sub(16));
     let mut be = [0; 16];
     be[16 - low.len()..].copy_from_slice(low);
@@ -454,7 +461,10 @@ impl MatchBuilder {
     }
 
     fn spelled(&self) -> Match {
-        let mut oxm = Vec::with_capacity(self.entries.iter().map(|e| 8 + 2 * e.field.n_bytes()).sum());
+        let len = |e: &FieldValue| {
+            e.field.info().header.n_bytes() + e.field.n_bytes() * if e.is_exact() { 1 } else { 2 }
+        };
+        let mut oxm = Vec::with_capacity(self.entries.iter().map(len).sum());
         for e in &self.entries {
             put_tlv(&mut oxm, e.field.info().header, e);
         }

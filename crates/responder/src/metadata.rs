@@ -72,13 +72,10 @@ impl Metadata {
     }
 
     /// The actions that bring a packet from the controller into the same state.
-    pub(crate) fn restore(&self) -> Vec<Action> {
+    pub(crate) fn restore(&self) -> impl Iterator<Item = Action> {
         let said = (0..N_REGS as u8).filter(|n| self.said & 1 << n != 0);
-        let mut actions: Vec<Action> =
-            said.map(|n| Action::set_field(Field::reg(n), self.regs[usize::from(n)])).collect();
-        if self.datapath != 0 {
-            actions.push(Action::set_field(Field::METADATA, self.datapath));
-        }
-        actions
+        let registers = said.map(|n| Action::set_field(Field::reg(n), self.regs[usize::from(n)]));
+        let datapath = Some(self.datapath).filter(|datapath| *datapath != 0);
+        registers.chain(datapath.map(|datapath| Action::set_field(Field::METADATA, datapath)))
     }
 }

@@ -44,8 +44,7 @@ impl Nested {
     ///
     /// The switch runs them, so whatever they write overrides what the packet was made with.
     pub(crate) fn behind(&self, state: &Metadata) -> Result<Actions, DropReason> {
-        let restore = Actions::encode(&state.restore());
-        restore.and_then(|restore| restore.then(&self.actions)).map_err(|_| DropReason::BadActions)
+        self.actions.after(state.restore()).map_err(|_| DropReason::BadActions)
     }
 }
 

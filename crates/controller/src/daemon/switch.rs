@@ -32,9 +32,19 @@ pub(super) struct SwitchLink {
 }
 
 impl SwitchLink {
+    /// A link of which errors are told with the message that they refuse.
     pub(super) fn new(rng: Rng) -> Self {
+        SwitchLink::with_config(Config::controller(), rng)
+    }
+
+    /// A link of which errors are told without it: of packets there are many, and none is sent again.
+    pub(super) fn for_packets(rng: Rng) -> Self {
+        SwitchLink::with_config(Config { max_sent_log_bytes: 0, ..Config::controller() }, rng)
+    }
+
+    fn with_config(config: Config, rng: Rng) -> Self {
         SwitchLink {
-            session: Session::new(Config::controller()),
+            session: Session::new(config),
             reconnect: Reconnect::new(Vec::new(), Order::Listed, rng).with_backoff(BACKOFF.0, BACKOFF.1),
             remote: None,
             close: false,

@@ -6,6 +6,9 @@ use crate::version::Version;
 use crate::wire::{self, Reader, TooLong};
 use std::fmt;
 
+/// What one action seldom exceeds, in bytes: setting a field of 64 bits.
+const USUAL_LEN: usize = 24;
+
 /// A list of actions, kept as OpenFlow 1.5 encodes it, in the canonical spelling.
 ///
 /// Equal lists have equal bytes. Nothing longer than [`Actions::MAX_LEN`] can be made, so that an instruction of a
@@ -47,9 +50,16 @@ impl Actions {
         decode::list_from_wire(&mut r, version)
     }
 
-    /// This list, and then another.
-    pub fn then(&self, after: &Actions) -> Result<Actions, TooLong> {
-        Actions::from_canonical([self.as_bytes(), after.as_bytes()].concat())
+    /// These actions, and then this list.
+    pub fn after(&self, first: impl IntoIterator<Item = Action>) -> Result<Actions, TooLong> {
+        let first = first.into_iter();
+        let most = first.size_hint().1.unwrap_or(0).saturating_mul(USUAL_LEN);
+        let mut bytes = Vec::with_capacity(most + self.bytes.len());
+        for action in first {
+            action.put(Version::V1_5, &mut bytes)?;
+        }
+        bytes.extend_from_slice(&self.bytes);
+        Actions::from_canonical(bytes)
     }
 
     /// The bytes in the form of OpenFlow 1.5.

@@ -122,27 +122,17 @@ impl Field {
     /// options), the present bit of `vlan_vid` included. For `tun_flags` and `ct_state`, and for what actions write of the narrow
     /// fields of IP headers, it is wider than what values use.
     pub fn all_ones(self) -> u128 {
-        match self {
-            Field::VLAN_VID => 0x1fff,
-            Field::TUN_FLAGS => 0xffff,
-            _ if self.is_narrow() => low_bits(self.n_bytes() as u16 * 8),
-            _ => low_bits(self.n_bits()),
-        }
+        if self.option_len == 0 { BITS[usize::from(self.id)].all_ones } else { low_bits(self.n_bits()) }
     }
 
     /// Whether the field has fewer bits than its bytes, all of which an action's mask covers.
-    pub(crate) fn is_narrow(self) -> bool {
+    pub(crate) const fn is_narrow(self) -> bool {
         matches!(self, Field::IP_DSCP | Field::IP_ECN | Field::IPV6_LABEL)
     }
 
     /// Every bit that a value may have.
     pub fn value_bits(self) -> u128 {
-        match self {
-            Field::TUN_FLAGS => 1,
-            Field::CT_STATE => u128::from(ct_state::ALL),
-            _ if self.is_narrow() => low_bits(self.n_bits()),
-            _ => self.all_ones(),
-        }
+        if self.option_len == 0 { BITS[usize::from(self.id)].values } else { low_bits(self.n_bits()) }
     }
 
     /// Whether both are the same field, whatever tunnel option's length they carry.
@@ -233,6 +223,38 @@ impl fmt::Debug for Field {
         f.write_str(self.name())
     }
 }
+
+/// The masks of a field that is no tunnel option: [`Field::all_ones`] and [`Field::value_bits`].
+#[derive(Clone, Copy)]
+struct Bits {
+    all_ones: u128,
+    values: u128,
+}
+
+impl Bits {
+    const fn of(field: Field, info: &FieldInfo) -> Bits {
+        let width = low_bits(info.n_bits);
+        match field {
+            Field::VLAN_VID => Bits { all_ones: 0x1fff, values: 0x1fff },
+            Field::TUN_FLAGS => Bits { all_ones: 0xffff, values: 1 },
+            Field::CT_STATE => Bits { all_ones: width, values: ct_state::ALL as u128 },
+            _ if field.is_narrow() => Bits { all_ones: low_bits(info.n_bytes as u16 * 8), values: width },
+            _ => Bits { all_ones: width, values: width },
+        }
+    }
+}
+
+/// Of every field, looked up for each that is read or written.
+static BITS: [Bits; table::COUNT as usize] = {
+    let infos = table::build();
+    let mut bits = [Bits { all_ones: 0, values: 0 }; table::COUNT as usize];
+    let mut id = 0;
+    while id < table::COUNT {
+        bits[id as usize] = Bits::of(Field::fixed(id), &infos[id as usize]);
+        id += 1;
+    }
+    bits
+};
 
 /// `n` ones, right-aligned; all of them from 128 on.
 pub(crate) const fn low_bits(n: u16) -> u128 {

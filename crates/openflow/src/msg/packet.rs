@@ -34,12 +34,12 @@ impl PacketOut {
     }
 
     pub(super) fn put(&self, version: Version, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        let in_port = self.in_port().unwrap_or(OfPort::ANY);
+        let in_port = || self.in_port().unwrap_or(OfPort::ANY);
         out.put_u32(self.buffer_id);
         if version == Version::V1_0 {
-            out.put_u16(port_to_u16(in_port));
+            out.put_u16(port_to_u16(in_port()));
         } else if version < Version::V1_5 {
-            out.put_u32(in_port.0);
+            out.put_u32(in_port().0);
         }
         let len_at = out.len();
         out.put_u16(0);

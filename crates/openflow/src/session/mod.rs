@@ -247,6 +247,9 @@ pub enum SendError {
 /// The most requests that may wait for an answer.
 const MAX_PENDING: usize = 65_536;
 
+/// The most room that is kept for bytes that are yet to be sent.
+const MAX_SPARE_TX: usize = 16 << 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Disconnected,
@@ -395,7 +398,12 @@ impl Session {
 
     /// The bytes to send next.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        if self.tx.is_empty() { None } else { Some(std::mem::take(&mut self.tx)) }
+        if self.tx.is_empty() {
+            return None;
+        }
+        // What comes next is often about as much.
+        let next = Vec::with_capacity(self.tx.len().min(MAX_SPARE_TX));
+        Some(std::mem::replace(&mut self.tx, next))
     }
 
     /// The next event.

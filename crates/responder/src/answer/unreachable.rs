@@ -51,7 +51,7 @@ pub(crate) fn about(punt: &Punt<'_>, speaker: IpAddr) -> Answer<Vec<u8>> {
 /// What the error goes down with. The packet's own Ethernet addresses are those of its way out by now, so the router routes
 /// the error anew, as if it had come in by the packet's port; it may leave by the same.
 pub(crate) fn routed(punt: &Punt<'_>) -> Answer<Actions> {
-    let mut actions = punt.metadata.restore();
+    let mut actions: Vec<_> = punt.metadata.restore().collect();
     actions.extend((0..=LAST_FREE_REGISTER).map(|n| Action::set_field(Field::reg(n), 0u8)));
     actions.push(Action::set_field(Field::reg(reg::FLAGS), 1u32 << flags::LOOPBACK));
     actions.push(Action::set_field(Field::reg(reg::OUTPORT), 0u8));
