@@ -188,7 +188,9 @@ fn made(
 
 /// Whether the only port whose packets could match is elsewhere, or nowhere.
 fn concerns_another_chassis(ctx: &Ctx<'_>, flow: &sb::view::LogicalFlow<'_>) -> bool {
-    let Some(port) = flow.tags().get(lflow_tag::IN_OUT_PORT) else { return false };
+    // As a whole: a record of one key for every flow would cost more than a run for the sake of another key.
+    let mut tags = flow.tags().all().iter();
+    let Some((_, port)) = tags.find(|(key, _)| &**key == lflow_tag::IN_OUT_PORT) else { return false };
     ctx.all(&ctx.port_named, port).first().is_none_or(|row| !binding::is_related(ctx, row))
 }
 
@@ -234,15 +236,15 @@ pub(crate) fn abilities(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Abilities)>) {
     out.push(((), abilities));
 }
 
-fn lowered_actions(
+/// Where a row's actions stand.
+fn context<'f>(
     ctx: &Ctx<'_>,
-    flow: &sb::view::LogicalFlow<'_>,
+    flow: &'f sb::view::LogicalFlow<'_>,
     site: &Site,
     datapath: &LocalDatapath,
-    world: &World<'_, '_>,
-) -> Result<(Actions, Expr<'static>), String> {
+) -> Result<Context<'f>, String> {
     let abilities = ctx.value(&ctx.abilities, &()).copied().unwrap_or_default();
-    let context = Context {
+    Ok(Context {
         datapath: datapath.kind,
         datapath_key: DatapathKey(datapath.key),
         pipeline: pipeline(flow),
@@ -257,7 +259,17 @@ fn lowered_actions(
         common_zone_is_snat: datapath.snat_zone.is_some(),
         ct_zero_snat: abilities.switch.ct_zero_snat,
         dp_hash_l4_symmetric: abilities.switch.dp_hash_l4_symmetric,
-    };
+    })
+}
+
+fn lowered_actions(
+    ctx: &Ctx<'_>,
+    flow: &sb::view::LogicalFlow<'_>,
+    site: &Site,
+    datapath: &LocalDatapath,
+    world: &World<'_, '_>,
+) -> Result<(Actions, Expr<'static>), String> {
+    let context = context(ctx, flow, site, datapath)?;
     let text = expand_templates(flow.actions(), &world.scope);
     let parsed = action::parse(&text, context.place(), &world.scope).map_err(|error| error.to_string())?;
     let actions =
@@ -274,9 +286,29 @@ pub(crate) fn conjunctions(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<Need>) {
     let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return };
     let world = World::new(scope(ctx, &flow, site, datapath), Mode::LookUp);
     // What is wrong is reported when the flow is made.
+    if !may_conjoin(ctx, &flow, site, datapath, &world.scope).unwrap_or_default() {
+        return;
+    }
     let Ok((_, prerequisite)) = lowered_actions(ctx, &flow, site, datapath, &world) else { return };
     let lowered = lowered_match(&flow, datapath, &world.scope, &prerequisite, 1);
     out.extend(lowered.ok().filter(|l| l.conjunctions > 0).map(|l| (*site, l.conjunctions)));
+}
+
+/// Whether a row's match may come to conjunctions on a datapath.
+fn may_conjoin(
+    ctx: &Ctx<'_>,
+    flow: &sb::view::LogicalFlow<'_>,
+    site: &Site,
+    datapath: &LocalDatapath,
+    scope: &Scope<'_, '_>,
+) -> Result<bool, String> {
+    let place = context(ctx, flow, site, datapath)?.place();
+    let actions = expand_templates(flow.actions(), scope);
+    let actions = action::parse(&actions, place, scope).map_err(|error| error.to_string())?;
+    let text = expand_templates(flow.r#match(), scope);
+    let notation = |name: &str| address_set::notation(scope.ctx, name);
+    kiln_lower::may_conjoin(&text, &actions.prerequisite(), scope, &notation)
+        .map_err(|error| error.to_string())
 }
 
 fn lowered_match(

@@ -6,7 +6,7 @@
 
 use crate::cubes::{Cube, CubeSet};
 use crate::error::{TooComplex, Work};
-use crate::expr::{Comparison, Expr, Names, Packet, Standing, Values, print_comparison};
+use crate::expr::{Comparison, Expr, Names, Packet, Relop, Standing, Values, print_comparison};
 use crate::field::Field;
 use crate::symbol::SymbolId;
 use crate::token::write_quoted;
@@ -80,6 +80,20 @@ pub fn normalize<'e>(expr: &'e Expr<'_>) -> Result<NormalForm<'e>, TooComplex> {
         partial.finish(&mut out)?;
     }
     Ok(out.form)
+}
+
+/// The choices that a conjunction of an annotated expression's normal form may have, without working that out: no conjunction
+/// has more.
+pub fn most_choices(expr: &Expr<'_>) -> usize {
+    match expr {
+        Expr::Const(_) | Expr::Resident { .. } => 0,
+        Expr::Number(Comparison { op: Relop::Eq, values: Values::One(_), .. }) => 0,
+        Expr::Name { names: Names::One(_), .. } => 0,
+        Expr::Number(_) | Expr::Name { .. } => 1,
+        Expr::And(terms) => terms.iter().map(most_choices).sum(),
+        // One choice if all is of one field, else its terms are multiplied out.
+        Expr::Or(terms) => terms.iter().map(most_choices).fold(1, usize::max),
+    }
 }
 
 /// What came out so far, and what may still be spent.
@@ -450,9 +464,12 @@ mod tests {
         "#;
         for case in cases.lines().map(str::trim).filter(|l| !l.is_empty()) {
             let (input, expected) = case.split_once(" => ").unwrap();
-            let expr =
-                crate::expr::parse(input, &NoNames).unwrap().annotate().simplify(&mut |_| false).unwrap();
-            assert_eq!(super::normalize(&expr).unwrap().to_string(), expected, "{input}");
+            let annotated = crate::expr::parse(input, &NoNames).unwrap().annotate();
+            let most = super::most_choices(&annotated);
+            let expr = annotated.simplify(&mut |_| false).unwrap();
+            let form = super::normalize(&expr).unwrap();
+            assert_eq!(form.to_string(), expected, "{input}");
+            assert!(form.conjunctions.iter().all(|c| c.choices().count() <= most), "{input}: {most}");
         }
     }
 }

@@ -18,4 +18,4 @@ pub use context::{Context, Meter, Resources, SelectGroup, Tables};
 pub use env::Names;
 pub use error::{ActionError, ActionProblem};
 pub use matches::{LowerError, Lowered, Part, lower_match};
-pub use members::{Apart, PerMember, lower_apart};
+pub use members::{Apart, PerMember, lower_apart, may_conjoin};

@@ -10,7 +10,7 @@ use kiln_logical::constant::{Constant, Format};
 use kiln_logical::cubes::Cube;
 use kiln_logical::env::OptionDef;
 use kiln_logical::expr::{Expr, Relop};
-use kiln_logical::{AddressSet, Environment, Field as Logical, expr};
+use kiln_logical::{AddressSet, Environment, Field as Logical, expr, most_choices};
 use kiln_openflow::{Field, FieldValue, Match};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -89,6 +89,18 @@ pub fn lower_apart(
             }
         }
     }
+}
+
+/// Whether [`lower_apart`] may come to a conjunction, which takes two choices: cheaper than to see what it comes to.
+pub fn may_conjoin(
+    text: &str,
+    needed: &Expr<'static>,
+    names: &dyn Names,
+    notation: &dyn Fn(&str) -> Option<Format>,
+) -> Result<bool, LowerError> {
+    let probe = Probe { names, notation, whole: &BTreeSet::new(), met: RefCell::default() };
+    let parsed = expr::parse(text, &probe)?;
+    Ok(most_choices(&Expr::all([parsed, needed.clone()]).annotate()) > 1)
 }
 
 /// Flows while those of members are taken out of them.

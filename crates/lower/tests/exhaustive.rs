@@ -8,7 +8,7 @@
 //! ```
 
 use kiln_logical::expr::{Packet, parse};
-use kiln_logical::{Environment, Field as Logical, normalize};
+use kiln_logical::{Environment, Field as Logical, most_choices, normalize};
 use kiln_lower::{LowerError, Lowered, Names, Part, matches::lower_expr};
 use kiln_openflow::{Action, Actions, Field};
 use kiln_testkit::interpreter::{self, Flow, Tables};
@@ -260,6 +260,7 @@ fn check(text: &str, shape: &Shape, terms: &[&Term], universe: &[Small]) -> bool
         Err(LowerError::PartOfField { .. }) => return false,
         Err(error) => panic!("{text}: {error}"),
     };
+    assert!(lowered.conjunctions == 0 || most_choices(&annotated) > 1, "{text}: {lowered:?}");
     let tables = tables(&lowered);
     for packet in universe {
         let expected = shape.holds(&mut terms.iter().copied(), packet);
