@@ -6,13 +6,14 @@ use kiln_logical::AddressSet;
 use kiln_logical::constant::Format;
 use kiln_logical::cubes::Cube;
 use kiln_ovsdb::Text;
+use kiln_types::SharedSet;
 use std::sync::{Arc, OnceLock};
 
 /// An address set; two are equal if they have the same members. Flows that need it whole are few: it is read for the first
 /// of them.
 #[derive(Clone, Debug)]
 pub struct Set {
-    members: Arc<[Text]>,
+    members: SharedSet<Text>,
     parsed: Arc<OnceLock<Arc<AddressSet>>>,
 }
 
@@ -60,23 +61,17 @@ const MAX_FORMS: usize = 64;
 
 pub(crate) fn address_set(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<(Text, Set)>) {
     let rows = ctx.all(&ctx.sets_named, name).iter().filter_map(|row| ctx.row(&ctx.sb.address_set, row));
-    let mut rows: Vec<&[Text]> = rows.map(|row| row.addresses().all()).collect();
-    let members = match (rows.pop(), rows.is_empty()) {
-        (None, _) => return,
-        (Some(only), true) => only.into(),
-        (Some(last), false) => {
-            rows.push(last);
-            let mut all = rows.concat();
-            all.sort_unstable();
-            all.dedup();
-            all.into()
-        }
+    let rows: Vec<&SharedSet<Text>> = rows.map(|row| row.addresses()).collect();
+    let members = match rows.as_slice() {
+        [] => return,
+        [only] => (*only).clone(),
+        several => several.iter().flat_map(|members| members.iter()).cloned().collect(),
     };
     out.push((name.clone(), Set { members, parsed: Arc::default() }));
 }
 
 /// The members of a set, as they are written.
-pub(crate) fn listed(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<(Text, Arc<[Text]>)>) {
+pub(crate) fn texts(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<(Text, SharedSet<Text>)>) {
     out.extend(ctx.value(&ctx.address_sets, name).map(|set| (name.clone(), set.members.clone())));
 }
 

@@ -196,7 +196,7 @@ pub(crate) fn unsaved(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<VsOp>) {
 pub(crate) fn stale(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
     let bridge = ctx.value(&ctx.integration, &()).and_then(|row| ctx.row(&ctx.vs.bridge, row));
     let Some(bridge) = bridge else { return };
-    for (key, _) in bridge.external_ids().all() {
+    for key in bridge.external_ids().keys() {
         if let Some(name) = key.strip_prefix(PREFIX).map(Text::from)
             && ctx.value(&ctx.ct_zones, &name).is_none()
         {

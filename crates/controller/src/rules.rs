@@ -257,8 +257,8 @@ fn logical_flows(e: &mut Engine<Db>) {
 
 fn address_sets(e: &mut Engine<Db>) {
     e.rule("address_set", |db| &db.sets_named, |db| &mut db.address_sets, address_set::address_set);
-    e.rule("address_set/list", |db| &db.address_sets, |db| &mut db.set_lists, address_set::listed);
-    e.rule("address_set/member", |db| &db.set_lists, |db| &mut db.set_members, address_set::member);
+    e.rule("address_set/texts", |db| &db.address_sets, |db| &mut db.set_texts, address_set::texts);
+    e.rule("address_set/member", |db| &db.set_texts, |db| &mut db.set_members, address_set::member);
     e.rule("address_set/form", |db| &db.set_members, |db| &mut db.set_forms, address_set::form);
     e.rule(
         "address_set/alternative",

@@ -14,7 +14,7 @@ use crate::reach::{LocalDatapath, Steps};
 use crate::restore_wait::SwitchStart;
 use crate::settings::{EncapKind, Settings};
 use crate::tunnel::{Tunnel, WantedTunnel};
-use kiln_incr::{Database, Derived, Join, Lists, Pairs, Relation, Visitor};
+use kiln_incr::{Database, Derived, Join, Pairs, Relation, Sets, Visitor};
 use kiln_ovsdb::Text;
 use kiln_responder::NextHop;
 use kiln_schema_ovn::sb::Southbound;
@@ -154,7 +154,7 @@ tables! {
 
         // Logical flows.
         address_sets: Derived<Text, Set>,
-        set_lists: Lists<Text, Text>,
+        set_texts: Sets<Text, Text>,
         set_members: Pairs<Text, Member>,
         set_forms: Relation<Text, Form>,
         set_alternatives: Pairs<Text, Member>,

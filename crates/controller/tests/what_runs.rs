@@ -53,7 +53,7 @@ impl Network {
 }
 
 const MEMBER: [&str; 5] =
-    ["address_set", "address_set/list", "address_set/member", "address_set/form", "address_set/alternative"];
+    ["address_set", "address_set/texts", "address_set/member", "address_set/form", "address_set/alternative"];
 
 #[test]
 fn a_member_runs_what_it_makes() {
@@ -130,4 +130,25 @@ fn a_key_runs_what_names_its_port() {
             "{run}: {texts:?}"
         );
     }
+}
+
+#[test]
+fn a_number_of_the_northbound_database_looks_at_no_zone() {
+    let recorded: Value = serde_json::from_str(include_str!("stock/one.json")).unwrap();
+    let mut bridges = recorded["databases"]["Open_vSwitch"]["Bridge"].clone();
+    let mut compiler = network::compiled(&recorded["databases"]);
+    let (uuid, bridge) =
+        bridges.as_object_mut().unwrap().iter_mut().find(|(_, row)| row["name"] == "br-int").unwrap();
+    compiler.trace(true);
+    let mut put = |key: &str, value: &str| {
+        let ids = bridge["external_ids"][1].as_array_mut().unwrap();
+        ids.retain(|pair| pair[0] != key);
+        ids.push(json!([key, value]));
+        network::put(compiler.local_replica(), "Bridge", uuid.parse().unwrap(), bridge);
+        compiler.settle();
+        compiler.take_trace().iter().filter(|run| run.starts_with("ct_zone/")).count()
+    };
+    assert_eq!(put("ovn-nb-cfg", "2"), 0);
+    // A zone that nobody has is seen.
+    assert_eq!(put("ct-zone-gone", "77"), 1);
 }

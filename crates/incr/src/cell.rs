@@ -74,6 +74,12 @@ impl Cell {
         self.parts(u32::MAX)
     }
 
+    /// Which keys a map column of a row has, whatever their values are.
+    pub(crate) fn keys(self, column: u16) -> Cell {
+        const KEYS: u64 = 0x6b65_7973;
+        Cell(fold(self.0.wrapping_add(u64::from(column)), KEYS))
+    }
+
     /// One map key or set element of a column of a row.
     pub(crate) fn element<E: Hash + ?Sized>(self, column: u16, element: &E) -> Cell {
         Cell(fold(self.0.wrapping_add(u64::from(column)), HASHER.hash_one(element)))

@@ -75,7 +75,7 @@ mod table;
 pub use cell::{Cell, Parts};
 pub use derived::{Derived, Relation};
 pub use engine::{Engine, Report, RuleStats};
-pub use pairs::{Join, Lists, Pairs};
+pub use pairs::{Join, Pairs, Sets};
 pub use reads::Reads;
 pub use rule::Ctx;
 pub use table::{Changed, MapView, Row, SetView, Table, Tracked};

@@ -1,13 +1,12 @@
-//! Tables of pairs that rules run for one by one: values under keys, elements of lists, and what two tables have under the
+//! Tables of pairs that rules run for one by one: values under keys, elements of sets, and what two tables have under the
 //! same key.
 
 use crate::cell::{Cell, PRESENCE, TableId};
 use crate::map::Map;
 use crate::reads::Reads;
 use crate::{AnySource, Changes, Key, Source, Target};
-use kiln_types::HashMap;
+use kiln_types::{HashMap, SharedSet};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Pairs of a key and a value, each as often as runs wrote it. Rules run for each pair; one that comes or goes costs the
 /// same however many stand under its key.
@@ -112,29 +111,29 @@ impl<K: Key, V: Key> Target for Pairs<K, V> {
     }
 }
 
-/// A list for each key, written as a whole by one run, sorted and without repetitions. Rules run for each element, and only
-/// for those in which one list differs from the next.
-pub struct Lists<K: Key, E: Key> {
-    lists: Map<K, Arc<[E]>>,
+/// A set for each key, written as a whole by one run. Rules run for each element, and only for those in which one set differs
+/// from the next.
+pub struct Sets<K: Key, E: Key> {
+    sets: Map<K, SharedSet<E>>,
     changes: Changes<(K, E)>,
 }
 
-impl<K: Key, E: Key> Lists<K, E> {
+impl<K: Key, E: Key> Sets<K, E> {
     /// An empty table. `name` must be unique among the tables of a database.
     pub fn new(name: &'static str) -> Self {
-        Lists { lists: Map::default(), changes: Changes::input(name) }
+        Sets { sets: Map::default(), changes: Changes::input(name) }
     }
 
-    fn note(&mut self, key: &K, old: &[E], new: &[E]) {
-        let changed = &mut self.changes.keys;
-        merge(old, new, |element| changed.push(((key.clone(), element.clone()), PRESENCE)));
+    fn note(&mut self, key: &K, old: &SharedSet<E>, new: &SharedSet<E>) {
+        let changed = old.differences(new).map(|element| ((key.clone(), element.clone()), PRESENCE));
+        self.changes.keys.extend(changed);
     }
 }
 
-impl<K: Key, E: Key> Source for Lists<K, E> {
+impl<K: Key, E: Key> Source for Sets<K, E> {
     type Key = (K, E);
     fn has(&self, (key, element): &(K, E)) -> bool {
-        self.lists.get(key).is_some_and(|list| list.binary_search(element).is_ok())
+        self.sets.get(key).is_some_and(|set| set.contains(element))
     }
     fn changes(&self) -> &Changes<(K, E)> {
         &self.changes
@@ -144,27 +143,26 @@ impl<K: Key, E: Key> Source for Lists<K, E> {
     }
 }
 
-impl<K: Key, E: Key> Target for Lists<K, E> {
-    type Written = Vec<(K, Arc<[E]>)>;
+impl<K: Key, E: Key> Target for Sets<K, E> {
+    type Written = Vec<(K, SharedSet<E>)>;
     type Id = K;
 
-    fn replace(&mut self, old: &[K], new: &mut Vec<(K, Arc<[E]>)>) -> Box<[K]> {
+    fn replace(&mut self, old: &[K], new: &mut Vec<(K, SharedSet<E>)>) -> Box<[K]> {
         let keys: Box<[K]> = new.iter().map(|(key, _)| key.clone()).collect();
         for key in old.iter().filter(|key| !keys.contains(key)) {
-            if let Some(list) = self.lists.remove(key) {
-                self.note(key, &list, &[]);
+            if let Some(set) = self.sets.remove(key) {
+                self.note(key, &set, &SharedSet::default());
             }
         }
-        for (key, list) in new.drain(..) {
-            debug_assert!(list.is_sorted());
-            let before = match self.lists.get_mut(&key) {
-                Some(known) => std::mem::replace(known, list.clone()),
+        for (key, set) in new.drain(..) {
+            let before = match self.sets.get_mut(&key) {
+                Some(known) => std::mem::replace(known, set.clone()),
                 None => {
-                    self.lists.insert_new(key.clone(), list.clone());
-                    Arc::default()
+                    self.sets.insert_new(key.clone(), set.clone());
+                    SharedSet::default()
                 }
             };
-            self.note(&key, &before, &list);
+            self.note(&key, &before, &set);
         }
         keys
     }

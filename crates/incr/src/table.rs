@@ -81,6 +81,12 @@ impl<'a, K, V> MapView<'a, K, V> {
         Some(&self.pairs[at].1)
     }
 
+    /// All keys in order; a change of a value alone does not run the reader again.
+    pub fn keys(&self) -> impl Iterator<Item = &'a K> {
+        self.reads.note(false, self.row.keys(self.column).whole());
+        self.pairs.iter().map(|(key, _)| key)
+    }
+
     /// All pairs, sorted by key.
     pub fn all(&self) -> &'a [(K, V)] {
         self.reads.note(self.own, self.row.column(self.column));
@@ -134,13 +140,15 @@ impl Changed<'_> {
     /// A map column: two slices of pairs sorted by key.
     pub fn map<K: Ord + Hash, V: PartialEq>(&mut self, column: u16, old: &[(K, V)], new: &[(K, V)]) {
         let (row, before) = (self.row.cell, self.elements.len());
-        merge(
-            old,
-            new,
-            |a, b| a.0.cmp(&b.0),
-            |pair| self.elements.push(row.element(column, &pair.0).whole()),
-            |a, b| a.1 == b.1,
-        );
+        let mut keys_differ = false;
+        let differs = |pair: &(K, V), in_one_alone| {
+            keys_differ |= in_one_alone;
+            self.elements.push(row.element(column, &pair.0).whole());
+        };
+        merge(old, new, |a, b| a.0.cmp(&b.0), differs, |a, b| a.1 == b.1);
+        if keys_differ {
+            self.elements.push(row.keys(column).whole());
+        }
         if self.elements.len() != before {
             self.note(column);
         }
@@ -158,12 +166,12 @@ impl Changed<'_> {
     }
 }
 
-/// Walks two sorted slices and reports what stands in one alone, or in both but not the `same`.
+/// Walks two sorted slices and reports what stands in one alone, which `differs` is told, or in both but not the `same`.
 fn merge<T>(
     old: &[T],
     new: &[T],
     order: impl Fn(&T, &T) -> std::cmp::Ordering,
-    mut differs: impl FnMut(&T),
+    mut differs: impl FnMut(&T, bool),
     same: impl Fn(&T, &T) -> bool,
 ) {
     use std::cmp::Ordering::{Equal, Greater, Less};
@@ -176,10 +184,10 @@ fn merge<T>(
             (Some(a), Some(b)) => order(a, b),
         };
         match ordering {
-            Less => differs(&old[i]),
-            Greater => differs(&new[j]),
+            Less => differs(&old[i], true),
+            Greater => differs(&new[j], true),
             Equal if same(&old[i], &new[j]) => {}
-            Equal => differs(&new[j]),
+            Equal => differs(&new[j], false),
         }
         i += usize::from(ordering != Greater);
         j += usize::from(ordering != Less);

@@ -1,6 +1,7 @@
-//! Rules that run for elements of lists, for pairs, and for what two tables have under the same key.
+//! Rules that run for elements of sets, for pairs, and for what two tables have under the same key.
 
-use kiln_incr::{Ctx, Database, Derived, Engine, Join, Lists, Pairs, Relation, Visitor};
+use kiln_incr::{Ctx, Database, Derived, Engine, Join, Pairs, Relation, Sets, Visitor};
+use kiln_types::SharedSet;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Db {
     sets: Derived<u8, BTreeSet<u8>>,
     reads: Derived<u8, u8>,
-    elements: Lists<u8, u8>,
+    elements: Sets<u8, u8>,
     halves: Pairs<u8, u8>,
     readers: Pairs<u8, u8>,
     met: Join<u8, u8, u8>,
@@ -30,7 +31,7 @@ impl Database for Db {
     }
 }
 
-fn elements(ctx: &Ctx<'_, Db>, name: &u8, out: &mut Vec<(u8, std::sync::Arc<[u8]>)>) {
+fn elements(ctx: &Ctx<'_, Db>, name: &u8, out: &mut Vec<(u8, SharedSet<u8>)>) {
     out.extend(ctx.value(&ctx.sets, name).map(|set| (*name, set.iter().copied().collect())));
 }
 
@@ -52,7 +53,7 @@ fn engine() -> Engine<Db> {
     let mut engine = Engine::new(Db {
         sets: Derived::new("sets"),
         reads: Derived::new("reads"),
-        elements: Lists::new("elements"),
+        elements: Sets::new("elements"),
         halves: Pairs::new("halves"),
         readers: Pairs::new("readers"),
         met: Join::new("met"),

@@ -103,14 +103,18 @@ fn summary(ctx: &Ctx<'_, Db>, rack: &u8, out: &mut Vec<(u8, String)>) {
 
 type IndexRule = fn(&Ctx<'_, Db>, &u8, &mut Vec<(u8, u8)>);
 
-fn engine(index: IndexRule) -> Engine<Db> {
-    let mut engine = Engine::new(Db {
+fn db() -> Db {
+    Db {
         hosts: Table::new("hosts"),
         hosts_in: Relation::new("hosts_in"),
         label_one: Derived::new("label_one"),
         mutual: Relation::new("mutual"),
         summary: Derived::new("summary"),
-    });
+    }
+}
+
+fn engine(index: IndexRule) -> Engine<Db> {
+    let mut engine = Engine::new(db());
     engine.rule("index", |db| &db.hosts, |db| &mut db.hosts_in, index);
     engine.rule("label_one", |db| &db.hosts, |db| &mut db.label_one, label_one);
     engine.rule("mutual", |db| &db.hosts, |db| &mut db.mutual, mutual);
@@ -245,13 +249,7 @@ fn a_row_read_as_a_whole_runs_its_reader_on_any_change() {
     fn text(ctx: &Ctx<'_, Db>, host: &u8, out: &mut Vec<(u8, String)>) {
         out.extend(ctx.row(&ctx.hosts, host).map(|row| (*host, format!("{:?}", row.whole()))));
     }
-    let mut engine = Engine::new(Db {
-        hosts: Table::new("hosts"),
-        hosts_in: Relation::new("hosts_in"),
-        label_one: Derived::new("label_one"),
-        mutual: Relation::new("mutual"),
-        summary: Derived::new("summary"),
-    });
+    let mut engine = Engine::new(db());
     engine.rule("text", |db| &db.hosts, |db| &mut db.summary, text);
     engine.trace(true);
     for (host, expected) in [
@@ -263,6 +261,29 @@ fn a_row_read_as_a_whole_runs_its_reader_on_any_change() {
         engine.db.hosts.put(0, host);
         ran(&mut engine, expected);
     }
+}
+
+#[test]
+fn the_keys_of_a_map_run_their_reader_when_one_comes_or_goes() {
+    fn names(ctx: &Ctx<'_, Db>, host: &u8, out: &mut Vec<(u8, String)>) {
+        let names = |row: HostView<'_>| format!("{:?}", row.labels().keys().collect::<Vec<_>>());
+        out.extend(ctx.row(&ctx.hosts, host).map(|row| (*host, names(row))));
+    }
+    let mut engine = Engine::new(db());
+    engine.rule("names", |db| &db.hosts, |db| &mut db.summary, names);
+    engine.trace(true);
+    for (labels, expected) in [
+        (vec![(1, 5)], &["names 0"][..]),
+        (vec![(1, 6)], &[]),
+        (vec![(1, 6), (2, 7)], &["names 0"]),
+        (vec![(1, 8), (2, 9)], &[]),
+        (vec![(2, 9)], &["names 0"]),
+        (vec![(3, 9)], &["names 0"]),
+    ] {
+        engine.db.hosts.put(0, Host { labels, ..Host::default() });
+        ran(&mut engine, expected);
+    }
+    assert_eq!(engine.db.summary.peek(&0).unwrap(), "[3]");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::flow::uuid_from_hash;
 use crate::tables::{Ctx, PortKind};
 use kiln_logical::AddressSet;
-use kiln_ovsdb::{Set, Text};
+use kiln_ovsdb::Text;
 use kiln_schema_ovn::sb;
 use kiln_types::Uuid;
 
@@ -80,7 +80,7 @@ pub(crate) fn wanted(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<(Uuid, sb::Addres
     };
     let standing = ctx.all(&ctx.address_set_rows, name).first().copied();
     let row = standing.unwrap_or_else(|| named_row(0x6164_6472, name));
-    out.push((row, sb::AddressSet { name: name.clone(), addresses: Set::from_vec(addresses) }));
+    out.push((row, sb::AddressSet { name: name.clone(), addresses: addresses.into_iter().collect() }));
 }
 
 /// Members as they are written, without those that no chassis could read.

@@ -291,7 +291,7 @@ fn write_multicast_group(db: &Db, row: Uuid, txn: &mut Txn) {
             if (want.datapath, &want.name, want.tunnel_key)
                 == (actual.datapath, &actual.name, actual.tunnel_key) =>
         {
-            write_members("Multicast_Group", row, "ports", &want.ports, &actual.ports, txn);
+            write_members("Multicast_Group", row, "ports", apart(&want.ports, &actual.ports), txn);
         }
         _ => one(&db.want_multicast, &db.sb.multicast_group, *MULTICAST_GROUP, row, txn),
     }
@@ -300,7 +300,9 @@ fn write_multicast_group(db: &Db, row: Uuid, txn: &mut Txn) {
 fn write_address_set(db: &Db, row: Uuid, txn: &mut Txn) {
     match (db.want_address_set.peek(&row), db.sb.address_set.peek(&row)) {
         (Some(want), Some(actual)) if want.name == actual.name => {
-            write_members("Address_Set", row, "addresses", &want.addresses, &actual.addresses, txn);
+            let (want, actual) = (&want.addresses, &actual.addresses);
+            let apart = want.differences(actual).cloned().partition(|member| want.contains(member));
+            write_members("Address_Set", row, "addresses", apart, txn);
         }
         _ => one(&db.want_address_set, &db.sb.address_set, *ADDRESS_SET, row, txn),
     }
@@ -309,24 +311,27 @@ fn write_address_set(db: &Db, row: Uuid, txn: &mut Txn) {
 fn write_port_group(db: &Db, row: Uuid, txn: &mut Txn) {
     match (db.want_port_group.peek(&row), db.sb.port_group.peek(&row)) {
         (Some(want), Some(actual)) if want.name == actual.name => {
-            write_members("Port_Group", row, "ports", &want.ports, &actual.ports, txn);
+            write_members("Port_Group", row, "ports", apart(&want.ports, &actual.ports), txn);
         }
         _ => one(&db.want_port_group, &db.sb.port_group, *PORT_GROUP, row, txn),
     }
 }
 
-fn write_members<T: Ord + Clone + Encode>(
+/// What only the first of two sorted slices has, and what only the second.
+fn apart<T: Ord + Clone>(want: &[T], actual: &[T]) -> (Vec<T>, Vec<T>) {
+    let not_in =
+        |a: &[T], b: &[T]| a.iter().filter(|member| b.binary_search(member).is_err()).cloned().collect();
+    (not_in(want, actual), not_in(actual, want))
+}
+
+/// Writes that members come and go.
+fn write_members<T: Encode>(
     table: &str,
     row: Uuid,
     column: &str,
-    want: &[T],
-    actual: &[T],
+    (come, go): (Vec<T>, Vec<T>),
     txn: &mut Txn,
 ) {
-    let not_in = |a: &[T], b: &[T]| -> Vec<T> {
-        a.iter().filter(|member| b.binary_search(member).is_err()).cloned().collect()
-    };
-    let (come, go) = (not_in(want, actual), not_in(actual, want));
     let mut op = txn.mutate(table);
     op.row(row);
     if !go.is_empty() {

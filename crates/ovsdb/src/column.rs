@@ -5,7 +5,7 @@
 //! | `i64`, `f64`, `bool`, [`Text`] | one atom | `5`, `0.5`, `true`, `"x"` |
 //! | [`Uuid`] | one uuid, a reference | `["uuid","…36…"]` |
 //! | [`Option`] | set of at most one | `["set",[]]` or the atom |
-//! | [`Set`] | set of more | `["set",[…]]`, or the atom if it is the only one |
+//! | [`Set`], [`SharedSet`] for thousands | set of more | `["set",[…]]`, or the atom if it is the only one |
 //! | [`Map`] | map | `["map",[[k,v],…]]` |
 //!
 //! Each type's [`Default`] is what OVSDB gives a column that an insert leaves out (section 5.2.1), and what `initial` and
@@ -17,7 +17,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use kiln_types::Uuid;
+use kiln_types::{SharedSet, Uuid};
 
 use crate::json::{DecodeError, Decoder, write_integer, write_string};
 
@@ -397,6 +397,27 @@ impl<T: Scalar> Column for Set<T> {
     }
 }
 
+impl<T: Encode> Encode for SharedSet<T> {
+    fn encode(&self, out: &mut String) {
+        let elements: Vec<&T> = self.iter().collect();
+        elements.encode(out);
+    }
+}
+
+impl<T: Scalar + Ord> Column for SharedSet<T> {
+    fn expected() -> String {
+        Set::<T>::expected()
+    }
+
+    fn decode(json: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Set::decode(json).map(SharedSet::from_iter)
+    }
+
+    fn apply_diff(&mut self, diff: Self) {
+        self.toggle(&diff);
+    }
+}
+
 /// A map: its pairs sorted by key, keys distinct.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Map<K, V>(Box<[(K, V)]>);
@@ -534,15 +555,14 @@ impl<K: Scalar, V: Scalar> Column for Map<K, V> {
         if diff.is_empty() {
             return;
         }
-        let mut old = std::mem::take(&mut self.0).into_vec().into_iter().peekable();
+        let mut old = std::mem::take(&mut self.0).into_vec().into_iter();
         let mut merged = Vec::with_capacity(old.len() + diff.len());
         for (key, value) in diff {
-            while let Some(kept) = old.next_if(|kept| kept.0.order(&key) == Ordering::Less) {
-                merged.push(kept);
-            }
-            let removed =
-                old.next_if(|kept| kept.0.order(&key) == Ordering::Equal).is_some_and(|o| o.1 == value);
-            if !removed {
+            let kept = old.as_slice().partition_point(|kept| kept.0.order(&key) == Ordering::Less);
+            merged.extend(old.by_ref().take(kept));
+            let is_known = old.as_slice().first().is_some_and(|first| first.0.order(&key) == Ordering::Equal);
+            let known = if is_known { old.next() } else { None };
+            if known.is_none_or(|(_, before)| before != value) {
                 merged.push((key, value));
             }
         }

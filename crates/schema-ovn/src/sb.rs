@@ -2,7 +2,7 @@
 
 use kiln_ovsdb::{Map, Set, Text};
 use kiln_schema::decl::{boolean, integer, map, one, opt, set, string, strong, table, uuid, weak};
-use kiln_types::Uuid;
+use kiln_types::{SharedSet, Uuid};
 
 kiln_schema::database! {
     /// The southbound database.
@@ -50,7 +50,7 @@ kiln_schema::database! {
     /// Rows of `Address_Set`.
     address_set: AddressSet = table("Address_Set").root().index(&["name"]) => {
         name: Text = one(string()),
-        addresses: Set<Text> = set(string()),
+        addresses: SharedSet<Text> = set(string()),
     }
 
     /// Rows of `Port_Group`.

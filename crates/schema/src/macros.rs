@@ -79,9 +79,7 @@ macro_rules! database {
                         match name {
                             $( name if name == const { $crate::decl::column_name(stringify!($col)) } => {
                                 const COLUMN: u16 = $crate::column_number($Row::DECL.columns, stringify!($col));
-                                let before = self.$col.clone();
-                                row.patch_into(&mut self.$col)?;
-                                $crate::Facet::diff(&before, &self.$col, COLUMN, changed);
+                                $crate::Facet::patch(&mut self.$col, row.value()?, COLUMN, changed);
                             } )*
                             _ => row.skip()?,
                         }

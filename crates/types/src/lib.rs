@@ -1,11 +1,12 @@
 //! Newtypes of the domain, shared by every layer: link-layer addresses, masks and prefixes, tunnel keys, time as
-//! data, maps whose order does not vary, and seeded randomness.
+//! data, maps whose order does not vary, sets that share what they have in common, and seeded randomness.
 #![forbid(unsafe_code)]
 
 mod eth;
 mod ip_text;
 mod keys;
 mod mask;
+mod shared_set;
 mod time;
 
 pub use eth::{EthAddr, ParseEthAddrError};
@@ -13,6 +14,7 @@ pub use ip_text::IpText;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use keys::{DatapathKey, OfPort, PortKey};
 pub use mask::{eui64_link_local, prefix_len_v4, prefix_len_v6, solicited_node};
+pub use shared_set::SharedSet;
 pub use time::Instant;
 pub use uuid::Uuid;
 
