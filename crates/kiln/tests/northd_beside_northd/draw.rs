@@ -198,7 +198,7 @@ impl Draw<'_> {
         let parent = self.ports.last().filter(|last| last.starts_with(switch)).cloned();
         match parent {
             Some(parent) if self.one_in(6) => {
-                self.add(format!("lsp-add {switch} {name} {parent} {}", port + 10))
+                self.add(format!("lsp-add {switch} {name} {parent} {}", port + 10));
             }
             _ => self.add(format!("lsp-add {switch} {name}")),
         }
