@@ -149,7 +149,7 @@ fn certificates_of_version_1_need_the_authority_too() {
     let remote = start_server(&place, &refs(&as_peer(&place, "server", "ca")));
     let answer = list_dbs(&place, &remote, "stranger", "ca");
     assert!(!answer.status.success(), "{answer:?}");
-    assert!(place.text("parrot.log").contains("UnknownIssuer"), "{}", place.text("parrot.log"));
+    wait_for("the reason", || place.text("parrot.log").contains("UnknownIssuer").then_some(()));
 }
 
 /// A key that is not the certificate's is a mistake that is told before anybody connects.

@@ -17,6 +17,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// be one.
 const STRANGER_PAUSE: (Duration, Duration) = (Reconnect::MIN_BACKOFF, Reconnect::MAX_BACKOFF);
 
+/// How much of what was sent is kept to tell which packet an error is about.
+const LAST_PACKETS_BYTES: usize = 64 << 10;
+
 /// A session and the connection under it.
 #[derive(Debug)]
 pub(super) struct SwitchLink {
@@ -37,9 +40,12 @@ impl SwitchLink {
         SwitchLink::with_config(Config::controller(), rng)
     }
 
-    /// A link of which errors are told without it: of packets there are many, and none is sent again.
+    /// A link for packets, of which there are many and none is sent again: errors are told with one of the last messages only.
     pub(super) fn for_packets(rng: Rng) -> Self {
-        SwitchLink::with_config(Config { max_sent_log_bytes: 0, ..Config::controller() }, rng)
+        SwitchLink::with_config(
+            Config { max_sent_log_bytes: LAST_PACKETS_BYTES, ..Config::controller() },
+            rng,
+        )
     }
 
     fn with_config(config: Config, rng: Rng) -> Self {
