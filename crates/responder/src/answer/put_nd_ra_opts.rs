@@ -20,7 +20,8 @@ fn result_bit(payload: &[u8]) -> Option<(Subfield, &[u8])> {
     let header = Header { class: u16::from_be_bytes([high, low]), field: field >> 1, experimenter: 0 };
     let field = Field::by_header(header, len.into())?;
     let bit = Subfield::new(field, u16::try_from(u32::from_be_bytes(*number)).ok()?, 1);
-    bit.is_valid().then_some((bit, rest))
+    // A field that is matched as a whole or not at all has no bit that could be told alone.
+    (bit.is_valid() && field.info().maskable).then_some((bit, rest))
 }
 
 /// The advertisement in the place of the solicitation: who sends it to whom is the pipeline's to say.
