@@ -317,7 +317,7 @@ impl Draw<'_> {
         }
         if self.one_in(6) {
             self.add(format!(
-                "set Logical_Switch_Port {end} options:arp_proxy_off=1 options:nat-addresses=router"
+                "set Logical_Switch_Port {end} options:unheard-of=1 options:nat-addresses=router"
             ));
         }
         for option in ROUTER_PORT {
