@@ -100,7 +100,8 @@ impl Host {
         }
         for (to, via) in &plan.routes {
             if addresses.iter().any(|net| net.addr().is_ipv6() == via.is_ipv6()) {
-                let _ = writeln!(lines, "route add {to} via {via} dev eth0");
+                // A router's advertisement may have given it one to the same place before.
+                let _ = writeln!(lines, "route replace {to} via {via} dev eth0");
             }
         }
         self.know(addresses);
