@@ -152,7 +152,10 @@ impl List {
                 readers.into_iter().chain([reader]).for_each(|reader| self.insert(reader));
             }
             List::Many(sets) => match sets.iter_mut().find(|(bits, _)| *bits == reader.bits) {
-                Some((_, runs)) => drop(runs.insert(reader.run.0)),
+                // Runs mostly come in their order.
+                Some((_, runs)) => {
+                    let _ = runs.try_push(reader.run.0).is_ok() || runs.insert(reader.run.0);
+                }
                 None => sets.push((reader.bits, [reader.run.0].into_iter().collect())),
             },
         }

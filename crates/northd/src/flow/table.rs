@@ -445,13 +445,21 @@ impl Encode for Hints<'_> {
         let Hints(content) = self;
         let file = content.source.file();
         let file = file.strip_prefix(SOURCES).unwrap_or(file);
+        // Piece by piece, since a first compile writes this for each of its flows.
+        let begin = |out: &mut String, key| ["[\"", key, "\",\""].iter().for_each(|text| out.push_str(text));
         out.push_str("[\"map\",[");
-        let _ = write!(out, "[\"{SOURCE}\",\"{file}:{}\"],", content.source.line());
+        begin(out, SOURCE);
+        out.push_str(file);
+        out.push(':');
+        i64::from(content.source.line()).encode(out);
+        out.push_str("\"],");
         if let Some(digits) = content.hint {
-            let _ = write!(out, "[\"{STAGE_HINT}\",\"{digits:08x}\"],");
+            begin(out, STAGE_HINT);
+            let _ = write!(out, "{digits:08x}\"],");
         }
-        let _ = write!(out, "[\"{STAGE_NAME}\",\"{}\"]", content.stage.name);
-        out.push_str("]]");
+        begin(out, STAGE_NAME);
+        out.push_str(content.stage.name);
+        out.push_str("\"]]]");
     }
 }
 

@@ -35,6 +35,11 @@ impl OfferedTable {
         self.0.contains_key(column) || matches!(column, "_uuid" | "_version")
     }
 
+    /// Whether the column may hold some values of its type only; `None` if the server does not have it.
+    pub fn is_limited(&self, column: &str) -> Option<bool> {
+        self.0.get(column).map(|allowed| *allowed != Allowed::Anything)
+    }
+
     /// What about a value the column may not hold, if there is something. `value` is the value's text (RFC 7047 section
     /// 5.1).
     pub fn refused(&self, column: &str, value: &str) -> Option<Box<str>> {

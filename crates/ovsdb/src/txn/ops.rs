@@ -222,17 +222,20 @@ impl<K: Kind> Op<'_, K> {
     }
 
     fn member<V: Encode + ?Sized>(&mut self, column: &str, value: &V) {
-        if !self.offered(column) {
+        if self.moot {
             return;
         }
+        // Most columns may hold anything: one look-up does for them.
+        let limited = self.offered.as_ref().map_or(Some(false), |table| table.is_limited(column));
+        let Some(limited) = limited else { return self.miss(column, None) };
         let (start, first) = (self.txn.params.len(), self.first);
         let out = self.item();
         write_string(out, column);
         out.push(':');
         let value_start = out.len();
         value.encode(out);
-        let refused =
-            self.offered.as_ref().and_then(|table| table.refused(column, &self.txn.params[value_start..]));
+        let refuse = |table: &Arc<OfferedTable>| table.refused(column, &self.txn.params[value_start..]);
+        let refused = self.offered.as_ref().filter(|_| limited).and_then(refuse);
         if refused.is_some() {
             self.txn.params.truncate(start);
             self.first = first;
