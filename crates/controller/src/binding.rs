@@ -73,14 +73,19 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
         Residence { kind, claims: false, is_additional: false, interface: None, ofport: None, parent: None };
     match kind {
         PortKind::Vif => {
-            let parent = port.parent_port().as_ref().filter(|name| !name.is_empty());
+            let parent = parent_of(&port);
             let attached = parent.unwrap_or(port.logical_port());
             residence.parent = parent.and_then(|name| ctx.all(&ctx.port_named, name).first().copied());
             attach(ctx, &ctx.interfaces_with_id, attached, &mut residence);
             let may_bind = |row: &Uuid| {
                 multichassis::seat(ctx, row).filter(|_| is_of_version(ctx, row, residence.interface))
             };
-            let bound = parent.is_none() || residence.parent.is_some_and(|row| may_bind(&row).is_some());
+            // What is inside of a container is nowhere.
+            let is_whole = |row: &Uuid| {
+                ctx.row(&ctx.sb.port_binding, row).is_some_and(|port| parent_of(&port).is_none())
+            };
+            let bound = parent.is_none()
+                || residence.parent.is_some_and(|row| is_whole(&row) && may_bind(&row).is_some());
             let seat = may_bind(row).filter(|_| bound && residence.ofport.is_some());
             residence.is_additional = seat == Some(Seat::Additional);
             residence.claims = seat.is_some();
@@ -104,6 +109,11 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
         _ => {}
     }
     out.push((*row, residence));
+}
+
+/// The name of the port that the port is a container inside of.
+pub(crate) fn parent_of<'r>(port: &sb::view::PortBinding<'r>) -> Option<&'r Text> {
+    port.parent_port().as_ref().filter(|name| !name.is_empty())
 }
 
 /// Whether `chassis` is our row.

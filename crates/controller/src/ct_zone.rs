@@ -157,7 +157,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Request>) {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return };
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
     let here = match residence.kind {
-        PortKind::Vif | PortKind::L2gateway => residence.claims,
+        PortKind::Vif | PortKind::L2gateway | PortKind::L3gateway => residence.claims,
         PortKind::Localport | PortKind::Localnet => residence.ofport.is_some(),
         _ => false,
     };

@@ -1,5 +1,6 @@
 //! Who refers to whom and who has which name, in both databases.
 
+use crate::binding::parent_of;
 use crate::tables::Ctx;
 use kiln_ovsdb::Text;
 use kiln_types::{EthAddr, Uuid};
@@ -108,7 +109,7 @@ pub(crate) fn port_keyed(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<((Uuid, u16), 
 /// Ports of containers by their parent's name.
 pub(crate) fn containers_in(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) {
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
-    if let Some(parent) = port.parent_port().as_ref().filter(|parent| !parent.is_empty()) {
+    if let Some(parent) = parent_of(&port) {
         out.push((parent.clone(), *row));
     }
 }

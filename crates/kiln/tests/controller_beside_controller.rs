@@ -1,6 +1,7 @@
 //! The same southbound databases under stock's controller and under Kiln's, each with a switch of its own: what the switches
 //! hold and what stands in the databases is the same.
 
+mod drawn;
 mod seen;
 
 use kiln_testkit::accepted::compare;
@@ -231,4 +232,27 @@ const DROPS_FOR_NOBODY: Network<'_> = Network {
 #[test]
 fn drops_that_nobody_collects() {
     same("controller_drops_for_nobody", Component::Stock, &DROPS_FOR_NOBODY);
+}
+
+/// A few random networks with their ports on this chassis, on another one, or nowhere. More, from another seed:
+///
+/// ```text
+/// KILN_NETWORKS=100 KILN_SEED=7 cargo test -p kiln --test controller_beside_controller random -- --nocapture
+/// ```
+#[test]
+fn random() {
+    for (seed, mut rng) in drawn::seeds(4) {
+        let network = drawn::network(&mut rng);
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        for port in &network.ports {
+            match rng.u32(0..5) {
+                0..=2 => here.push(port.as_str()),
+                3 => there.push(port.as_str()),
+                _ => {}
+            }
+        }
+        println!("# seed {seed}, here {here:?}, there {there:?}\n{}\n", network.lines);
+        let network = Network { north: &network.lines, here: &here, there: &there, south: "", switch: "" };
+        same(&format!("controller_random_{seed}"), Component::Stock, &network);
+    }
 }

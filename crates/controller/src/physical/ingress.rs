@@ -65,7 +65,7 @@ pub(crate) fn entering(port: &LocalPort) -> Vec<Action> {
 
 /// Packets that the other end of a tunnel reports as too large.
 pub(crate) fn zone_lookup(port: &LocalPort, flows: &mut Flows<'_>) {
-    if port.kind != PortKind::Vif || port.nested || port.delivery == crate::port::Delivery::Nowhere {
+    if port.kind != PortKind::Vif || port.nested {
         return;
     }
     let mut actions = Vec::new();

@@ -39,14 +39,14 @@ fn members(ctx: &Ctx<'_>, ports: &[Uuid]) -> Members {
     let reaches_all = |port: &LocalPort| crate::port::localnet(ctx, &port.datapath).is_some();
     for port in ports.iter().filter_map(|row| ctx.value(&ctx.ports, row)) {
         match port.delivery {
-            Delivery::Patch { .. } => {
+            // Wherever they lead, or if nothing is plugged in: the copy then ends at the port.
+            _ if port.kind == PortKind::Patch => {
                 copy(port, false, &mut members.everywhere);
                 copy(port, false, &mut members.patches);
             }
-            Delivery::Here { .. } if port.kind == PortKind::Localport => {
-                copy(port, false, &mut members.everywhere);
-            }
-            Delivery::Here { .. } => copy(port, true, &mut members.local),
+            _ if port.kind == PortKind::Localport => copy(port, false, &mut members.everywhere),
+            // Those of a gateway router are on one chassis.
+            Delivery::Here { .. } | Delivery::Patch { .. } => copy(port, true, &mut members.local),
             Delivery::Gateway { distributed } => {
                 if let Some(distributed) = ctx.value(&ctx.ports, &distributed) {
                     copy(distributed, true, &mut members.local);

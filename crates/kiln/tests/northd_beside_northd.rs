@@ -1,11 +1,7 @@
 //! The same northbound databases under stock's northd and under Kiln's: what stands in the southbound databases is the same.
 
-// A test may read its environment.
-#![allow(clippy::disallowed_methods)]
+mod drawn;
 
-mod draw;
-
-use fastrand::Rng;
 use kiln_testkit::accepted::{Part, compare, faults};
 use kiln_testkit::figures::Figures;
 use kiln_testkit::{Component, Database, Lab, Server, settled, southbound};
@@ -69,42 +65,42 @@ fn parts<'s>(stock: &'s Seen, kiln: &'s Seen) -> [(Part, &'s BTreeSet<String>, &
 
 #[test]
 fn two_routers() {
-    same("northd_two_routers", include_str!("../networks/two-routers.nbctl"));
+    same("northd_two_routers", include_str!("networks/two-routers.nbctl"));
 }
 
 #[test]
 fn ports_and_options() {
-    same("northd_ports_and_options", include_str!("../networks/ports-and-options.nbctl"));
+    same("northd_ports_and_options", include_str!("networks/ports-and-options.nbctl"));
 }
 
 #[test]
 fn routes_and_policies() {
-    same("northd_routes_and_policies", include_str!("../networks/routes-and-policies.nbctl"));
+    same("northd_routes_and_policies", include_str!("networks/routes-and-policies.nbctl"));
 }
 
 #[test]
 fn groups_and_tables() {
-    same("northd_groups_and_tables", include_str!("../networks/groups-and-tables.nbctl"));
+    same("northd_groups_and_tables", include_str!("networks/groups-and-tables.nbctl"));
 }
 
 #[test]
 fn gateway_router() {
-    same("northd_gateway_router", include_str!("../networks/gateway-router.nbctl"));
+    same("northd_gateway_router", include_str!("networks/gateway-router.nbctl"));
 }
 
 #[test]
 fn mtu() {
-    same("northd_mtu", include_str!("../networks/mtu.nbctl"));
+    same("northd_mtu", include_str!("networks/mtu.nbctl"));
 }
 
 #[test]
 fn vlans_and_variables() {
-    same("northd_vlans_and_variables", include_str!("../networks/vlans-and-variables.nbctl"));
+    same("northd_vlans_and_variables", include_str!("networks/vlans-and-variables.nbctl"));
 }
 
 #[test]
 fn odd_inputs() {
-    same("northd_odd_inputs", include_str!("../networks/odd-inputs.nbctl"));
+    same("northd_odd_inputs", include_str!("networks/odd-inputs.nbctl"));
 }
 
 /// A few random networks. More, from another seed:
@@ -114,11 +110,8 @@ fn odd_inputs() {
 /// ```
 #[test]
 fn random() {
-    let number =
-        |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-    let seed = number("KILN_SEED", 1);
-    for seed in seed..seed + number("KILN_NETWORKS", 10) {
-        let network = draw::network(&mut Rng::with_seed(seed));
+    for (seed, mut rng) in drawn::seeds(10) {
+        let network = drawn::network(&mut rng).lines;
         println!("# seed {seed}\n{network}\n");
         same(&format!("northd_random_{seed}"), &network);
     }

@@ -1,10 +1,21 @@
 //! Random networks, as the lines that `ovn-nbctl` makes them with: switches with ports of every type, routers between them,
 //! and what the two may be told to do, in combinations that nobody would write by hand.
 
+#![allow(clippy::disallowed_methods, reason = "a test may read its environment")]
+
 use fastrand::Rng;
 
+/// Seeds to draw networks from, each with its source of chance: from `KILN_SEED` on as many as `KILN_NETWORKS` says, or
+/// `few` from 1 on.
+pub fn seeds(few: u64) -> impl Iterator<Item = (u64, Rng)> {
+    let number =
+        |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let first = number("KILN_SEED", 1);
+    (first..first + number("KILN_NETWORKS", few)).map(|seed| (seed, Rng::with_seed(seed)))
+}
+
 /// A network that is being drawn.
-pub struct Draw<'r> {
+struct Draw<'r> {
     rng: &'r mut Rng,
     lines: Vec<String>,
     /// The last hardware address that was given out.
@@ -21,8 +32,16 @@ struct RouterPort {
     network: usize,
 }
 
-/// The lines of a network.
-pub fn network(rng: &mut Rng) -> String {
+/// A network that was drawn.
+pub struct Network {
+    pub lines: String,
+    /// Ports that machines are behind.
+    #[allow(dead_code, reason = "a test of northd puts them nowhere")]
+    pub ports: Vec<String>,
+}
+
+/// Draws a network.
+pub fn network(rng: &mut Rng) -> Network {
     let switches = rng.usize(1..=4);
     let routers = rng.usize(0..=3);
     let mut draw = Draw { rng, lines: Vec::new(), mac: 0, ports: Vec::new(), router_ports: Vec::new() };
@@ -35,7 +54,7 @@ pub fn network(rng: &mut Rng) -> String {
     draw.groups();
     (0..switches).for_each(|switch| draw.acls(&format!("s{switch}")));
     draw.control_plane(switches, routers);
-    draw.lines.join("\n")
+    Network { lines: draw.lines.join("\n"), ports: draw.ports }
 }
 
 const GLOBALS: &[&str] = &[
