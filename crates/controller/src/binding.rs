@@ -144,7 +144,7 @@ pub(crate) fn is_related(ctx: &Ctx<'_>, row: &Uuid) -> bool {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return false };
     match residence.kind {
         // Those of mirrors are where what they mirror is.
-        PortKind::Patch | PortKind::Localnet | PortKind::Vtep | PortKind::Other => true,
+        PortKind::Patch | PortKind::Localnet | PortKind::Vtep | PortKind::Remote | PortKind::Other => true,
         // One that is on every chassis, but for those where nothing is plugged in.
         PortKind::Localport => residence.ofport.is_some(),
         PortKind::Chassisredirect => residence.claims || crate::gateway::is_candidate(ctx, row),

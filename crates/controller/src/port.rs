@@ -166,10 +166,7 @@ fn one_delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> De
         PortKind::Vif if residence.parent.is_some() && port.tag().is_none() => Delivery::Nowhere,
         PortKind::Vif | PortKind::L2gateway if residence.claims => here.unwrap_or(Delivery::Nowhere),
         PortKind::Chassisredirect => gateway(ctx, row, residence),
-        _ => match port.chassis() {
-            Some(chassis) if !binding::is_me(ctx, &chassis) => elsewhere(ctx, port.datapath(), chassis),
-            _ => Delivery::Nowhere,
-        },
+        _ => elsewhere(ctx, port.datapath(), port.chassis().filter(|chassis| !binding::is_me(ctx, chassis))),
     }
 }
 
@@ -190,9 +187,11 @@ fn gateway(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Deliver
     }
 }
 
-/// Packets for another chassis leave by the physical network if there is one.
-fn elsewhere(ctx: &Ctx<'_>, datapath: Uuid, chassis: Uuid) -> Delivery {
-    localnet(ctx, &datapath).map_or(Delivery::Tunnel { chassis }, |key| Delivery::Localnet { key })
+/// Packets for ports that are not here leave by the physical network if there is one, where somebody may be who no chassis
+/// has told of.
+fn elsewhere(ctx: &Ctx<'_>, datapath: Uuid, chassis: Option<Uuid>) -> Delivery {
+    let tunnel = || chassis.map_or(Delivery::Nowhere, |chassis| Delivery::Tunnel { chassis });
+    localnet(ctx, &datapath).map_or_else(tunnel, |key| Delivery::Localnet { key })
 }
 
 /// The key of the port by which a datapath's packets for other chassis leave, if that is not by tunnels.

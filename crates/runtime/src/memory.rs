@@ -49,14 +49,17 @@ pub struct Thrift {
 
 /// Work is over when nothing has come for this long.
 const REST: Duration = Duration::from_millis(100);
+/// When nothing has come for this long, there is time for what is hardly worth it.
+const LONG_REST: Duration = Duration::from_secs(5);
 /// Work that does not end is no reason to wait any longer than this.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The part of the time that it may take, since it takes longer the more there is in the heap: one in so many.
 const TIME_SHARE: u32 = 100;
-/// What comes sets free at most some sixteen times as much (a row that is gone is named by its uuid, and what was derived
-/// from it goes with it): less than this part of the resident memory is not worth it, since it leaves less than a tenth free.
+/// What comes sets free some sixteen times as much, or more (a row that is gone is named by its uuid, and what was derived from
+/// it goes with it): less than this part of the resident memory is hardly worth it, since it mostly leaves less than a tenth
+/// free.
 const WORTH_SHARE: u64 = 160;
-/// Nor are so few bytes worth it in any case.
+/// So few bytes are not worth it in any case.
 const WORTH_BYTES: u64 = 64 << 10;
 
 impl Thrift {
@@ -78,8 +81,12 @@ impl Thrift {
 
     /// When memory is to be given back, if nothing else comes until then.
     pub fn due(&self) -> Option<Instant> {
-        let due = (self.last + REST).min(self.since + PATIENCE).max(self.pause_until);
-        (self.come >= self.done + self.worth).then_some(due)
+        let due = match self.come - self.done {
+            come if come >= self.worth => (self.last + REST).min(self.since + PATIENCE),
+            come if come >= WORTH_BYTES => self.last + LONG_REST,
+            _ => return None,
+        };
+        Some(due.max(self.pause_until))
     }
 
     /// It was done, which took some time and left so much memory resident.
@@ -166,7 +173,7 @@ mod tests {
         thrift.note(at(10), 1 << 30);
         thrift.done(at(110), Duration::from_millis(20), 160 << 10);
         thrift.note(at(200), (1 << 30) + (1 << 20) - 1);
-        assert_eq!(thrift.due(), None, "a 160th of 160 MiB has to come");
+        assert_eq!(thrift.due(), Some(at(5200)), "less than a 160th of 160 MiB has time");
         thrift.note(at(200), (1 << 30) + (1 << 20));
         assert_eq!(thrift.due(), Some(at(2110)), "a hundred times as long as it took has to pass");
     }

@@ -20,6 +20,8 @@ struct Names {
     ports: BTreeMap<u64, String>,
     zones: BTreeMap<u64, String>,
     groups: BTreeMap<String, String>,
+    /// By `meter_id=` and their number.
+    meters: BTreeMap<String, String>,
     conjunctions: BTreeMap<String, String>,
 }
 
@@ -53,16 +55,19 @@ pub fn read(lab: &Lab, chassis: &Chassis) -> Tables {
         .filter_map(|action| action.strip_prefix("meter:"))
         .collect();
     // A meter is a line, and a line for each of its bands.
-    let mut is_own = false;
+    let (mut is_own, mut meter) = (false, String::new());
     for line in lab.ofctl(chassis, "dump-meters BR").lines().skip(1) {
         let text = line.trim();
         if let Some(id) = text.split_whitespace().next().and_then(|word| word.strip_prefix("meter=")) {
             is_own = own_meters.contains(id);
+            meter = format!("meter_id={id}");
         }
         if is_own || text.is_empty() {
             continue;
         }
-        insert(&mut tables.rest, text.split_once(' ').map_or(text, |(_, text)| text).to_owned());
+        let told = text.split_once(' ').map_or(text, |(_, text)| text);
+        names.meters.entry(meter.clone()).or_default().push_str(told);
+        insert(&mut tables.rest, told.to_owned());
     }
     for line in lab.ofctl(chassis, "dump-tlv-map BR").lines().filter(|line| line.contains("tun_metadata")) {
         insert(&mut tables.rest, format!("option {}", line.split_whitespace().collect::<Vec<_>>().join(" ")));
@@ -196,6 +201,11 @@ impl Names {
         {
             let name = self.conjunctions.get(id).map_or("<leads nowhere>", String::as_str);
             return format!("conjunction({name},{rest}");
+        }
+        if let Some((before, meter)) = action.strip_suffix(')').and_then(|inside| inside.rsplit_once(','))
+            && let Some(told) = self.meters.get(meter)
+        {
+            return format!("{before},meter:<{told}>)");
         }
         self.field(action).unwrap_or_else(|| action.to_owned())
     }

@@ -446,10 +446,10 @@ impl DesiredFlows {
 
     /// Nothing that was sent is open any more: no slot is named but by rules and the index.
     pub(crate) fn quiet(&mut self) {
-        for slot in &self.retired {
-            self.entries[*slot as usize].flow_match = Match::any();
+        for slot in std::mem::take(&mut self.retired) {
+            self.entries[slot as usize].flow_match = Match::any();
+            self.free.push(slot);
         }
-        self.free.append(&mut self.retired);
         self.actions.sweep();
         self.shrink();
     }

@@ -213,14 +213,20 @@ impl Draw<'_> {
 
     /// A port with a machine behind it.
     fn port(&mut self, switch: &str, number: usize, port: usize, gives: bool) {
-        let name = format!("{switch}p{port}");
-        let parent = self.ports.last().filter(|last| last.starts_with(switch)).cloned();
-        match parent {
+        let before = self.ports.last().filter(|last| last.starts_with(&format!("{switch}p"))).cloned();
+        let name = match before {
+            // Stock's controller dies of a container inside of a container.
             Some(parent) if self.one_in(6) => {
+                let name = format!("{switch}c{port}");
                 self.add(format!("lsp-add {switch} {name} {parent} {}", port + 10));
+                name
             }
-            _ => self.add(format!("lsp-add {switch} {name}")),
-        }
+            _ => {
+                let name = format!("{switch}p{port}");
+                self.add(format!("lsp-add {switch} {name}"));
+                name
+            }
+        };
         let mac = self.mac();
         let (v4, v6) = (format!("10.{number}.0.{}", port + 11), format!("fd0{number}::{}", port + 11));
         let other = format!("\"{} 10.{number}.0.{}\"", self.mac(), port + 51);
