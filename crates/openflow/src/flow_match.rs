@@ -5,6 +5,7 @@ use crate::error::ErrorCode;
 use crate::field::{FieldValue, Header, low_bits};
 use crate::version::Version;
 use crate::wire::{self, Put, Reader};
+use kiln_types::OfPort;
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -27,6 +28,13 @@ impl Match {
     /// Matches every packet.
     pub fn any() -> Match {
         Match::default()
+    }
+
+    /// Matches packets of one port, as every packet from a controller says it.
+    pub(crate) fn of_in_port(port: OfPort) -> Match {
+        let mut oxm = [0x80, 0, 0, 4, 0, 0, 0, 0];
+        oxm[4..].copy_from_slice(&port.0.to_be_bytes());
+        Match { oxm: oxm.into() }
     }
 
     /// An empty builder.
@@ -164,15 +172,26 @@ impl Match {
             return Err(r.error("at most 65531 bytes", bytes.len() as u64, ErrorCode::MATCH_BAD_LEN));
         }
         let again = r.clone();
-        let mut last = None;
+        let mut fields = SmallVec::<[_; 12]>::new();
         while !r.is_empty() {
-            let tlv = read_field(r, unknown)?.filter(|tlv| tlv.is_canonical(last));
-            // What is spelled otherwise, as a switch's registers are, is read from the start: once, since that looks at all.
-            let Some(tlv) = tlv else {
+            let start = bytes.len() - r.remaining();
+            // What is spelled otherwise is read from the start: once, since that looks at all.
+            let Some(tlv) = read_field(r, unknown)?.filter(Tlv::is_canonical) else {
                 *r = again;
                 return respelled(r, unknown);
             };
-            last = Some(tlv.value.field.order());
+            fields.push((tlv.value.field.order(), &bytes[start..bytes.len() - r.remaining()]));
+        }
+        if !fields.is_sorted_by(|(one, _), (next, _)| one < next) {
+            // A switch's packets have the pipeline's fields in another order.
+            fields.sort_unstable_by_key(|(order, _)| *order);
+            if fields.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                *r = again;
+                return respelled(r, unknown);
+            }
+            let mut oxm = Vec::with_capacity(bytes.len());
+            fields.iter().for_each(|(_, field)| oxm.extend_from_slice(field));
+            return Ok(Match { oxm: oxm.into() });
         }
         Ok(Match { oxm: bytes.into() })
     }
@@ -235,12 +254,11 @@ pub(crate) struct Tlv {
 }
 
 impl Tlv {
-    /// Whether a match after the field of order `last` has it in these bytes.
-    fn is_canonical(&self, last: Option<u8>) -> bool {
+    /// Whether a match has it in these bytes.
+    fn is_canonical(&self) -> bool {
         let FieldValue { field, mask, .. } = self.value;
         // What is not spelled canonically has a preferred header all the same, hence the last test.
         self.header == field.info().header
-            && last < Some(field.order())
             && self.has_mask != self.value.is_exact()
             && self.as_long
             && mask != 0
@@ -635,6 +653,34 @@ mod tests {
         let none = Match::builder().exact(Field::tun_metadata(0, 4), 0u8).build();
         assert_eq!(decode(&[(0x0001_5000, &[])]).unwrap(), none);
         assert!(decode(&[(0x8000_0510, &[0; 16])]).unwrap().is_any());
+    }
+
+    /// A switch's packets have `in_port`, registers and `metadata` in this order.
+    #[test]
+    fn the_order_of_fields_does_not_matter() {
+        let in_port: (u32, &[u8]) = (0x8000_0004, &[0, 0, 0, 9]);
+        let pair: (u32, &[u8]) = (0x8001_0110, &[0, 0, 0, 4, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        let metadata: (u32, &[u8]) = (0x8000_0408, &[0, 0, 0, 0, 0, 0, 0, 3]);
+        let expected = Match::builder()
+            .exact(Field::METADATA, 3u8)
+            .exact(Field::reg(0), 4u8)
+            .exact(Field::IN_PORT_OXM, 9u8)
+            .build();
+        for fields in [[in_port, pair, metadata], [metadata, in_port, pair], [pair, metadata, in_port]] {
+            assert_eq!(decode(&fields).unwrap().as_oxm(), expected.as_oxm());
+        }
+        for again in [in_port, pair, metadata] {
+            let twice = decode(&[in_port, pair, metadata, again]).map_err(|e| e.code);
+            assert_eq!(twice, Err(ErrorCode::MATCH_DUP_FIELD));
+        }
+    }
+
+    #[test]
+    fn one_port_is_what_a_builder_makes_of_it() {
+        for port in [OfPort(1), OfPort::CONTROLLER] {
+            let built = Match::builder().exact(Field::IN_PORT_OXM, port.0).build();
+            assert_eq!(Match::of_in_port(port), built);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct PacketOut {
 impl PacketOut {
     /// Executes actions on a frame as if it had come in by `in_port`.
     pub fn new(in_port: OfPort, actions: Actions, packet: Box<[u8]>) -> PacketOut {
-        let metadata = Match::builder().exact(Field::IN_PORT_OXM, in_port.0).build();
+        let metadata = Match::of_in_port(in_port);
         PacketOut { buffer_id: NO_BUFFER, metadata, actions, packet }
     }
 
@@ -63,7 +63,7 @@ impl PacketOut {
         let mut metadata = Match::any();
         if version < Version::V1_5 {
             let port = if version == Version::V1_0 { port_from_u16(r.u16()?) } else { OfPort(r.u32()?) };
-            metadata = Match::builder().exact(Field::IN_PORT_OXM, port.0).build();
+            metadata = Match::of_in_port(port);
         }
         let actions_len = usize::from(r.u16()?);
         if version >= Version::V1_5 {
