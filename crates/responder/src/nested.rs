@@ -6,28 +6,44 @@ use kiln_abi::opcodes::{OVN_FIELD_TAG, ovn_field};
 use kiln_openflow::{Action, Actions, Version};
 use kiln_types::HashMap;
 
-/// Most bytes of nested actions that are remembered; when they are more, all are forgotten.
-const MAX_BYTES: usize = 1 << 20;
+/// Most bytes that are remembered of nested actions; when they are more, all are forgotten.
+const MAX_BYTES: usize = 4 << 20;
+
+/// What is remembered of actions of this many bytes: how they came, how they were read, and how they last went down, behind
+/// actions that take no more than this to write sixteen registers and the metadata.
+const fn weight(len: usize) -> usize {
+    const STATE_BYTES: usize = 17 * 16;
+    3 * len + STATE_BYTES
+}
 
 /// Nested actions as they were read, by their bytes: a flow hands up the same ones with every packet.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
-    read: HashMap<Box<[u8]>, Nested>,
+    places: HashMap<Box<[u8]>, usize>,
+    read: Vec<Nested>,
     bytes: usize,
 }
 
 impl Readings {
     /// Reads nested actions.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<&Nested, DropReason> {
-        if !self.read.contains_key(bytes) {
-            let actions = Actions::decode(Version::V1_5, bytes).map_err(|_| DropReason::BadActions)?;
-            if self.bytes + bytes.len() > MAX_BYTES {
-                *self = Readings::default();
-            }
-            self.bytes += bytes.len();
-            self.read.insert(bytes.into(), Nested { mtu: FragMtu::of(&actions), actions });
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<&mut Nested, DropReason> {
+        let place = match self.places.get(bytes) {
+            Some(place) => *place,
+            None => self.note(bytes)?,
+        };
+        self.read.get_mut(place).ok_or(DropReason::BadActions)
+    }
+
+    fn note(&mut self, bytes: &[u8]) -> Result<usize, DropReason> {
+        let actions = Actions::decode(Version::V1_5, bytes).map_err(|_| DropReason::BadActions)?;
+        let weight = weight(bytes.len());
+        if self.bytes + weight > MAX_BYTES {
+            *self = Readings::default();
         }
-        self.read.get(bytes).ok_or(DropReason::BadActions)
+        self.bytes += weight;
+        self.places.insert(bytes.into(), self.read.len());
+        self.read.push(Nested { mtu: FragMtu::of(&actions), actions, last: None });
+        Ok(self.read.len() - 1)
     }
 }
 
@@ -37,14 +53,21 @@ pub(crate) struct Nested {
     actions: Actions,
     /// MTUs among them.
     pub(crate) mtu: FragMtu,
+    /// How they last went down: packets that a flow hands up are mostly in the same state.
+    last: Option<(Metadata, Actions)>,
 }
 
 impl Nested {
     /// The actions that a made packet goes down with: the pipeline's state first, then these.
     ///
     /// The switch runs them, so whatever they write overrides what the packet was made with.
-    pub(crate) fn behind(&self, state: &Metadata) -> Result<Actions, DropReason> {
-        self.actions.after(state.restore()).map_err(|_| DropReason::BadActions)
+    pub(crate) fn behind(&mut self, state: &Metadata) -> Result<Actions, DropReason> {
+        if let Some((_, actions)) = self.last.as_ref().filter(|(last, _)| last == state) {
+            return Ok(actions.clone());
+        }
+        let actions = self.actions.after(state.restore()).map_err(|_| DropReason::BadActions)?;
+        self.last = Some((*state, actions.clone()));
+        Ok(actions)
     }
 }
 
@@ -82,7 +105,7 @@ impl FragMtu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_openflow::Field;
+    use kiln_openflow::{Field, Match};
 
     #[test]
     fn what_is_remembered_is_bounded() {
@@ -96,7 +119,25 @@ mod tests {
             }
             assert!(readings.bytes <= MAX_BYTES);
         }
-        assert_eq!(readings.bytes, readings.read.keys().map(|bytes| bytes.len()).sum::<usize>());
+        assert_eq!(readings.bytes, readings.places.keys().map(|bytes| weight(bytes.len())).sum::<usize>());
+        assert_eq!(readings.places.len(), readings.read.len());
         assert_eq!(readings.read(&[0; 7]).err(), Some(DropReason::BadActions));
+    }
+
+    #[test]
+    fn each_packet_goes_down_in_its_own_state() {
+        let nested = Actions::encode(&[Action::set_field(Field::reg(0), 1u8)]).unwrap();
+        let other = Actions::encode(&[Action::set_field(Field::reg(0), 2u8)]).unwrap();
+        let mut readings = Readings::default();
+        for port in [5u8, 5, 6, 6, 5] {
+            let fields = Match::builder().exact(Field::METADATA, 7u8).exact(Field::reg(14), port).build();
+            let state = Metadata::from_match(&fields);
+            for actions in [&nested, &other] {
+                let first =
+                    [Action::set_field(Field::reg(14), port), Action::set_field(Field::METADATA, 7u8)];
+                let expected = actions.after(first).unwrap();
+                assert_eq!(readings.read(actions.as_bytes()).unwrap().behind(&state), Ok(expected));
+            }
+        }
     }
 }
