@@ -158,6 +158,9 @@ const READ_BUFFER_BYTES: usize = 64 << 10;
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// A turn that takes longer is worth a warning: probes of peers go unanswered meanwhile.
 const LONG_TURN: Duration = Duration::from_secs(1);
+/// Processor time, of which the kernel has to be asked, is read no oftener than this; what is told of a long turn may be so
+/// much too much.
+const CPU_CLOCK_INTERVAL: Duration = Duration::from_millis(10);
 /// How long the last answers may take to be sent.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -202,8 +205,10 @@ struct Loop<'d, E> {
     stopwatch: String,
     growth: GrowthWatch,
     thrift: Thrift,
-    /// Wall and processor time at which the present turn began.
-    awake: (StdInstant, Duration),
+    /// When the present turn began.
+    awake: StdInstant,
+    /// Processor time, and when it was read.
+    cpu: (StdInstant, Duration),
     /// Whether `exit` is the engine's to answer.
     engine_exits: bool,
     /// The `exit` commands that are answered when the end has come.
@@ -271,7 +276,8 @@ impl<'d, E: Engine> Loop<'d, E> {
             stopwatch,
             growth: GrowthWatch::new(now),
             thrift: Thrift::new(now),
-            awake: (StdInstant::now(), process::cpu_time()),
+            awake: StdInstant::now(),
+            cpu: (StdInstant::now(), process::cpu_time()),
             engine_exits: commands.iter().any(|command| command.name == unixctl::EXIT),
             exiting: Vec::new(),
             stopping: None,
@@ -383,11 +389,10 @@ impl<'d, E: Engine> Loop<'d, E> {
 
     /// Records how long a turn took.
     fn judge(&mut self) {
-        let (started, cpu) = self.awake;
-        let took = started.elapsed();
+        let took = self.awake.elapsed();
         self.stopwatches.record(&self.stopwatch, took);
         if took >= LONG_TURN {
-            let cpu = process::cpu_time().saturating_sub(cpu);
+            let cpu = process::cpu_time().saturating_sub(self.cpu.1);
             warn!(target: "poll_loop", rl = 60, "Unreasonably long {}ms poll interval ({}ms of processor time)",
                 took.as_millis(), cpu.as_millis());
         }
@@ -405,7 +410,7 @@ impl<'d, E: Engine> Loop<'d, E> {
 
     /// Hands the engine all that is there; ready when that was something, or its time has come.
     fn poll_inputs(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
-        self.awake = (StdInstant::now(), process::cpu_time());
+        self.wake();
         let mut woken = Woken::default();
         let mut room = self.poll_signals(cx, &mut woken);
         for at in 0..self.links.len() {
@@ -416,7 +421,7 @@ impl<'d, E: Engine> Loop<'d, E> {
         {
             self.take_call(call, &mut woken);
             room = true;
-            if self.awake.0.elapsed() >= LONG_TURN {
+            if self.awake.elapsed() >= LONG_TURN {
                 woken.more = true;
                 break;
             }
@@ -426,6 +431,13 @@ impl<'d, E: Engine> Loop<'d, E> {
         }
         woken.room = room;
         if woken.input || woken.timer || woken.room { Poll::Ready(woken) } else { Poll::Pending }
+    }
+
+    fn wake(&mut self) {
+        self.awake = StdInstant::now();
+        if self.awake.saturating_duration_since(self.cpu.0) >= CPU_CLOCK_INTERVAL {
+            self.cpu = (self.awake, process::cpu_time());
+        }
     }
 
     fn poll_signals(&mut self, cx: &mut Context<'_>, woken: &mut Woken) -> bool {
@@ -455,7 +467,6 @@ impl<'d, E: Engine> Loop<'d, E> {
 
     /// Hands over what comes on one link; whether there is now room to send.
     fn poll_link(&mut self, at: usize, cx: &mut Context<'_>, woken: &mut Woken) -> bool {
-        let now = self.clock.now();
         let mut room = false;
         let mut budget = READ_BUDGET_BYTES;
         while let Some((link, io)) = self.links.get_mut(at) {
@@ -463,6 +474,7 @@ impl<'d, E: Engine> Loop<'d, E> {
             let wants_input = budget > 0 && self.engine.wants_input(link);
             let buffer = wants_input.then_some(&mut self.buffer[..]);
             let Poll::Ready(event) = io.poll(cx, &mut self.tls, buffer) else { break };
+            let now = self.clock.now();
             match event {
                 Event::Up => self.engine.handle(now, Input::Up { link }),
                 Event::Read(len) => {
