@@ -285,8 +285,7 @@ pub(crate) fn conjunctions(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<Need>) {
     }
     let Some(datapath) = ctx.value(&ctx.local_datapaths, &site.1) else { return };
     let world = World::new(scope(ctx, &flow, site, datapath), Mode::LookUp);
-    // What is wrong is reported when the flow is made.
-    if !may_conjoin(ctx, &flow, site, datapath, &world.scope).unwrap_or_default() {
+    if !may_conjoin(&flow, &world.scope) {
         return;
     }
     let Ok((_, prerequisite)) = lowered_actions(ctx, &flow, site, datapath, &world) else { return };
@@ -295,20 +294,11 @@ pub(crate) fn conjunctions(ctx: &Ctx<'_>, site: &Site, out: &mut Vec<Need>) {
 }
 
 /// Whether a row's match may come to conjunctions on a datapath.
-fn may_conjoin(
-    ctx: &Ctx<'_>,
-    flow: &sb::view::LogicalFlow<'_>,
-    site: &Site,
-    datapath: &LocalDatapath,
-    scope: &Scope<'_, '_>,
-) -> Result<bool, String> {
-    let place = context(ctx, flow, site, datapath)?.place();
-    let actions = expand_templates(flow.actions(), scope);
-    let actions = action::parse(&actions, place, scope).map_err(|error| error.to_string())?;
+fn may_conjoin(flow: &sb::view::LogicalFlow<'_>, scope: &Scope<'_, '_>) -> bool {
     let text = expand_templates(flow.r#match(), scope);
     let notation = |name: &str| address_set::notation(scope.ctx, name);
-    kiln_lower::may_conjoin(&text, &actions.prerequisite(), scope, &notation)
-        .map_err(|error| error.to_string())
+    // What is wrong is reported when the flow is made.
+    kiln_lower::may_conjoin(&text, scope, &notation).unwrap_or_default()
 }
 
 fn lowered_match(

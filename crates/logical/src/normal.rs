@@ -89,10 +89,20 @@ pub fn most_choices(expr: &Expr<'_>) -> usize {
         Expr::Const(_) | Expr::Resident { .. } => 0,
         Expr::Number(Comparison { op: Relop::Eq, values: Values::One(_), .. }) => 0,
         Expr::Name { names: Names::One(_), .. } => 0,
-        Expr::Number(_) | Expr::Name { .. } => 1,
+        Expr::Number(_) | Expr::Name { .. } => usize::from(may_be_choice(expr)),
         Expr::And(terms) => terms.iter().map(most_choices).sum(),
-        // One choice if all is of one field, else its terms are multiplied out.
-        Expr::Or(terms) => terms.iter().map(most_choices).fold(1, usize::max),
+        // One choice if what simplification leaves of it is of one field, else its terms are multiplied out.
+        Expr::Or(terms) => terms.iter().map(most_choices).fold(usize::from(may_be_choice(expr)), usize::max),
+    }
+}
+
+/// Whether it compares a field whose values are not multiplied out.
+fn may_be_choice(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Number(comparison) => !field_of(comparison).multiplies_out(),
+        Expr::Name { symbol, .. } => !root(*symbol).multiplies_out(),
+        Expr::Const(_) | Expr::Resident { .. } => false,
+        Expr::And(terms) | Expr::Or(terms) => terms.iter().any(may_be_choice),
     }
 }
 
@@ -439,6 +449,7 @@ impl fmt::Display for NormalForm<'_> {
 #[cfg(test)]
 mod tests {
     use crate::env::NoNames;
+    use crate::symbol::SYMBOLS;
 
     #[test]
     fn forms() {
@@ -471,5 +482,16 @@ mod tests {
             assert_eq!(form.to_string(), expected, "{input}");
             assert!(form.conjunctions.iter().all(|c| c.choices().count() <= most), "{input}: {most}");
         }
+    }
+
+    #[test]
+    fn what_a_field_or_an_action_needs_is_no_choice() {
+        // Actions need nothing that no field does.
+        for name in SYMBOLS.iter().filter_map(|symbol| symbol.prerequisite) {
+            let annotated = crate::expr::parse(name, &NoNames).unwrap().annotate();
+            assert_eq!(super::most_choices(&annotated), 0, "{name}");
+        }
+        let choice = crate::expr::parse("ip.ttl == {0, 1}", &NoNames).unwrap().annotate();
+        assert_eq!(super::most_choices(&choice), 1);
     }
 }

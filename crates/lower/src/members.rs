@@ -91,16 +91,15 @@ pub fn lower_apart(
     }
 }
 
-/// Whether [`lower_apart`] may come to a conjunction, which takes two choices: cheaper than to see what it comes to.
+/// Whether [`lower_apart`] may come to a conjunction, which takes two choices: cheaper than to see what it comes to, and whatever
+/// actions need besides, which is never a choice.
 pub fn may_conjoin(
     text: &str,
-    needed: &Expr<'static>,
     names: &dyn Names,
     notation: &dyn Fn(&str) -> Option<Format>,
 ) -> Result<bool, LowerError> {
     let probe = Probe { names, notation, whole: &BTreeSet::new(), met: RefCell::default() };
-    let parsed = expr::parse(text, &probe)?;
-    Ok(most_choices(&Expr::all([parsed, needed.clone()]).annotate()) > 1)
+    Ok(most_choices(&expr::parse(text, &probe)?.annotate()) > 1)
 }
 
 /// Flows while those of members are taken out of them.

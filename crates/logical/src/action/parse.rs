@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::field::{OvnField, Writable};
 use crate::lex::Lexer;
 use crate::parser::{Constants, Numbers, Parser};
-use crate::symbol::{FieldRef, Kind, SymbolId};
+use crate::symbol::{FieldRef, Kind, SYMBOLS, SymbolId};
 use crate::token::{Op, Token};
 use smallvec::SmallVec;
 
@@ -211,8 +211,9 @@ impl<'a> ActionParser<'a, '_> {
         list
     }
 
-    /// That the one-bit symbol must hold.
+    /// That the one-bit symbol must hold, which some field needs as well.
     pub(super) fn need(&mut self, name: &str) {
+        debug_assert!(SYMBOLS.iter().any(|symbol| symbol.prerequisite == Some(name)), "{name}");
         if let Some(symbol) = SymbolId::lookup(name) {
             self.prerequisites.push(Prerequisite { symbol, of_field: false });
         }
