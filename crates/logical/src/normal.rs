@@ -69,7 +69,7 @@ pub struct Conjunction<'e> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NormalForm<'e> {
     /// The conjunctions.
-    pub conjunctions: Vec<Conjunction<'e>>,
+    pub conjunctions: SmallVec<[Conjunction<'e>; 1]>,
 }
 
 /// Puts a simplified expression into normal form.
@@ -142,10 +142,7 @@ impl<'e, 'a> Partial<'e, 'a> {
             }
             Expr::Number(comparison) => match comparison.values {
                 Values::One(cube) => self.terms.restrict(field_of(comparison), Choice::Cube(cube), work),
-                Values::Many(ref cubes) => {
-                    let cubes = CubeSet::from_shared(cubes, work);
-                    self.terms.restrict(field_of(comparison), Choice::Cubes(cubes), work)
-                }
+                Values::Many(_) => self.terms.restrict_by(field_of(comparison), expr, work),
             },
             Expr::Name { symbol, names } => self.terms.restrict(root(*symbol), names_choice(names), work),
             Expr::And(terms) => {
@@ -157,10 +154,7 @@ impl<'e, 'a> Partial<'e, 'a> {
                 Ok(true)
             }
             Expr::Or(terms) => match only_field(expr) {
-                Some(field) => {
-                    let choice = choice_of(expr, work)?;
-                    self.terms.restrict(field, choice, work)
-                }
+                Some(field) => self.terms.restrict_by(field, expr, work),
                 None => self.open(Open::Any(terms)),
             },
         }
@@ -263,6 +257,16 @@ fn only_field(expr: &Expr<'_>) -> Option<Field> {
             let first = only_field(terms.first()?)?;
             terms[1..].iter().all(|t| only_field(t) == Some(first)).then_some(first)
         }
+    }
+}
+
+/// Whether an expression over one field of numbers allows it to be `value`.
+fn allows(expr: &Expr<'_>, value: u128) -> bool {
+    match expr {
+        Expr::Number(comparison) => comparison.values.as_slice().iter().any(|cube| cube.has(value)),
+        Expr::And(terms) => terms.iter().all(|term| allows(term, value)),
+        Expr::Or(terms) => terms.iter().any(|term| allows(term, value)),
+        Expr::Const(_) | Expr::Name { .. } | Expr::Resident { .. } => false,
     }
 }
 
@@ -371,6 +375,26 @@ impl<'e> Conjunction<'e> {
                 self.terms.insert(at, Term { field, choice });
                 Ok(possible)
             }
+        }
+    }
+
+    /// Adds what an expression over `field` allows it to be. False if nothing is left for it.
+    fn restrict_by(&mut self, field: Field, expr: &'e Expr<'_>, work: &mut Work) -> Result<bool, TooComplex> {
+        match self.value(field) {
+            Some(value) => Ok(allows(expr, value)),
+            None => {
+                let choice = choice_of(expr, work)?;
+                self.restrict(field, choice, work)
+            }
+        }
+    }
+
+    /// The one value that a field of numbers may have, if only one is left.
+    fn value(&self, field: Field) -> Option<u128> {
+        let at = self.terms.binary_search_by_key(&field, |term| term.field).ok()?;
+        match self.terms[at].choice {
+            Choice::Cube(Cube { value, mask }) if mask == field.mask() => Some(value),
+            _ => None,
         }
     }
 

@@ -67,7 +67,7 @@ impl<'a, 'e> Parser<'a, 'e> {
     }
 
     pub(crate) fn at(&self, op: Op) -> bool {
-        self.token == Token::Op(op)
+        matches!(self.token, Token::Op(here) if here == op)
     }
 
     /// Takes `op` if it stands here.
@@ -85,7 +85,7 @@ impl<'a, 'e> Parser<'a, 'e> {
 
     /// Takes the word `id` if it stands here.
     pub(crate) fn accept_id(&mut self, id: &str) -> Result<bool, Error> {
-        let here = self.token == Token::Id(id);
+        let here = matches!(self.token, Token::Id(here) if here == id);
         if here {
             self.take()?;
         }
@@ -108,7 +108,7 @@ impl<'a, 'e> Parser<'a, 'e> {
     }
 
     pub(crate) fn end(&self) -> Result<(), Error> {
-        if self.token == Token::End { Ok(()) } else { Err(self.expected("the end of the text")) }
+        if matches!(self.token, Token::End) { Ok(()) } else { Err(self.expected("the end of the text")) }
     }
 
     pub(crate) fn small_integer(&mut self) -> Result<u16, Error> {

@@ -16,6 +16,9 @@ use crate::token::{Op, Token};
 /// How deep parentheses and nested actions may go.
 const MAX_DEPTH: u32 = 100;
 
+/// Most texts have no more terms side by side.
+const COMMON_TERMS: usize = 6;
+
 /// Reads a match expression.
 pub fn parse<'a>(text: &'a str, env: &dyn Environment) -> Result<Expr<'a>, Error> {
     let mut parser = Parser::new(text, env)?;
@@ -46,7 +49,8 @@ impl<'a> Parser<'a, '_> {
     fn disjunction_or_conjunction(&mut self, negated: bool, depth: u32) -> Result<Expr<'a>, Error> {
         let first = self.operand(negated, depth)?;
         let Token::Op(op @ (Op::And | Op::Or)) = self.token else { return Ok(first) };
-        let mut terms = vec![first];
+        let mut terms = Vec::with_capacity(COMMON_TERMS);
+        terms.push(first);
         while self.accept(op)? {
             terms.push(self.operand(negated, depth)?);
         }

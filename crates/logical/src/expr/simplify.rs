@@ -35,7 +35,7 @@ fn simplify_terms<'a>(
 ) -> Result<Expr<'a>, TooComplex> {
     let mut decided = false;
     let mut flat = true;
-    for term in &mut terms {
+    for term in terms.iter_mut().filter(|term| !is_simple(term)) {
         let simpler = simplify(std::mem::replace(term, Expr::Const(neutral)), context)?;
         decided |= simpler == Expr::Const(!neutral);
         flat &= !matches!((&simpler, neutral), (Expr::And(_), true) | (Expr::Or(_), false));
@@ -49,6 +49,15 @@ fn simplify_terms<'a>(
         return Ok(if neutral { Expr::And(terms) } else { Expr::Or(terms) });
     }
     Ok(if neutral { Expr::all(terms) } else { Expr::any(terms) })
+}
+
+/// Whether nothing is to be done about it: so it is with most terms.
+fn is_simple(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Number(Comparison { op: Relop::Eq, values: Values::One(cube), .. }) => cube.mask != 0,
+        Expr::Name { .. } => true,
+        _ => false,
+    }
 }
 
 fn simplify_comparison<'a>(comparison: Comparison, work: &mut Work) -> Result<Expr<'a>, TooComplex> {

@@ -30,7 +30,8 @@ impl Actions {
 
     /// The list of these actions.
     pub fn encode<'a>(actions: impl IntoIterator<Item = &'a Action>) -> Result<Actions, TooLong> {
-        let mut bytes = Vec::new();
+        let actions = actions.into_iter();
+        let mut bytes = Vec::with_capacity(USUAL_LEN * actions.size_hint().0);
         for action in actions {
             action.put(Version::V1_5, &mut bytes)?;
         }
