@@ -121,10 +121,7 @@ pub(crate) fn local_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, LocalPo
             also,
             is_blocked: multichassis::is_blocked(ctx, row),
             tag: port.tag().and_then(|tag| u16::try_from(tag).ok()),
-            tag_type: match port.options().get("ethtype").map(|name| &**name) {
-                Some("802.1ad") => SERVICE_TAG,
-                _ => CUSTOMER_TAG,
-            },
+            tag_type: tag_type(ctx, row, &port.datapath()),
             passes_tags: port.options().get("vlan-passthru").is_some_and(|text| &**text == "true"),
             nested: residence.parent.is_some(),
             encap: encap(ctx, residence),
@@ -135,6 +132,18 @@ pub(crate) fn local_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, LocalPo
 /// Ethernet types of VLAN tags (IEEE 802.1Q, 9.5).
 const CUSTOMER_TAG: u16 = 0x8100;
 const SERVICE_TAG: u16 = 0x88a8;
+
+/// The type of the tags that packets for a port bear: of a switch on a physical network, those of containers too are what its
+/// localnet port says (ovn-nb(5), `options:ethtype`).
+fn tag_type(ctx: &Ctx<'_>, row: &Uuid, datapath: &Uuid) -> u16 {
+    let localnets = ctx.all(&ctx.localnet_of, datapath);
+    let says = localnets.iter().find(|localnet| *localnet == row).or(localnets.first());
+    let says = says.and_then(|row| ctx.row(&ctx.sb.port_binding, row));
+    match says.as_ref().and_then(|port| port.options().get("ethtype")).map(|name| &**name) {
+        Some("802.1ad") => SERVICE_TAG,
+        _ => CUSTOMER_TAG,
+    }
+}
 
 /// Where packets for a port go, and which further chassis get a copy.
 fn delivery(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> (Delivery, Box<[Uuid]>) {

@@ -1,8 +1,9 @@
 //! A chassis' OpenFlow tables in a form in which equal means equal: names in place of the numbers that each controller
 //! chooses for itself (ports, conntrack zones, groups, conjunctions), matches in order.
 
+use crate::database::Row;
 use crate::southbound::insert;
-use crate::{Chassis, Lab};
+use crate::{Chassis, Database, Lab};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a switch holds, one line an item.
@@ -37,7 +38,7 @@ struct Flow<'a> {
 #[track_caller]
 pub fn read(lab: &Lab, chassis: &Chassis) -> Tables {
     let mut names = Names {
-        ports: ports(&lab.ofctl(chassis, "show BR")),
+        ports: lab.rows(&chassis.server, Database::Switch, "Interface").iter().filter_map(port).collect(),
         zones: zones(&lab.ask(&chassis.controller, "ct-zone-list")),
         ..Names::default()
     };
@@ -104,13 +105,9 @@ pub fn without_port_meters(actions: &str) -> String {
     OWN_TABLES.fold(actions.to_owned(), |text, table| text.replace(&format!("resubmit(,{table}),"), ""))
 }
 
-/// The number of every port and what it is called: the lines ` 1(NAME): addr:…` of `ovs-ofctl show`.
-fn ports(text: &str) -> BTreeMap<u64, String> {
-    let port = |line: &str| {
-        let (number, rest) = line.trim().split_once('(')?;
-        Some((number.parse().ok()?, rest.split_once("):")?.0.to_owned()))
-    };
-    text.lines().filter_map(port).collect()
+/// The number of an interface's port and what it is called.
+fn port(interface: &Row) -> Option<(u64, String)> {
+    Some((interface["ofport"].as_u64()?, interface["name"].as_str()?.to_owned()))
 }
 
 /// The lines `NAME ZONE` of `ct-zone-list`.
@@ -171,7 +168,7 @@ impl Names {
             match part.strip_prefix("conj_id=") {
                 Some(id) if own == Some(id) => {}
                 Some(_) => matches.push("conj_id".into()),
-                None => matches.push(part.clone()),
+                None => matches.push(self.port(part, "in_port=").unwrap_or_else(|| part.clone())),
             }
         }
         matches.sort();
@@ -188,7 +185,15 @@ impl Names {
         format!("table={} {matches} actions={actions} cookie={}", flow.table, flow.cookie)
     }
 
+    /// A port that `ovs-ofctl` has to tell by its number, since another one's name begins with the same fifteen letters.
+    fn port(&self, text: &str, what: &str) -> Option<String> {
+        Some(format!("{what}{:?}", self.ports.get(&text.strip_prefix(what)?.parse().ok()?)?))
+    }
+
     fn action(&self, action: &str) -> String {
+        if let Some(output) = self.port(action, "output:") {
+            return output;
+        }
         if let Some(name) = self.groups.get(action) {
             return name.clone();
         }
@@ -236,8 +241,11 @@ mod tests {
         let dump = " cookie=0x1, priority=9,conj_id=7,ip actions=set_field:0x3/0xffff->reg13,resubmit(,8)\n \
                     cookie=0x1, table=8, priority=9,in_port=\"a\",ip actions=conjunction(7,1/2)";
         let flows: Vec<_> = dump.lines().filter_map(parse).collect();
-        let mut names =
-            Names { zones: zones("sw0_dnat 3\n"), ports: ports(" 1(a): addr:0"), ..Names::default() };
+        let mut names = Names {
+            zones: zones("sw0_dnat 3\n"),
+            ports: BTreeMap::from([(1, "a".into())]),
+            ..Names::default()
+        };
         names.conjunctions = conjunctions(&flows, &names);
         let lead = "actions=set_field:<zone sw0_dnat>->reg13,resubmit(,8) cookie=0x1";
         let lines: Vec<_> = flows.iter().map(|flow| names.line(flow, None)).collect();

@@ -23,6 +23,8 @@ struct Draw<'r> {
     /// Ports that machines are behind.
     ports: Vec<String>,
     router_ports: Vec<RouterPort>,
+    /// Switches that are on a physical network.
+    physical: Vec<usize>,
 }
 
 /// A port of a router, and the number of the networks that it is in.
@@ -44,7 +46,14 @@ pub struct Network {
 pub fn network(rng: &mut Rng) -> Network {
     let switches = rng.usize(1..=4);
     let routers = rng.usize(0..=3);
-    let mut draw = Draw { rng, lines: Vec::new(), mac: 0, ports: Vec::new(), router_ports: Vec::new() };
+    let mut draw = Draw {
+        rng,
+        lines: Vec::new(),
+        mac: 0,
+        ports: Vec::new(),
+        router_ports: Vec::new(),
+        physical: Vec::new(),
+    };
     draw.globals();
     (0..switches).for_each(|switch| draw.switch(switch));
     (0..routers).for_each(|router| draw.router(router));
@@ -271,6 +280,9 @@ impl Draw<'_> {
     fn odd_port(&mut self, switch: &str, number: usize) {
         let name = format!("{switch}odd");
         let (kind, options) = TYPES[self.rng.usize(0..TYPES.len())];
+        if kind == "localnet" {
+            self.physical.push(number);
+        }
         self.add(format!("lsp-add {switch} {name}"));
         self.add(format!("lsp-set-type {name} {kind}"));
         self.add(format!("lsp-set-options {name} {options}"));
@@ -301,7 +313,10 @@ impl Draw<'_> {
     /// The ports of a router: to some switches, and to the router after it.
     fn links(&mut self, router: usize, switches: usize) {
         for switch in 0..switches {
-            if !self.one_in(3) {
+            // Which of several routers' addresses packets bear on a physical network follows from nothing.
+            let is_taken = self.physical.contains(&switch)
+                && self.router_ports.iter().any(|port| port.network == switch);
+            if !is_taken && !self.one_in(3) {
                 self.router_port(router, switch);
             }
         }
