@@ -28,7 +28,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, i64)>) {
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
     let here = match residence.kind {
         PortKind::Vif => residence.claims,
-        PortKind::Localport => residence.ofport.is_some(),
+        PortKind::Localport | PortKind::Localnet => residence.ofport.is_some(),
         _ => false,
     };
     let limit = match port.options().get(KEY) {
