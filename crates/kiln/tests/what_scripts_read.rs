@@ -178,9 +178,11 @@ fn what_is_counted(on: &System) {
     let node = |daemon: &Daemon, node: &str, what: &str| -> u64 {
         daemon.ask(&["inc-engine/show-stats", node, what]).trim().parse().expect("a number")
     };
-    let before =
-        [northd("txn_success"), northd("northd_run"), controller("lflow_run"), controller("txn_success")];
-    assert!(before.iter().all(|total| *total > 0), "{before:?}");
+    let totals =
+        || [northd("txn_success"), northd("northd_run"), controller("lflow_run"), controller("txn_success")];
+    let before = until("both to have worked", LONG, || {
+        Some(totals()).filter(|totals| totals.iter().all(|total| *total > 0))
+    });
     for daemon in on.daemons() {
         daemon.ask(&["inc-engine/clear-stats"]);
     }
