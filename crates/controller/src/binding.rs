@@ -143,7 +143,7 @@ fn is_of_version(ctx: &Ctx<'_>, row: &Uuid, interface: Option<Uuid>) -> bool {
 pub(crate) fn is_related(ctx: &Ctx<'_>, row: &Uuid) -> bool {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return false };
     match residence.kind {
-        // Those of mirrors are where what they mirror is.
+        // Those of mirrors are where what they mirror is; those of other zones have flows on every chassis.
         PortKind::Patch | PortKind::Localnet | PortKind::Vtep | PortKind::Remote | PortKind::Other => true,
         // One that is on every chassis, but for those where nothing is plugged in.
         PortKind::Localport => residence.ofport.is_some(),
