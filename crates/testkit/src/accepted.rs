@@ -49,8 +49,6 @@ const POINT_TO_POINT: &str = "In a network of two addresses neither is for broad
 
 const MARKED: &str = "Whether stock marks the interface of a port that is here as on an additional chassis hangs on the order of events.";
 const ALONE: &str = "A network of one address, which is its own broadcast address: stock writes it twice.";
-const VERSION: &str =
-    "An interface of another version than the port's: the port is not here, and nothing comes in by it.";
 
 const PASSED: &str = "The port takes packets with any tag: stock takes those without one a second time.";
 const TWICE: &str = "The same move, which stock makes twice.";
@@ -129,7 +127,6 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.4.0.0 "], POINT_TO_POINT),
     of(Part::LogicalFlow, Side::Stock, &["(lr_in_ip_input)", "ip4.src=={10.83.0.1,10.83.0.1}"], ALONE),
     of(Part::LogicalFlow, Side::Kiln, &["(lr_in_ip_input)", "ip4.src==10.83.0.1 "], ALONE),
-    of(Part::OpenFlow, Side::Stock, &["table=80 ", "actions=set_field:<zone plain_dnat>->reg11"], VERSION),
     of(Part::Chassis, Side::Stock, &["Interface external_ids={iface-id=second}"], MARKED),
     of(Part::Chassis, Side::Kiln, &["Interface external_ids={iface-id=second, ovn-installed=true}"], MARKED),
     of(Part::Chassis, Side::Stock, &["Interface external_ids={iface-id=asleep}"], MARKED),
