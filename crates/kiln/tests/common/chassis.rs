@@ -106,6 +106,8 @@ impl FlowMonitor {
         let output = fs::File::create(&file).expect("a file");
         let mut ofctl = program(Whose::Stock, "ovs-ofctl");
         ofctl.args(["-O", "OpenFlow10", "monitor"]).arg(folder.remote("br-int.mgmt")).arg("watch:");
+        // It serves a control socket of its own, and the machine's folder for those may not be there.
+        ofctl.env("OVS_RUNDIR", &folder.0);
         ofctl.stdin(Stdio::null()).stdout(output.try_clone().expect("a handle")).stderr(output);
         let monitor = FlowMonitor { child: ofctl.spawn().expect("programs start"), file };
         // The flows that stand come first, so that what follows is known to be a change.
