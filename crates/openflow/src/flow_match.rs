@@ -175,6 +175,11 @@ impl Match {
         let mut fields = SmallVec::<[_; 12]>::new();
         while !r.is_empty() {
             let start = bytes.len() - r.remaining();
+            if let Some((field, value)) = plain_field(&bytes[start..]) {
+                r.skip(PLAIN_HEADER_LEN + value.len())?;
+                fields.push((field.order(), &bytes[start..bytes.len() - r.remaining()]));
+                continue;
+            }
             // What is spelled otherwise is read from the start: once, since that looks at all.
             let Some(tlv) = read_field(r, unknown)?.filter(Tlv::is_canonical) else {
                 *r = again;
@@ -306,6 +311,28 @@ pub(crate) fn put_uint(out: &mut Vec<u8>, value: u128, n_bytes: usize) {
     out.extend_from_slice(&be[16 - n_bytes.min(16)..]);
 }
 
+/// Bytes before the value of a field that is no experimenter's.
+const PLAIN_HEADER_LEN: usize = 4;
+
+/// The field at the start of `bytes`, with its value, if it is matched as a whole, spelled canonically, and right whatever its
+/// value: nearly all that switches say of a packet is, and need not be looked at any closer.
+fn plain_field(bytes: &[u8]) -> Option<(Field, &[u8])> {
+    let (word, rest) = bytes.split_first_chunk::<PLAIN_HEADER_LEN>()?;
+    let [high, low, number, len] = *word;
+    let header = Header { class: u16::from_be_bytes([high, low]), field: number >> 1, experimenter: 0 };
+    let has_mask = number & 1 != 0;
+    let value = rest.get(..usize::from(len))?;
+    let field = Field::by_header(header, value.len())?;
+    let is_plain = !has_mask
+        && header == field.info().header
+        && field.n_bytes() == value.len()
+        && usize::from(field.n_bits()) == 8 * value.len()
+        && field.as_tun_metadata().is_none()
+        && field.is_canonical_in_match(field.all_ones())
+        && !is_vlan(field);
+    is_plain.then_some((field, value))
+}
+
 /// Reads one field with its value and mask. `None` if the field is unknown and that is allowed.
 pub(crate) fn read_tlv(r: &mut Reader<'_>, unknown: Unknown) -> wire::Result<Option<Tlv>> {
     let (word, header, has_mask, len) = read_header(r)?;
@@ -372,6 +399,10 @@ impl Iterator for Iter<'_> {
     fn next(&mut self) -> Option<FieldValue> {
         if self.rest.is_empty() {
             return None;
+        }
+        if let Some((field, value)) = plain_field(self.rest) {
+            self.rest = &self.rest[PLAIN_HEADER_LEN + value.len()..];
+            return Some(FieldValue::exact(field, read_uint(value)?));
         }
         let mut r = Reader::new(self.rest, "match", ErrorCode::MATCH_BAD_LEN);
         // A match holds only what was read or built before, so this cannot fail.
@@ -618,6 +649,30 @@ mod tests {
             bytes.extend_from_slice(payload);
         }
         Match::decode_fields(&bytes)
+    }
+
+    #[test]
+    fn what_is_taken_as_it_comes_would_be_read_the_same() {
+        let mut plain = Vec::new();
+        for field in Field::all() {
+            for header in [field.info().header, field.info().oldest] {
+                for (has_mask, len) in [(false, field.n_bytes()), (true, 2 * field.n_bytes()), (false, 1)] {
+                    let mut bytes = Vec::new();
+                    header.put(&mut bytes, has_mask, len);
+                    bytes.resize(bytes.len() + len, 0xff);
+                    let Some((taken, value)) = plain_field(&bytes) else { continue };
+                    let mut r = Reader::new(&bytes, "match", ErrorCode::MATCH_BAD_LEN);
+                    let tlv = read_field(&mut r, Unknown::Refused).unwrap().unwrap();
+                    assert!(tlv.is_canonical() && r.is_empty(), "{field}");
+                    assert_eq!(tlv.value, FieldValue::exact(taken, read_uint(value).unwrap()));
+                    plain.push(taken.name());
+                }
+            }
+        }
+        // What a switch says of every packet is among it.
+        for name in ["xreg0", "xreg7", "metadata", "ct_zone"] {
+            assert!(plain.contains(&name), "{name} {plain:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,8 @@ use std::time::{Duration, Instant as StdInstant};
 
 use kiln_ovsdb::remote::Remote;
 use kiln_types::Instant;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Sleep;
 use tracing::{info, warn};
 
@@ -190,6 +191,16 @@ impl Daemon {
     }
 }
 
+/// The signals of these numbers as they come. They have a task each, so that the loop asks about one thing instead of all.
+fn ending_signals(numbers: &[i32]) -> io::Result<UnboundedReceiver<i32>> {
+    let (sender, receiver) = unbounded_channel();
+    for &number in numbers {
+        let (mut signal, sender) = (signal(SignalKind::from_raw(number))?, sender.clone());
+        tokio::spawn(async move { while signal.recv().await.is_some() && sender.send(number).is_ok() {} });
+    }
+    Ok(receiver)
+}
+
 struct Loop<'d, E> {
     daemon: &'d mut Daemon,
     engine: E,
@@ -197,7 +208,7 @@ struct Loop<'d, E> {
     tls: Tls,
     links: Vec<(Link, LinkIo)>,
     control: Option<Server>,
-    signals: Vec<(i32, Signal)>,
+    signals: UnboundedReceiver<i32>,
     timer: Pin<Box<Sleep>>,
     buffer: Vec<u8>,
     coverage: Coverage,
@@ -250,11 +261,7 @@ impl<'d, E: Engine> Loop<'d, E> {
                 Some(Server::bind(&path, registry).map_err(failed)?)
             }
         };
-        let mut signals = Vec::new();
-        let numbers: &[i32] = if daemon.owns_process() { &ENDING_SIGNALS } else { &[] };
-        for &number in numbers {
-            signals.push((number, signal(SignalKind::from_raw(number))?));
-        }
+        let signals = ending_signals(if daemon.owns_process() { &ENDING_SIGNALS } else { &[] })?;
         let clock = Clock::new();
         let now = clock.now().at;
         let stopwatch = format!("{}-loop", daemon.program().name);
@@ -442,10 +449,8 @@ impl<'d, E: Engine> Loop<'d, E> {
 
     fn poll_signals(&mut self, cx: &mut Context<'_>, woken: &mut Woken) -> bool {
         let mut came = None;
-        for (number, signal) in &mut self.signals {
-            while let Poll::Ready(Some(())) = signal.poll_recv(cx) {
-                came = Some(*number);
-            }
+        while let Poll::Ready(Some(number)) = self.signals.poll_recv(cx) {
+            came = Some(number);
         }
         let Some(number) = came else { return false };
         self.daemon.stopped_by(number);
