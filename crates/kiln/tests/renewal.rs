@@ -17,8 +17,11 @@ use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Addresses of `b`, and how many seconds their rows are kept. Nobody sends to the last one.
-const KEPT: [(&str, u64); 3] = [("10.2.0.4", 4), ("10.2.0.8", 8), ("10.2.0.12", 12)];
+/// Addresses of `b`, and how many seconds their rows are kept. Linux leaves its link-layer address out of IPv6 answers to who has
+/// asked it alone, as RFC 4861, section 7.2.4, lets it.
+const KEPT: [(&str, u64); 5] =
+    [("10.2.0.4", 4), ("10.2.0.8", 8), ("10.2.0.12", 12), ("fd02::4", 4), ("fd02::12", 12)];
+/// One that nobody sends to.
 const UNUSED: &str = "10.2.0.5";
 /// Several times the longest of these.
 const DURATION: Duration = Duration::from_secs(40);
@@ -28,25 +31,25 @@ const NETWORK: &str = "
 name: renewal
 options: { l3_defaults: rfc }
 switches:
-  inside: { ports: { a: [10.1.0.11] } }
+  inside: { ports: { a: [10.1.0.11, 'fd01::11'] } }
   outside: { ports: { b: unknown } }
 routers:
   r:
-    options: { mac_binding_age_threshold: '10.2.0.4/32:4;10.2.0.5/32:4;10.2.0.8/32:8;12' }
+    options: { mac_binding_age_threshold: '10.2.0.4/32:4;10.2.0.5/32:4;10.2.0.8/32:8;fd02::4/128:4;12' }
     ports:
-      r-inside: { switch: inside, networks: [10.1.0.1/24] }
-      r-outside: { switch: outside, networks: [10.2.0.1/24] }
+      r-inside: { switch: inside, networks: [10.1.0.1/24, 'fd01::1/64'] }
+      r-outside: { switch: outside, networks: [10.2.0.1/24, 'fd02::1/64'] }
 sandbox:
   hosts:
     a: c1
-    b: { chassis: c2, ip: 10.2.0.4/24, gateway: 10.2.0.1 }
+    b: { chassis: c2, ip: [10.2.0.4/24, 'fd02::4/64'], gateway: [10.2.0.1, 'fd02::1'] }
 ";
 
-/// Listens, so that nothing answers but the host's ARP.
+/// Listens, so that nothing answers but the host's ARP and neighbour discovery.
 const LISTEN: &str = "
 import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(('', 9))
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(('::', 9))
 while True:
     s.recv(100)
 ";
@@ -54,10 +57,10 @@ while True:
 /// Sends to each address that it is told, three times a second.
 const SEND: &str = "
 import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = {family: socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6)}
 while True:
     for to in sys.argv[1:]:
-        s.sendto(b'x', (to, 9))
+        s[socket.AF_INET6 if ':' in to else socket.AF_INET].sendto(b'x', (to, 9))
     time.sleep(0.3)
 ";
 
@@ -115,10 +118,11 @@ fn requests(file: &std::path::Path, ip: &str) -> (usize, usize) {
     let mut tcpdump = Command::new("tcpdump");
     let output = tcpdump.args(["-n", "-e", "-r"]).arg(file).output().expect("tcpdump runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // `Request who-has IP tell …`, or `Request who-has IP (MAC) tell …`.
-    let asks = format!("Request who-has {ip} ");
-    let requests = text.lines().filter(|line| line.contains(&asks));
-    let (all, alone): (Vec<&str>, Vec<&str>) = requests.partition(|line| line.contains("ff:ff:ff:ff:ff:ff"));
+    // `Request who-has IP tell …`, or `Request who-has IP (MAC) tell …`; `neighbor solicitation, who has IP, length …`.
+    let asks = [format!("Request who-has {ip} "), format!("neighbor solicitation, who has {ip},")];
+    let requests = text.lines().filter(|line| asks.iter().any(|asks| line.contains(asks)));
+    let is_to_all = |line: &&str| line.contains("> ff:ff:ff:ff:ff:ff") || line.contains("> 33:33:");
+    let (all, alone): (Vec<&str>, Vec<&str>) = requests.partition(is_to_all);
     (alone.len(), all.len())
 }
 
@@ -136,11 +140,22 @@ fn who_is_sent_to_is_kept_by_what_it_is_asked() {
     let sandbox = up(&network, settings, &Progress::quiet()).unwrap_or_else(|error| panic!("{error}"));
     let (a, b) = (sandbox.host("a").expect("it is there"), sandbox.host("b").expect("it is there"));
     for ip in KEPT[1..].iter().map(|(ip, _)| *ip).chain([UNUSED]) {
-        ask(b, &["ip", "address", "add", &format!("{ip}/24"), "dev", "eth0"]);
+        let len = if ip.contains(':') { 64 } else { 24 };
+        ask(b, &["ip", "address", "replace", &format!("{ip}/{len}"), "dev", "eth0", "nodad"]);
     }
     let file = sandbox.folder().join("b.pcap");
-    let capture =
-        ["tcpdump", "-n", "-U", "-i", "eth0", "-Z", "root", "-w", &file.display().to_string(), "arp"];
+    let capture = [
+        "tcpdump",
+        "-n",
+        "-U",
+        "-i",
+        "eth0",
+        "-Z",
+        "root",
+        "-w",
+        &file.display().to_string(),
+        "arp or icmp6",
+    ];
     let _capture = Running::start(b, &capture);
     let _listener = Running::start(b, &["python3", "-c", LISTEN]);
     let start = Instant::now();

@@ -29,13 +29,13 @@ fn told(world: &World) -> Vec<String> {
 fn packets_without_a_route_are_told_of_from_the_address_that_faces_the_sender() {
     let v4 = |from: &str, source: &str| {
         format!(
-            "inport == \"a\" && ip4{from} && !ip.later_frag -> icmp4 {{ eth.dst <-> eth.src; icmp4.type = 3; icmp4.code = 0; \
+            "inport == \"a\" && ip4{from} && !ip.later_frag && !flags.loopback -> icmp4 {{ eth.dst <-> eth.src; icmp4.type = 3; icmp4.code = 0; \
              ip4.dst = ip4.src; ip4.src = {source}; ip.ttl = 255; outport = \"a\"; flags.loopback = 1; output; }};"
         )
     };
     let v6 = |from: &str, source: &str| {
         format!(
-            "inport == \"a\" && ip6{from} && !ip.later_frag -> icmp6 {{ eth.dst <-> eth.src; icmp6.type = 1; icmp6.code = 0; \
+            "inport == \"a\" && ip6{from} && !ip.later_frag && !flags.loopback -> icmp6 {{ eth.dst <-> eth.src; icmp6.type = 1; icmp6.code = 0; \
              ip6.dst = ip6.src; ip6.src = {source}; ip.ttl = 255; outport = \"a\"; flags.loopback = 1; output; }};"
         )
     };

@@ -142,16 +142,8 @@ impl Renewal {
     /// be brought forward.
     pub fn note(&mut self, now: Instant, next_hop: NextHop, seen: Use, since: Duration) -> Option<Heard> {
         let mut entry = self.take_out(&next_hop)?;
-        let mut behind = None;
-        if let Some(Counted { ago, .. }) = news(seen.heard, &mut entry.heard) {
-            let at = before(now, ago);
-            if at > entry.confirmed {
-                self.confirm(next_hop, &mut entry, at);
-            }
-            if at - entry.written >= entry.keep / COOLDOWN_PART {
-                behind = Some(Heard { next_hop, ago });
-            }
-        }
+        let heard = news(seen.heard, &mut entry.heard);
+        let behind = heard.and_then(|heard| self.hear(now, next_hop, &mut entry, heard.ago));
         let used = news(seen.used, &mut entry.used).is_some_and(|used| used.ago <= since + CLOCK_GRAIN);
         self.put_back(now, next_hop, entry);
         self.advance_one(now, next_hop);
@@ -159,6 +151,25 @@ impl Renewal {
             self.wanted.insert(next_hop);
         }
         behind
+    }
+
+    /// A packet has come up by which a neighbour says once more what its row says. Returns whether that is to be brought forward.
+    ///
+    /// Neighbours whose answer does not name their link-layer address, which RFC 4861, section 7.2.4, lets them leave out when they
+    /// alone were asked, are not counted by the switch.
+    pub fn heard(&mut self, now: Instant, next_hop: NextHop) -> Option<Heard> {
+        let mut entry = self.take_out(&next_hop)?;
+        let behind = self.hear(now, next_hop, &mut entry, Duration::ZERO);
+        self.put_back(now, next_hop, entry);
+        behind
+    }
+
+    fn hear(&mut self, now: Instant, next_hop: NextHop, entry: &mut Entry, ago: Duration) -> Option<Heard> {
+        let at = before(now, ago);
+        if at > entry.confirmed {
+            self.confirm(next_hop, entry, at);
+        }
+        (at - entry.written >= entry.keep / COOLDOWN_PART).then_some(Heard { next_hop, ago })
     }
 
     fn confirm(&mut self, next_hop: NextHop, entry: &mut Entry, at: Instant) {

@@ -257,7 +257,9 @@ impl Host {
             self.learn(key.ipv6_src.into(), key.hw_src, false);
         }
         let answer = NeighborAdvert::answering(key, NaFlags::default()).map(|mut answer| {
-            (answer.eth.src, answer.tlla) = (self.mac, Some(self.mac));
+            answer.eth.src = self.mac;
+            // Who asked this host alone has its address, and is not told of it again (RFC 4861, section 7.2.4): Linux does so.
+            answer.tlla = key.ipv6_dst.is_multicast().then_some(self.mac);
             answer.to_vec()
         });
         self.out.extend(answer);

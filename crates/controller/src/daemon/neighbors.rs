@@ -11,7 +11,7 @@ use crate::tables::Db;
 use kiln_openflow::msg::Message;
 use kiln_openflow::session;
 use kiln_ovsdb::client::{Outcome, TxnId};
-use kiln_responder::{NextHop, Probe, Renewal, Use};
+use kiln_responder::{NextHop, Probe, Renewal, Use, Write};
 use kiln_types::{DatapathKey, EthAddr, Instant, IpNet, PortKey, Rng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -140,7 +140,14 @@ impl ControllerDaemon {
         if !self.southbound.session().is_synced() {
             return;
         }
+        let bindings = &self.compiler.db().bindings;
         for write in self.responder.take_writes(now) {
+            if let Write::MacBinding(hop, mac) = write
+                && bindings.get(&hop).is_some_and(|standing| standing.mac == Some(mac))
+                && around.renewal.heard(now, hop).is_some()
+            {
+                around.writes.offer(Subject::Heard(hop), Value::Time(wall_ms));
+            }
             around.writes.learn(write, wall_ms);
         }
         if around.writes.deadline().is_some_and(|due| due <= now) {

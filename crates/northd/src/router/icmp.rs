@@ -22,6 +22,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let (stage, above) = place.map_or((STAGE, 0), |place| (place.stage(), place.above()));
     silent(ctx, row, stage, above + 60, &mut flows);
     time_exceeded(row, &protection, &mut flows);
+    if unreachable::is_told(ctx, &row.router) {
+        silent_to_all(ctx, row, &mut flows);
+    }
 }
 
 /// RFC 792, echo; RFC 4443, section 4.2.
@@ -136,6 +139,17 @@ fn silent(ctx: &Ctx<'_>, row: &RouterPort, stage: Stage, priority: u16, flows: &
     }
     let own = set(row.ipv6.iter().map(|net| net.addr()));
     flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own}"));
+}
+
+/// RFC 1122, section 3.2.2, and RFC 1812, section 4.3.2.7: no errors about packets to all hosts of a network. Stock tells of them, and
+/// so does a router that tells no more than stock.
+fn silent_to_all(ctx: &Ctx<'_>, row: &RouterPort, flows: &mut Flows<'_>) {
+    let shared = row.ipv4.iter().filter(|net| net.prefix_len() < 31);
+    let to_all: Vec<_> = shared.flat_map(|net| [net.network(), net.broadcast()]).collect();
+    if !to_all.is_empty() {
+        let matches = format!("ip4.dst == {} && ip.ttl == {{0, 1}}", set(to_all.into_iter()));
+        flows.drop(ctx, STAGE, 32, matches);
+    }
 }
 
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.

@@ -18,7 +18,8 @@ pub(crate) fn is_told(ctx: &Ctx<'_>, router: &Uuid) -> bool {
 }
 
 /// Stage `lr_in_ip_routing`, behind all routes: RFC 792, network unreachable; RFC 4443, section 3.1, no route. A packet
-/// still has the address of who handed it on, so the answer goes back there. A route that discards says nothing.
+/// still has the address of who handed it on, so the answer goes back there. A route that discards says nothing; nor does the
+/// router about what it has to say itself, which is marked by its loopback flag: it would be told to itself, on the wire.
 pub(crate) fn no_route(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     if !is_told(ctx, &row.router) {
@@ -35,7 +36,7 @@ pub(crate) fn no_route(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         flows.add_metered(
             routing::STAGE,
             priority,
-            format_args!("inport == \"{name}\" && ip{family}{from} && !ip.later_frag"),
+            format_args!("inport == \"{name}\" && ip{family}{from} && !ip.later_frag && !flags.loopback"),
             format_args!(
                 "icmp{family} {{ eth.dst <-> eth.src; icmp{family}.type = {kind}; icmp{family}.code = 0; \
                  ip{family}.dst = ip{family}.src; ip{family}.src = {source}; ip.ttl = 255; outport = \"{name}\"; \
