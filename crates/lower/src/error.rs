@@ -1,5 +1,7 @@
 //! What actions cannot be lowered. Concerns one logical flow; others are not touched.
 
+use std::net::IpAddr;
+
 /// Which action has no OpenFlow form, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: {problem}")]
@@ -24,6 +26,9 @@ pub enum ActionProblem {
         /// What was expected and what came.
         problem: String,
     },
+    /// A port to translate to whose address is none.
+    #[error("expected an address before the port to translate to, found {0}")]
+    NoAddress(IpAddr),
     /// A result that lies partly where the helper table leaves its answer.
     #[error("expected a result apart from the low bits of xxreg1, found it overlapping them")]
     ResultOverlaps,

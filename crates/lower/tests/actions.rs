@@ -164,6 +164,12 @@ fn actions_equal_a_stock_controllers() {
 fn a_flow_that_cannot_be_lowered_says_why() {
     let cases = [
         ("reg7[5..20] = ct_tp_dst();", "overlapping"),
+        (
+            "ct_lb_mark(backends=10.0.0.1:80,0.0.0.0:80);",
+            "address before the port to translate to, found 0.0.0.0",
+        ),
+        ("ct_lb_mark_local(backends=\"vif1\":[::]:80);", "address before the port to translate to, found ::"),
+        ("ct_snat(0.0.0.0, 1-5);", "address before the port"),
         ("reg0 = select(values=(1, 2); hash_fields=\"ip_src,colour\");", "colour"),
         (
             "reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, mtu = 70000);",

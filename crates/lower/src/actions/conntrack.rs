@@ -9,6 +9,7 @@ use kiln_logical::action::{Action as Logical, Nat as LogicalNat, NatTarget, Zone
 use kiln_openflow::action::{Action, Ct, CtZone, Nat, NatRange};
 use kiln_openflow::field::Field as Of;
 use kiln_openflow::{Actions, Subfield};
+use std::net::IpAddr;
 
 /// Low half of a register: the number of a zone.
 fn zone_in(register: u8) -> CtZone {
@@ -80,13 +81,22 @@ impl Encoder<'_> {
         };
         let (flags, nat) = match to {
             None => (0, Nat::default()),
-            Some(to) => (Ct::COMMIT, translation(direction, to)),
+            Some(to) => (Ct::COMMIT, translation(direction, to.ip, to.ports)?),
         };
         self.ct(flags, zone_in(zone), true, &[Action::Nat(Box::new(nat))])
     }
 }
 
-fn translation(direction: u16, to: &NatTarget) -> Nat {
-    let random = if matches!(to.ports, Some((_, Some(_)))) { Nat::RANDOM } else { 0 };
-    Nat { flags: direction | random, range: NatRange { addrs: Some((to.ip, None)), ports: to.ports } }
+/// The switch takes an address of zeros for none, and ports without an address for a mistake that it refuses with all that is sent
+/// beside it.
+pub(super) fn translation(
+    direction: u16,
+    ip: IpAddr,
+    ports: Option<(u16, Option<u16>)>,
+) -> Result<Nat, ActionProblem> {
+    if ip.is_unspecified() && ports.is_some() {
+        return Err(ActionProblem::NoAddress(ip));
+    }
+    let random = if matches!(ports, Some((_, Some(_)))) { Nat::RANDOM } else { 0 };
+    Ok(Nat { flags: direction | random, range: NatRange { addrs: Some((ip, None)), ports } })
 }

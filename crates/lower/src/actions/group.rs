@@ -2,12 +2,13 @@
 
 use super::Encoder;
 use super::bits::bits;
+use super::conntrack::translation;
 use crate::context::SelectGroup;
 use crate::error::ActionProblem;
 use kiln_abi::conntrack::mark;
 use kiln_abi::registers::reg;
 use kiln_logical::action::{Lb, LoadBalance, Select, SnatFlag};
-use kiln_openflow::action::{Action, Ct, Nat, NatRange};
+use kiln_openflow::action::{Action, Ct, Nat};
 use kiln_openflow::field::Field as Of;
 use kiln_openflow::msg::{Bucket, Selection};
 use kiln_openflow::{Actions, Subfield};
@@ -38,11 +39,7 @@ fn selection(fields: Option<&str>, param: u64) -> Result<Selection, ActionProble
 }
 
 impl Encoder<'_> {
-    fn group(&mut self, selection: Selection, buckets: Vec<(u16, Bucket)>) {
-        let numbered = buckets.into_iter().zip(0..);
-        let numbered =
-            numbered.map(|((weight, b), bucket_id)| Bucket { bucket_id, weight: Some(weight), ..b });
-        let buckets = numbered.collect();
+    fn group(&mut self, selection: Selection, buckets: Vec<Bucket>) {
         if let Some(id) = self.env.group(&SelectGroup { selection, buckets }) {
             self.push(Action::Group(id));
         }
@@ -54,14 +51,15 @@ impl Encoder<'_> {
         let dst = bits(select.dst);
         let next = Action::resubmit(self.context.next_table());
         let mut buckets = Vec::with_capacity(select.candidates.len());
-        for candidate in &select.candidates {
+        for (id, candidate) in (0..).zip(&select.candidates) {
             let actions = [Action::load(dst, candidate.value), next.clone()];
-            buckets.push((candidate.weight, bucket(&actions)?));
+            buckets.push(bucket(id, candidate.weight, &actions)?);
         }
         self.group(selection, buckets);
         Ok(())
     }
 
+    /// A backend keeps its number among all, wherever the others are.
     pub(super) fn load_balance(&mut self, lb: &LoadBalance<'_>) -> Result<(), ActionProblem> {
         let zone = self.zone();
         if lb.backends.is_empty() {
@@ -77,12 +75,12 @@ impl Encoder<'_> {
             None => {}
         }
         let mut buckets = Vec::with_capacity(lb.backends.len());
-        for backend in &lb.backends {
+        for (id, backend) in (0..).zip(&lb.backends) {
             if backend.port_name.as_deref().is_some_and(|port| !self.env.is_resident(port)) {
                 continue;
             }
-            let range = NatRange { addrs: Some((backend.ip, None)), ports: backend.port.map(|p| (p, None)) };
-            exec[0] = Action::Nat(Box::new(Nat { flags: Nat::DST, range }));
+            let nat = translation(Nat::DST, backend.ip, backend.port.map(|port| (port, None)))?;
+            exec[0] = Action::Nat(Box::new(nat));
             let ct = Ct {
                 flags: Ct::COMMIT,
                 zone,
@@ -90,7 +88,7 @@ impl Encoder<'_> {
                 alg: 0,
                 exec: Actions::encode(&exec)?,
             };
-            buckets.push((BACKEND_WEIGHT, bucket(&[Action::Ct(Box::new(ct))])?));
+            buckets.push(bucket(id, BACKEND_WEIGHT, &[Action::Ct(Box::new(ct))])?);
         }
         if !buckets.is_empty() {
             self.group(selection, buckets);
@@ -103,7 +101,7 @@ impl Encoder<'_> {
         let outport = Subfield::new(Of::reg(reg::OUTPORT), 0, 16);
         let output = Action::resubmit(self.context.tables.output(self.context.pipeline));
         let mut buckets = Vec::with_capacity(ports.len());
-        for port in ports {
+        for (id, port) in (0..).zip(ports) {
             let Some(key) = self.env.port_key(port) else { return Ok(()) };
             let watch_port = if liveness {
                 let Some(tunnel) = self.env.tunnel_to(port) else { return Ok(()) };
@@ -112,17 +110,17 @@ impl Encoder<'_> {
                 None
             };
             let actions = [Action::load(outport, key), output.clone()];
-            buckets.push((PORT_WEIGHT, Bucket { watch_port, ..bucket(&actions)? }));
+            buckets.push(Bucket { watch_port, ..bucket(id, PORT_WEIGHT, &actions)? });
         }
         self.group(selection(None, 0)?, buckets);
         Ok(())
     }
 }
 
-fn bucket(actions: &[Action]) -> Result<Bucket, ActionProblem> {
+fn bucket(bucket_id: u32, weight: u16, actions: &[Action]) -> Result<Bucket, ActionProblem> {
     Ok(Bucket {
-        bucket_id: 0,
-        weight: None,
+        bucket_id,
+        weight: Some(weight),
         watch_port: None,
         watch_group: None,
         actions: Actions::encode(actions)?,
