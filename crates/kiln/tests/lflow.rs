@@ -151,7 +151,11 @@ fn every_error_has_a_column() {
     for (actions, column, problem) in [
         ("next; reg0[0] = put_dhcp_opts(offerip=1.2.3.4, mtu=70000);", 52, "expected a value of 2 bytes"),
         ("reg0[0] = put_nd_ra_opts(slla=0a:00:00:00:00:01, mtu=10.0.0.4);", 54, "option mtu"),
-        ("reg0[0] = put_nd_ra_opts(slla=0a:00:00:00:00:01, route_info=\"x\");", 61, "HIGH-fd00::/64"),
+        (
+            "reg0[0] = put_nd_ra_opts(slla=0a:00:00:00:00:01, prefix=fd00::/64, route_info=\"HIGH-x\");",
+            79,
+            "HIGH-fd00::/64",
+        ),
         ("next; trigger_event(event=\"empty_lb_backends\", vip=\"x\");", 52, "an address"),
         ("next; reg0 = select(values=(1, 2); hash_fields=\"nosuch\");", 7, "fields of the switch"),
     ] {

@@ -270,17 +270,21 @@ impl Numbers {
 }
 
 fn join_names<'a>(a: Names<'a>, b: &Names<'a>) -> Names<'a> {
-    fn list<'a>(names: &Names<'a>) -> Vec<Cow<'a, str>> {
-        match names {
-            Names::One(name) => vec![name.clone()],
+    let mut all = a.into_vec();
+    match b {
+        Names::One(name) => all.push(name.clone()),
+        Names::Group(group) => all.extend(group.iter().map(|name| Cow::Owned(name.to_string()))),
+        Names::Many(names) => all.extend(names.iter().cloned()),
+    }
+    Names::Many(all)
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn into_vec(self) -> Vec<Cow<'a, str>> {
+        match self {
+            Names::One(name) => vec![name],
             Names::Group(group) => group.iter().map(|name| Cow::Owned(name.to_string())).collect(),
-            Names::Many(names) => names.clone(),
+            Names::Many(names) => names,
         }
     }
-    let mut all = match a {
-        Names::Many(names) => names,
-        other => list(&other),
-    };
-    all.extend(list(b));
-    Names::Many(all)
 }

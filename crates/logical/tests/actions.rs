@@ -102,9 +102,13 @@ const GOOD: &str = r#"
     reg0[4] = dns_lookup(); ? udp
     reg0[3] = put_dhcp_opts(offerip=1.2.3.4, router = 10.0.0.1, dns_server={8.8.8.8,7.7.7.7}, mtu=1400); => reg0[3] = put_dhcp_opts(offerip = 1.2.3.4, router = 10.0.0.1, dns_server = {8.8.8.8, 7.7.7.7}, mtu = 1400);
     reg0[3] = put_dhcp_opts(offerip = 1.2.3.4, tftp_server = "host", classless_static_route = {30.0.0.0/24, 10.0.0.4});
+    reg0[3] = put_dhcp_opts(offerip = {1.2.3.4, 1.2.3.5}, domain_name = {"a" "b"}, mtu = {1,2}, domain_name = {"c"}); => reg0[3] = put_dhcp_opts(offerip = {1.2.3.4, 1.2.3.5}, domain_name = {"a", "b"}, mtu = {1, 2}, domain_name = "c");
     reg0[3] = put_dhcpv6_opts();
     reg0[3] = put_dhcpv6_opts(ia_addr = ae70::4);
     reg0[5] = put_nd_ra_opts(addr_mode = "slaac", slla = ae:01:02:03:04:05, prefix = aef0::/64, mtu = 1450); ? ip6
+    reg0[5] = put_nd_ra_opts(slla = ae:01:02:03:04:05, prefix = aef0::/64, rdnss = fd00::1/64); => reg0[5] = put_nd_ra_opts(slla = ae:01:02:03:04:05, prefix = aef0::/64, rdnss = fd00::/64); ? ip6
+    reg0[5] = put_nd_ra_opts(addr_mode = "slaac", slla = ae:01:02:03:04:05, addr_mode = "dhcpv6_stateful"); ? ip6
+    reg9[7] = dhcp_relay_req_chk(20.0.0.254 172.16.0.50); => reg9[7] = dhcp_relay_req_chk(20.0.0.254, 172.16.0.50);
     reg9[7] = dhcp_relay_req_chk(20.0.0.254,172.16.0.50);next; => reg9[7] = dhcp_relay_req_chk(20.0.0.254, 172.16.0.50); next;
     set_queue(61440);
     set_meter(100, 1000); set_meter(7);
@@ -112,6 +116,7 @@ const GOOD: &str = r#"
     log(severity=alert, name="deny \"all\"", verdict=drop, meter="m1"); => log(name="deny \"all\"", verdict=drop, severity=alert, meter="m1");
     log(verdict=pass); => log(verdict=pass, severity=info);
     trigger_event(event = "empty_lb_backends", vip = "10.0.0.1:80", protocol = "tcp", load_balancer = "12345678-abcd-9876-fedc-11119f8e7d6c");
+    trigger_event(event = "empty_lb_backends" protocol = "tcp" load_balancer = "12345678-abcd-9876-fedc-11119f8e7d6c" vip = "::1", vip = "::2",); => trigger_event(event = "empty_lb_backends", protocol = "tcp", load_balancer = "12345678-abcd-9876-fedc-11119f8e7d6c", vip = "::1", vip = "::2");
     bind_vport("vip1", inport);
     handle_svc_check(inport);
     fwd_group(liveness=true, childports="p1", "p2"); => fwd_group(liveness="true", childports="p1", "p2");
@@ -122,7 +127,9 @@ const GOOD: &str = r#"
     commit_lb_aff(vip = "172.16.0.123:8080", backend = "10.0.0.3:8080", proto = tcp, timeout = 30);
     commit_lb_aff(vip = "[::1]:8080", backend = "[::2]:8080", proto = udp, timeout = 30);
     commit_lb_aff(vip = "172.16.0.123", backend = "10.0.0.3", timeout = 30);
+    commit_lb_aff(vip = "[::1]:0", backend = "[::2]:0", timeout = 0); => commit_lb_aff(vip = "[::1]", backend = "[::2]", timeout = 0);
     sample(probability=10); => sample(probability=10,collector_set=0,obs_domain=0,obs_point=0);
+    sample(probability=1 collector_set=200 obs_domain=5,); => sample(probability=1,collector_set=200,obs_domain=5,obs_point=0);
     sample(probability=65535,collector_set=200,obs_domain=5,obs_point=$cookie);
     sample(probability=65535,collector_set=200,obs_domain=5,obs_point=ct_label.obs_point_id);
     mirror("port");
@@ -201,11 +208,15 @@ fn errors_name_the_column_and_what_was_expected() {
         ("reg0[0] = put_dhcp_opts(offerip=\"x\");", 33, "requires numeric values"),
         ("reg0[0] = put_dhcp_opts(offerip=1.2.3.4, domain_name=1.2.3.4);", 54, "requires a string"),
         ("reg0[0] = put_nd_ra_opts(addr_mode = \"slaac\", prefix = aef0::/64);", 1, "requires option slla"),
+        ("reg0[0] = put_nd_ra_opts(slla = 00:00:00:00:00:01);", 1, "requires option prefix unless"),
+        ("reg0[0] = put_nd_ra_opts(dnssl = {\"a\", \"b\"});", 34, "invalid value for option dnssl"),
+        ("reg0[0] = put_dhcp_opts(offerip = $set);", 35, "written out, found `$set'"),
         (
-            "reg0[0] = put_nd_ra_opts(addr_mode = \"slaac\", slla = 00:00:00:00:00:01);",
-            1,
-            "requires option prefix",
+            "reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, domain_name = {\"a\", @group});",
+            64,
+            "written out, found `@group'",
         ),
+        ("commit_lb_aff(vip = \"1.1.1.1:0\", backend = \"2.2.2.2\", proto = tcp);", 55, "`timeout'"),
         (
             "reg0[0] = put_nd_ra_opts(addr_mode = \"foo\", slla = 00:00:00:00:00:01);",
             38,

@@ -297,11 +297,12 @@ impl Generator {
         let bit = self.of(1);
         match self.0.u8(..4) {
             0 => format!(
-                "{bit} = put_dhcp_opts(offerip = {}, router = {{{}, {}}}, mtu = {}, domain_name = {}, tftp_server = {});",
+                "{bit} = put_dhcp_opts(offerip = {}, router = {{{}, {}}}, mtu = {}, domain_name = {{{}, {}}}, tftp_server = {});",
                 self.ipv4(),
                 self.ipv4(),
                 self.ipv4(),
                 self.0.u16(..),
+                self.text(),
                 self.text(),
                 self.text(),
             ),
@@ -355,10 +356,14 @@ impl Generator {
                 self.text(),
             ),
             3 => "log(verdict=allow);".to_owned(),
-            4 => format!(
-                "trigger_event(event = \"empty_lb_backends\", vip = \"10.0.0.1:80\", protocol = \"{}\", load_balancer = \"12345678-abcd-9876-fedc-11119f8e7d6c\");",
-                self.one(&["tcp", "udp", "sctp"])
-            ),
+            4 => {
+                let protocol = format!("protocol = \"{}\"", self.one(&["tcp", "udp", "sctp"]));
+                let vip = "vip = \"10.0.0.1:80\"";
+                let (first, second) = if self.0.bool() { (vip, &*protocol) } else { (&*protocol, vip) };
+                format!(
+                    "trigger_event(event = \"empty_lb_backends\", {first}, load_balancer = \"12345678-abcd-9876-fedc-11119f8e7d6c\", {second}, {vip});"
+                )
+            }
             5 => format!("bind_vport({}, {});", self.text(), self.of(0)),
             6 => format!("handle_svc_check({});", self.of(0)),
             7 => format!("mirror({});", self.text()),

@@ -176,9 +176,13 @@ fn a_flow_that_cannot_be_lowered_says_why() {
             "option mtu: expected a value of 2 bytes",
         ),
         ("reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, classless_static_route = {1.0.0.0/8});", "pairs"),
-        ("reg0[0] = put_dhcpv6_opts(fqdn = \"a..b\");", "labels of 1 to 63"),
         (
-            "reg0[0] = put_nd_ra_opts(addr_mode = \"dhcpv6_stateful\", slla = 00:00:00:00:00:01, route_info = \"x\");",
+            "reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, classless_static_route = {10.0.0.0/255.0.255.0, 1.1.1.1});",
+            "expected prefixes, found 10.0.0.0/255.0.255.0",
+        ),
+        ("reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, offerip = 1.2.3.5);", "one address to offer"),
+        (
+            "reg0[0] = put_nd_ra_opts(addr_mode = \"dhcpv6_stateful\", slla = 00:00:00:00:00:01, route_info = \"HIGH-x\");",
             "option route_info: expected routes",
         ),
     ];
@@ -186,6 +190,9 @@ fn a_flow_that_cannot_be_lowered_says_why() {
         let error = lower(text, &context(), &Network::default()).unwrap_err();
         assert!(error.to_string().contains(part), "{text}: {error}");
     }
+    let label = format!("reg0[0] = put_dhcpv6_opts(fqdn = \"a.{}\");", "b".repeat(64));
+    let error = lower(&label, &context(), &Network::default()).unwrap_err();
+    assert!(error.to_string().contains("labels of at most 63 bytes"), "{error}");
     let long = format!("reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, hostname = \"{}\");", "h".repeat(256));
     let error = lower(&long, &context(), &Network::default()).unwrap_err();
     assert!(error.to_string().contains("at most 255 bytes, found 256"), "{error}");
@@ -220,6 +227,28 @@ fn options_of_the_context() {
         let network = Network::default();
         lower("reg0 = select(1, 2);", &context, &network).unwrap();
         assert_eq!(network.groups.borrow()[0].selection.param, param);
+    }
+}
+
+/// Spaces after commas are for people, not for names.
+#[test]
+fn lists_in_texts_may_have_spaces() {
+    let cases = [
+        ("reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, domain_search_list = \"ovn.org, abc.ovn.org\");", ", "),
+        (
+            "reg0[0] = put_nd_ra_opts(addr_mode = \"dhcpv6_stateful\", slla = 00:00:00:00:00:01, dnssl = \"a.b, c\");",
+            ", ",
+        ),
+        (
+            "reg0[0] = put_nd_ra_opts(addr_mode = \"dhcpv6_stateful\", slla = 00:00:00:00:00:01, route_info = \"HIGH-aef1::/48, LOW-aef2::/64\");",
+            "8, ",
+        ),
+    ];
+    let lower = |text: &str| lower(text, &context(), &Network::default()).unwrap();
+    for (text, list) in cases {
+        let (before, after) = text.rsplit_once(list).unwrap();
+        let dense = format!("{before}{}{after}", list.trim_end());
+        assert_eq!(lower(text), lower(&dense), "{text}");
     }
 }
 

@@ -385,13 +385,31 @@ pub struct OptionValue<'a> {
     pub value: Value<'a>,
 }
 
-/// The value of an option.
+/// The value of an option, or its values; one at least.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// Numbers and addresses.
     Numbers(Vec<Constant>),
-    /// A text.
-    Text(Cow<'a, str>),
+    /// Texts.
+    Texts(Vec<Cow<'a, str>>),
+}
+
+impl OptionValue<'_> {
+    /// The text, where there may be only one: the first, as stock takes it.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Texts(texts) => texts.first().map(AsRef::as_ref),
+            Value::Numbers(_) => None,
+        }
+    }
+
+    /// The numbers and addresses, none if it is a text.
+    pub fn numbers(&self) -> &[Constant] {
+        match &self.value {
+            Value::Numbers(numbers) => numbers,
+            Value::Texts(_) => &[],
+        }
+    }
 }
 
 named! {
@@ -526,15 +544,16 @@ pub struct Sample {
     pub obs_point: ObsPoint,
 }
 
-/// Arguments of `trigger_event(event = "empty_lb_backends", …)`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EmptyLbBackends<'a> {
-    /// The virtual address, with port.
-    pub vip: Option<Cow<'a, str>>,
-    /// The protocol.
-    pub protocol: Option<Cow<'a, str>>,
-    /// The load balancer's uuid.
-    pub load_balancer: Option<Cow<'a, str>>,
+named! {
+    /// What is said of a load balancer without backends.
+    EventArgument {
+        /// The virtual address, perhaps with a port.
+        Vip "vip",
+        /// The protocol.
+        Protocol "protocol",
+        /// The load balancer's uuid.
+        LoadBalancer "load_balancer",
+    }
 }
 
 /// Which way a relayed DHCP message goes.
@@ -739,8 +758,8 @@ pub enum Action<'a> {
     },
     /// Writes to the log.
     Log(Box<Log<'a>>),
-    /// Raises the event that a load balancer has no backends.
-    TriggerEvent(Box<EmptyLbBackends<'a>>),
+    /// Raises the event that a load balancer has no backends. Each argument is there at least once.
+    TriggerEvent(Vec<(EventArgument, Cow<'a, str>)>),
     /// Binds a virtual port.
     BindVport {
         /// The virtual port.

@@ -109,7 +109,7 @@ impl<'a> ActionParser<'a, '_> {
     fn dhcp_relay(&mut self, way: DhcpRelay, dst: FieldRef, column: usize) -> Result<Action<'a>, Error> {
         self.open(dst, 1, column)?;
         let relay = self.address(Format::Ipv4, "the relay's IPv4 address")?;
-        self.p.expect(Op::Comma)?;
+        self.p.accept(Op::Comma)?;
         let server = self.address(Format::Ipv4, "the server's IPv4 address")?;
         self.p.expect(Op::RParen)?;
         let (relay, server) = (Ipv4Addr::from_bits(relay as u32), Ipv4Addr::from_bits(server as u32));

@@ -3,10 +3,9 @@
 use super::parse::ActionParser;
 use super::{Action, OptionValue, OptionsOf, Value};
 use crate::constant::{Constant, Format};
-use crate::env::{OptionDef, OptionKind};
+use crate::env::{NoNames, OptionDef, OptionKind};
 use crate::error::Error;
-use crate::expr::Names;
-use crate::parser::{Constants, Numbers};
+use crate::parser::Constants;
 use crate::symbol::FieldRef;
 use crate::token::{Op, Token};
 
@@ -95,13 +94,12 @@ impl<'a> ActionParser<'a, '_> {
         self.p.take()?;
         self.p.expect(Op::Assign)?;
         let column = self.p.column;
-        let value = match self.p.constants()? {
-            Constants::Numbers(numbers) if !def.kind.is_string() => Value::Numbers(match numbers {
-                Numbers::One(one) => vec![one],
-                other => other.as_slice().to_vec(),
-            }),
-            Constants::Names(Names::One(text)) if def.kind.is_string() || def.kind == OptionKind::HostId => {
-                Value::Text(text)
+        let value = match self.literals()? {
+            Constants::Numbers(numbers) if !def.kind.is_string() => {
+                Value::Numbers(numbers.as_slice().to_vec())
+            }
+            Constants::Names(names) if def.kind.is_string() || def.kind == OptionKind::HostId => {
+                Value::Texts(names.into_vec())
             }
             Constants::Numbers(_) => {
                 return Err(Error::new(column, format!("option {name} requires a string in quotes")));
@@ -115,6 +113,17 @@ impl<'a> ActionParser<'a, '_> {
         }
         Ok(OptionValue { name, def, value })
     }
+
+    /// Constants that are written out: what an option says is no question that a set could answer.
+    fn literals(&mut self) -> Result<Constants<'a>, Error> {
+        let env = std::mem::replace(&mut self.p.env, &NoNames);
+        let constants = self.p.constants();
+        self.p.env = env;
+        constants.map_err(|error| match self.p.token {
+            Token::AddressSet(_) | Token::PortGroup(_) => self.p.expected("a constant that is written out"),
+            _ => error,
+        })
+    }
 }
 
 /// What an answer cannot do without.
@@ -126,35 +135,33 @@ fn lacking_dhcpv4(options: &[OptionValue<'_>]) -> Option<&'static str> {
 /// What an advertisement cannot do without.
 fn lacking_ra(options: &[OptionValue<'_>]) -> Option<&'static str> {
     let has = |code| options.iter().any(|option| option.def.code == code);
-    let mode = options.iter().rev().find(|option| option.def.code == ra::ADDR_MODE);
-    let needs_prefix =
-        mode.is_some_and(|mode| !matches!(&mode.value, Value::Text(mode) if mode == "dhcpv6_stateful"));
+    let is_stateful = |option: &OptionValue<'_>| {
+        option.def.code == ra::ADDR_MODE && option.text() == Some("dhcpv6_stateful")
+    };
+    let needs_prefix = !options.iter().any(is_stateful);
     if !has(ra::SLLA) {
         Some("put_nd_ra_opts requires option slla")
     } else if needs_prefix && !has(ra::PREFIX) {
-        Some("put_nd_ra_opts requires option prefix for that addr_mode")
+        Some("put_nd_ra_opts requires option prefix unless addr_mode is dhcpv6_stateful")
     } else {
         None
     }
 }
 
 fn is_good_ra(code: u16, value: &Value<'_>) -> bool {
-    match (code, value) {
-        (ra::ADDR_MODE, Value::Text(mode)) => {
-            matches!(mode.as_ref(), "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless")
+    let one = match value {
+        Value::Texts(texts) => {
+            let [text] = texts.as_slice() else { return false };
+            return code != ra::ADDR_MODE
+                || matches!(text.as_ref(), "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless");
         }
-        (ra::SLLA, Value::Numbers(numbers)) => {
-            matches!(numbers[..], [Constant { format: Format::Ethernet, mask: None, .. }])
-        }
-        (ra::PREFIX, Value::Numbers(numbers)) => {
-            matches!(numbers[..], [Constant { format: Format::Ipv6, mask: Some(_), .. }])
-        }
-        (ra::MTU, Value::Numbers(numbers)) => {
-            matches!(numbers[..], [Constant { format: Format::Decimal, mask: None, value: 0..=0xffff_ffff }])
-        }
-        (ra::RDNSS, Value::Numbers(numbers)) => {
-            matches!(numbers[..], [Constant { format: Format::Ipv6, mask: None, .. }])
-        }
+        Value::Numbers(numbers) => numbers.as_slice(),
+    };
+    match code {
+        ra::SLLA => matches!(one, [Constant { format: Format::Ethernet, .. }]),
+        ra::PREFIX => matches!(one, [Constant { format: Format::Ipv6, mask: Some(_), .. }]),
+        ra::MTU => matches!(one, [Constant { format: Format::Decimal, value: 0..=0xffff_ffff, .. }]),
+        ra::RDNSS => matches!(one, [Constant { format: Format::Ipv6, .. }]),
         _ => true,
     }
 }

@@ -164,6 +164,7 @@ impl<'a> ActionParser<'a, '_> {
     }
 }
 
+/// Port 0 is none.
 fn parse_endpoint(text: &str) -> Option<Endpoint> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Some(Endpoint { ip, port: None });
@@ -172,5 +173,5 @@ fn parse_endpoint(text: &str) -> Option<Endpoint> {
         return Some(Endpoint { ip: IpAddr::V6(inner.parse().ok()?), port: None });
     }
     let socket: SocketAddr = text.parse().ok()?;
-    Some(Endpoint { ip: socket.ip(), port: Some(socket.port()) })
+    Some(Endpoint { ip: socket.ip(), port: Some(socket.port()).filter(|port| *port != 0) })
 }

@@ -1,9 +1,10 @@
 //! Actions that ask the controller or the switch for a service: logs, meters, queues, events, samples.
 
 use super::parse::ActionParser;
-use super::{Action, EmptyLbBackends, Log, ObsPoint, Sample, Severity, Verdict};
+use super::{Action, EventArgument, Log, ObsPoint, Sample, Severity, Verdict};
 use crate::error::{Error, shown};
 use crate::token::{Op, Token};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The highest queue number.
@@ -92,30 +93,28 @@ impl<'a> ActionParser<'a, '_> {
                 format!("expected event \"empty_lb_backends\", found {:?}", shown(&event)),
             ));
         }
-        let mut event = EmptyLbBackends::default();
-        let arguments = self.p.column;
-        while self.p.accept(Op::Comma)? {
-            let Token::Id(name) = self.p.token else {
-                return Err(self.p.expected("an argument of the event"));
-            };
-            let place = match name {
-                "vip" => &mut event.vip,
-                "protocol" => &mut event.protocol,
-                "load_balancer" => &mut event.load_balancer,
-                _ => return Err(self.p.expected("`vip', `protocol' or `load_balancer'")),
-            };
-            self.p.take()?;
-            self.p.expect(Op::Assign)?;
-            let column = self.p.column;
-            let value = self.p.string("a text, in quotes")?;
-            check_event_argument(name, &value).map_err(|message| Error::new(column, message))?;
-            *place = Some(value);
+        let mut given = Vec::new();
+        let column = self.p.column;
+        self.p.accept(Op::Comma)?;
+        while !self.p.accept(Op::RParen)? {
+            let argument = self.event_argument()?;
+            given.push(argument);
+            self.p.accept(Op::Comma)?;
         }
-        if event.vip.is_none() || event.protocol.is_none() || event.load_balancer.is_none() {
-            return Err(Error::new(arguments, "expected vip, protocol and load_balancer after the event"));
+        let all = [EventArgument::Vip, EventArgument::Protocol, EventArgument::LoadBalancer];
+        if !all.iter().all(|wanted| given.iter().any(|(argument, _)| argument == wanted)) {
+            return Err(Error::new(column, "expected vip, protocol and load_balancer after the event"));
         }
-        self.p.expect(Op::RParen)?;
-        Ok(Action::TriggerEvent(Box::new(event)))
+        Ok(Action::TriggerEvent(given))
+    }
+
+    fn event_argument(&mut self) -> Result<(EventArgument, Cow<'a, str>), Error> {
+        let argument = self.word(EventArgument::from_name, "`vip', `protocol' or `load_balancer'")?;
+        self.p.expect(Op::Assign)?;
+        let column = self.p.column;
+        let value = self.p.string("a text, in quotes")?;
+        check_event_argument(argument, &value).map_err(|message| Error::new(column, message))?;
+        Ok((argument, value))
     }
 
     pub(super) fn bind_vport(&mut self) -> Result<Action<'a>, Error> {
@@ -139,7 +138,7 @@ impl<'a> ActionParser<'a, '_> {
         let mut sample =
             Sample { probability: 0, collector_set: 0, obs_domain: 0, obs_point: ObsPoint::Number(0) };
         self.p.expect(Op::LParen)?;
-        loop {
+        while !self.p.accept(Op::RParen)? {
             let Token::Id(name) = self.p.token else { return Err(self.p.expected("an argument of sample")) };
             if !matches!(name, "probability" | "collector_set" | "obs_domain" | "obs_point") {
                 return Err(self.p.expected("`probability', `collector_set', `obs_domain' or `obs_point'"));
@@ -154,11 +153,8 @@ impl<'a> ActionParser<'a, '_> {
                 }
                 _ => sample.obs_point = self.obs_point()?,
             }
-            if !self.p.accept(Op::Comma)? {
-                break;
-            }
+            self.p.accept(Op::Comma)?;
         }
-        self.p.expect(Op::RParen)?;
         if sample.probability == 0 {
             return Err(Error::new(column, "expected a probability above 0"));
         }
@@ -178,11 +174,13 @@ impl<'a> ActionParser<'a, '_> {
     }
 }
 
-fn check_event_argument(name: &str, value: &str) -> Result<(), String> {
-    let (good, expected) = match name {
-        "vip" => (is_vip(value), "an address, perhaps with a port"),
-        "protocol" => (super::Protocol::from_name(value).is_some(), "protocol tcp, udp or sctp"),
-        _ => (kiln_types::Uuid::try_parse(value).is_ok(), "the load balancer's uuid"),
+fn check_event_argument(argument: EventArgument, value: &str) -> Result<(), String> {
+    let (good, expected) = match argument {
+        EventArgument::Vip => (is_vip(value), "an address, perhaps with a port"),
+        EventArgument::Protocol => (super::Protocol::from_name(value).is_some(), "protocol tcp, udp or sctp"),
+        EventArgument::LoadBalancer => {
+            (kiln_types::Uuid::try_parse(value).is_ok(), "the load balancer's uuid")
+        }
     };
     if good { Ok(()) } else { Err(format!("expected {expected}, found {:?}", shown(value))) }
 }

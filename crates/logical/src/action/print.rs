@@ -130,16 +130,9 @@ impl Action<'_> {
             Action::Log(log) => log_text(f, log),
             Action::TriggerEvent(event) => {
                 f.write_str("trigger_event(event = \"empty_lb_backends\"")?;
-                let arguments = [
-                    ("vip", &event.vip),
-                    ("protocol", &event.protocol),
-                    ("load_balancer", &event.load_balancer),
-                ];
-                for (name, value) in arguments {
-                    if let Some(value) = value {
-                        write!(f, ", {name} = ")?;
-                        write_quoted(f, value)?;
-                    }
+                for (argument, value) in event {
+                    write!(f, ", {} = ", argument.as_str())?;
+                    write_quoted(f, value)?;
                 }
                 f.write_str(")")
             }
@@ -243,16 +236,22 @@ fn load_balance(f: &mut Formatter<'_>, lb: &LoadBalance<'_>) -> fmt::Result {
 fn option(f: &mut Formatter<'_>, option: &OptionValue<'_>) -> fmt::Result {
     write!(f, "{} = ", option.name)?;
     match &option.value {
-        Value::Text(text) => write_quoted(f, text),
-        Value::Numbers(numbers) => match numbers.as_slice() {
-            [one] => one.fmt(f),
-            several => {
-                f.write_str("{")?;
-                commas(f, ", ", several, |f, one| one.fmt(f))?;
-                f.write_str("}")
-            }
-        },
+        Value::Texts(texts) => one_or_braced(f, texts, |f, text| write_quoted(f, text)),
+        Value::Numbers(numbers) => one_or_braced(f, numbers, |f, number| number.fmt(f)),
     }
+}
+
+fn one_or_braced<T>(
+    f: &mut Formatter<'_>,
+    items: &[T],
+    mut item: impl FnMut(&mut Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    if let [one] = items {
+        return item(f, one);
+    }
+    f.write_str("{")?;
+    commas(f, ", ", items, item)?;
+    f.write_str("}")
 }
 
 fn log_text(f: &mut Formatter<'_>, log: &Log<'_>) -> fmt::Result {

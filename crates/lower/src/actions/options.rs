@@ -3,10 +3,12 @@
 use super::{Encoder, userdata};
 use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
-use kiln_logical::action::{OptionValue, OptionsOf, Value, ra};
+use kiln_logical::action::{OptionValue, OptionsOf, ra};
 use kiln_logical::constant::Constant;
 use kiln_logical::env::OptionKind;
 use kiln_openflow::Subfield;
+use kiln_types::Ipv6Net;
+use std::net::Ipv6Addr;
 
 /// DHCPv4 codes with a meaning of their own here.
 mod dhcpv4 {
@@ -46,30 +48,34 @@ fn named<T>(option: &OptionValue<'_>, result: Encoded<T>) -> Result<T, ActionPro
     result.map_err(|problem| ActionProblem::Option { option: option.name.to_owned(), problem })
 }
 
-/// The offered address; boot file and next server, which the controller looks for first; the other options.
+/// The offered address; boot file and next server, which the controller looks for first; the other options. Of what the controller
+/// looks for, what comes again is among the others.
 fn dhcpv4(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionProblem> {
-    for option in options.iter().filter(|o| o.def.code == dhcpv4::OFFER_IP).take(1) {
-        named(option, numbers(&mut data, option, OptionKind::Ipv4))?;
+    let mut rest: Vec<_> = options.iter().collect();
+    let mut take = |code| rest.iter().position(|o| o.def.code == code).map(|at| rest.remove(at));
+    let offer = take(dhcpv4::OFFER_IP);
+    let first = [dhcpv4::BOOTFILE, dhcpv4::BOOTFILE_ALT, dhcpv4::NEXT_SERVER].map(take);
+    if let Some(offer) = offer {
+        named(offer, numbers(&mut data, first_of(offer), OptionKind::Ipv4))?;
     }
-    let first = [dhcpv4::BOOTFILE, dhcpv4::BOOTFILE_ALT, dhcpv4::NEXT_SERVER];
-    for code in first {
-        for option in options.iter().filter(|o| o.def.code == code).take(1) {
-            dhcpv4_option(&mut data, option)?;
-        }
+    for option in first.into_iter().flatten() {
+        dhcpv4_option(&mut data, option, true)?;
     }
-    let rest = options.iter().filter(|o| o.def.code != dhcpv4::OFFER_IP && !first.contains(&o.def.code));
     for option in rest {
-        dhcpv4_option(&mut data, option)?;
+        if option.def.code == dhcpv4::OFFER_IP {
+            return named(option, Err("expected one address to offer, found it again".to_owned()));
+        }
+        dhcpv4_option(&mut data, option, false)?;
     }
     Ok(data)
 }
 
 /// Code, length and value, a byte each but the value (RFC 2132, section 2).
-fn dhcpv4_option(data: &mut Vec<u8>, option: &OptionValue<'_>) -> Result<(), ActionProblem> {
+fn dhcpv4_option(data: &mut Vec<u8>, option: &OptionValue<'_>, one: bool) -> Result<(), ActionProblem> {
     data.push(option.def.code as u8);
     let len_at = data.len();
     data.push(0);
-    named(option, value(data, option))?;
+    named(option, value(data, option, one))?;
     let len = data.len() - len_at - 1;
     data[len_at] =
         named(option, u8::try_from(len).map_err(|_| format!("expected at most 255 bytes, found {len}")))?;
@@ -82,7 +88,7 @@ fn dhcpv6(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, Act
         data.extend_from_slice(&option.def.code.to_be_bytes());
         let len_at = data.len();
         data.extend_from_slice(&[0; 2]);
-        named(option, value(&mut data, option))?;
+        named(option, value(&mut data, option, false))?;
         let len = data.len() - len_at - 2;
         let short = u16::try_from(len).map_err(|_| format!("expected at most 65535 bytes, found {len}"));
         data[len_at..len_at + 2].copy_from_slice(&named(option, short)?.to_be_bytes());
@@ -90,39 +96,43 @@ fn dhcpv6(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, Act
     Ok(data)
 }
 
-fn value(data: &mut Vec<u8>, option: &OptionValue<'_>) -> Encoded {
-    match (option.def.kind, &option.value) {
-        (OptionKind::Domains, Value::Text(text)) => domains(data, text),
-        (OptionKind::Domain, Value::Text(text)) => domain(data, text),
-        (_, Value::Text(text)) => {
+/// The value, or the values if there is room for several and not `one` is wanted.
+fn value(data: &mut Vec<u8>, option: &OptionValue<'_>, one: bool) -> Encoded {
+    match (option.def.kind, option.text()) {
+        (OptionKind::Domains, Some(text)) => domains(data, text),
+        (OptionKind::Domain, Some(text)) => domain(data, text),
+        (_, Some(text)) => {
             data.extend_from_slice(text.as_bytes());
             Ok(())
         }
-        (OptionKind::HostId, Value::Numbers(_)) => numbers(data, option, OptionKind::Ipv4),
-        (kind, Value::Numbers(_)) => numbers(data, option, kind),
+        (OptionKind::HostId, None) => numbers(data, first_of(option), OptionKind::Ipv4),
+        (kind, None) if one => numbers(data, first_of(option), kind),
+        (kind, None) => numbers(data, option.numbers(), kind),
     }
 }
 
-fn numbers(data: &mut Vec<u8>, option: &OptionValue<'_>, kind: OptionKind) -> Encoded {
-    let Value::Numbers(numbers) = &option.value else {
-        return Err("expected a number, found a string".to_owned());
-    };
-    let (n_bytes, several) = match kind {
-        OptionKind::Bool | OptionKind::Uint8 => (1, false),
-        OptionKind::Uint16 => (2, false),
-        OptionKind::Uint32 => (4, false),
-        OptionKind::Ipv4 => (4, true),
-        OptionKind::Ipv6 => (16, true),
-        OptionKind::Mac => (6, false),
+fn first_of<'o>(option: &'o OptionValue<'_>) -> &'o [Constant] {
+    option.numbers().get(..1).unwrap_or_default()
+}
+
+/// Of several numbers the first, where there is room for one.
+fn numbers(data: &mut Vec<u8>, numbers: &[Constant], kind: OptionKind) -> Encoded {
+    let (n_bytes, max) = match kind {
+        OptionKind::Bool | OptionKind::Uint8 => (1, 1),
+        OptionKind::Uint16 => (2, 1),
+        OptionKind::Uint32 => (4, 1),
+        OptionKind::Ipv4 => (4, usize::MAX),
+        OptionKind::Ipv6 => (16, usize::MAX),
+        OptionKind::Mac => (6, 1),
         OptionKind::StaticRoutes => return static_routes(data, numbers),
         OptionKind::Str | OptionKind::HostId | OptionKind::Domains | OptionKind::Domain => {
             return Err("expected a string, found a number".to_owned());
         }
     };
-    if !several && numbers.len() != 1 {
-        return Err(format!("expected one value, found {}", numbers.len()));
+    if numbers.is_empty() {
+        return Err("expected a number, found a string".to_owned());
     }
-    for number in numbers {
+    for number in numbers.iter().take(max) {
         if u32::from(number.width()) > 8 * n_bytes {
             return Err(format!("expected a value of {n_bytes} bytes, found {number}"));
         }
@@ -142,6 +152,9 @@ fn static_routes(data: &mut Vec<u8>, numbers: &[Constant]) -> Encoded {
             |c: &Constant| u32::try_from(c.value).map_err(|_| format!("expected IPv4 addresses, found {c}"));
         let mask = destination.mask.map_or(u32::MAX, |m| m as u32);
         let len = mask.leading_ones();
+        if mask.count_ones() != len {
+            return Err(format!("expected prefixes, found {destination}"));
+        }
         data.push(len as u8);
         data.extend_from_slice(&ipv4(destination)?.to_be_bytes()[..len.div_ceil(8) as usize]);
         data.extend_from_slice(&ipv4(gateway)?.to_be_bytes());
@@ -149,19 +162,25 @@ fn static_routes(data: &mut Vec<u8>, numbers: &[Constant]) -> Encoded {
     Ok(())
 }
 
-/// One label: its length and its bytes (RFC 1035, section 3.1).
-fn label(data: &mut Vec<u8>, label: &str) -> Encoded {
-    match u8::try_from(label.len()) {
-        Ok(len @ 1..=63) => {
-            data.push(len);
-            data.extend_from_slice(label.as_bytes());
-            Ok(())
-        }
-        _ => Err(format!("expected labels of 1 to 63 bytes, found {label:?}")),
-    }
+/// The entries of a list with commas, those without anything left out.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-/// A name: labels, and the root's.
+/// The longest label: what is above says something else (RFC 1035, section 4.1.4).
+const MAX_LABEL: usize = 63;
+
+/// One label: its length and its bytes (RFC 1035, section 3.1).
+fn label(data: &mut Vec<u8>, label: &str) -> Encoded {
+    if label.len() > MAX_LABEL {
+        return Err(format!("expected labels of at most {MAX_LABEL} bytes, found {label:?}"));
+    }
+    data.push(label.len() as u8);
+    data.extend_from_slice(label.as_bytes());
+    Ok(())
+}
+
+/// A name: labels, and the root's. An empty one counts, as in stock.
 fn domain(data: &mut Vec<u8>, name: &str) -> Encoded {
     name.split('.').try_for_each(|part| label(data, part))?;
     data.push(0);
@@ -173,37 +192,46 @@ const POINTER: u16 = 0xc000;
 /// How far a pointer reaches.
 const MAX_POINTER: usize = 0x3fff;
 
-/// Names separated by commas, compressed within the option (RFC 3397, section 2).
+/// Names separated by commas, compressed within the option (RFC 3397, section 2). Names are the same as they are written: `a.b.` is
+/// no end of `a.b`.
 fn domains(data: &mut Vec<u8>, names: &str) -> Encoded {
     let start = data.len();
     let mut seen: Vec<(&str, usize)> = Vec::new();
-    for name in names.split(',').map(str::trim) {
-        let mut rest = name;
-        loop {
-            if let Some((_, at)) = seen.iter().find(|(suffix, _)| *suffix == rest) {
-                data.extend_from_slice(&(POINTER | *at as u16).to_be_bytes());
-                break;
-            }
-            let at = data.len() - start;
-            if at <= MAX_POINTER {
-                seen.push((rest, at));
-            }
-            let (first, after) =
-                rest.split_once('.').map_or((rest, None), |(first, after)| (first, Some(after)));
-            label(data, first)?;
-            match after {
-                Some(after) => rest = after,
-                None => {
-                    data.push(0);
-                    break;
-                }
-            }
-        }
+    for name in listed(names) {
+        compressed(data, start, name, &mut seen)?;
         if data.len() - start > usize::from(u8::MAX) {
             return Err("expected names of at most 255 bytes together".to_owned());
         }
     }
     Ok(())
+}
+
+/// Labels up to the end, or up to what was `seen` before at that place of the option. Empty ones are left out.
+fn compressed<'t>(
+    data: &mut Vec<u8>,
+    start: usize,
+    name: &'t str,
+    seen: &mut Vec<(&'t str, usize)>,
+) -> Encoded {
+    let mut rest = name;
+    loop {
+        if let Some((_, at)) = seen.iter().find(|(suffix, _)| *suffix == rest) {
+            data.extend_from_slice(&(POINTER | *at as u16).to_be_bytes());
+            return Ok(());
+        }
+        let labels = rest.trim_start_matches('.');
+        if labels.is_empty() {
+            data.push(0);
+            return Ok(());
+        }
+        let at = data.len() - start;
+        if at <= MAX_POINTER {
+            seen.push((rest, at));
+        }
+        let (first, after) = labels.split_once('.').unwrap_or((labels, ""));
+        label(data, first)?;
+        rest = after;
+    }
 }
 
 /// Bits of a router advertisement's flags (RFC 4861, section 4.2; RFC 4191, section 2.2).
@@ -235,17 +263,13 @@ fn preference(text: &str) -> Encoded<u8> {
 fn router_advertisement(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Result<Vec<u8>, ActionProblem> {
     let mut flags = 0;
     for option in options {
-        match (option.def.code, &option.value) {
-            (ra::ADDR_MODE, Value::Text(mode)) => {
-                flags |= match mode.as_ref() {
-                    "dhcpv6_stateful" => ra_flags::MANAGED,
-                    "dhcpv6_stateless" => ra_flags::OTHER,
-                    _ => 0,
-                };
-            }
-            (ra::ROUTER_PREFERENCE, Value::Text(text)) => flags |= named(option, preference(text))?,
-            _ => {}
-        }
+        let text = option.text().unwrap_or_default();
+        flags |= match (option.def.code, text) {
+            (ra::ADDR_MODE, "dhcpv6_stateful") => ra_flags::MANAGED,
+            (ra::ADDR_MODE, "dhcpv6_stateless") => ra_flags::OTHER,
+            (ra::ROUTER_PREFERENCE, _) => named(option, preference(text))?,
+            _ => 0,
+        };
     }
     // Type 134, code, checksum; hop limit 255, flags, lifetime; reachable time and retransmission timer unspecified.
     data.extend_from_slice(&[134, 0, 0, 0, 255, flags, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -259,18 +283,19 @@ fn router_advertisement(mut data: Vec<u8>, options: &[OptionValue<'_>]) -> Resul
 const FOREVER: [u8; 4] = [0xff; 4];
 
 fn ra_option(data: &mut Vec<u8>, option: &OptionValue<'_>, managed: bool) -> Encoded {
-    match (option.def.code, &option.value) {
-        (ra::SLLA, Value::Numbers(_)) => {
+    let (values, text) = (option.numbers(), option.text().unwrap_or_default());
+    match option.def.code {
+        ra::SLLA => {
             data.extend_from_slice(&[1, 1]);
-            numbers(data, option, OptionKind::Mac)
+            numbers(data, values, OptionKind::Mac)
         }
-        (ra::MTU, Value::Numbers(_)) => {
+        ra::MTU => {
             data.extend_from_slice(&[5, 1, 0, 0]);
-            numbers(data, option, OptionKind::Uint32)
+            numbers(data, values, OptionKind::Uint32)
         }
-        (ra::PREFIX, Value::Numbers(numbers)) => {
+        ra::PREFIX => {
             let autonomous = if managed { 0 } else { ra_flags::AUTONOMOUS };
-            for prefix in numbers {
+            for prefix in values {
                 let len = prefix.mask.map_or(128, |m| m.leading_ones() as u8);
                 data.extend_from_slice(&[3, 4, len, ra_flags::ON_LINK | autonomous]);
                 data.extend_from_slice(&FOREVER);
@@ -280,15 +305,13 @@ fn ra_option(data: &mut Vec<u8>, option: &OptionValue<'_>, managed: bool) -> Enc
             }
             Ok(())
         }
-        (ra::RDNSS, Value::Numbers(servers)) => {
-            data.extend_from_slice(&[25, 1 + 2 * servers.len() as u8, 0, 0]);
+        ra::RDNSS => {
+            data.extend_from_slice(&[25, 1 + 2 * values.len() as u8, 0, 0]);
             data.extend_from_slice(&FOREVER);
-            numbers(data, option, OptionKind::Ipv6)
+            numbers(data, values, OptionKind::Ipv6)
         }
-        (ra::DNSSL, Value::Text(text)) => dnssl(data, text),
-        (ra::ROUTE_INFO, Value::Text(text)) => {
-            text.split(',').try_for_each(|route| route_info(data, route.trim()))
-        }
+        ra::DNSSL => dnssl(data, text),
+        ra::ROUTE_INFO => listed(text).try_for_each(|route| route_info(data, route)),
         _ => Ok(()),
     }
 }
@@ -298,7 +321,10 @@ fn dnssl(data: &mut Vec<u8>, names: &str) -> Encoded {
     let at = data.len();
     data.extend_from_slice(&[31, 0, 0, 0]);
     data.extend_from_slice(&FOREVER);
-    names.split(',').try_for_each(|name| domain(data, name.trim()))?;
+    for name in listed(names) {
+        name.split('.').filter(|part| !part.is_empty()).try_for_each(|part| label(data, part))?;
+        data.push(0);
+    }
     let units = (data.len() - at).div_ceil(8);
     data.resize(at + 8 * units, 0);
     data[at + 1] =
@@ -306,14 +332,25 @@ fn dnssl(data: &mut Vec<u8>, names: &str) -> Encoded {
     Ok(())
 }
 
-/// `PREFERENCE-PREFIX` (RFC 4191, section 2.3).
+/// `PREFERENCE-PREFIX` (RFC 4191, section 2.3). As in stock, an unknown preference is the medium one, and what lacks preference or
+/// prefix is left out.
 fn route_info(data: &mut Vec<u8>, route: &str) -> Encoded {
-    let expected = || format!("expected routes as in HIGH-fd00::/64, found {route:?}");
-    let (preferred, prefix) = route.split_once('-').ok_or_else(expected)?;
-    let prefix: kiln_types::Ipv6Net = prefix.parse().map_err(|_| expected())?;
+    let mut parts = route.split('-').map(str::trim).filter(|part| !part.is_empty());
+    let (Some(preferred), Some(prefix)) = (parts.next(), parts.next()) else { return Ok(()) };
+    let prefix = route_prefix(prefix)
+        .ok_or_else(|| format!("expected routes as in HIGH-fd00::/64, found {route:?}"))?;
     let units = 1 + prefix.prefix_len().div_ceil(64);
-    data.extend_from_slice(&[24, units, prefix.prefix_len(), preference(preferred)?]);
+    data.extend_from_slice(&[24, units, prefix.prefix_len(), preference(preferred).unwrap_or(0)]);
     data.extend_from_slice(&FOREVER);
     data.extend_from_slice(&prefix.network().octets()[..8 * usize::from(units - 1)]);
     Ok(())
+}
+
+/// An address, perhaps with the prefix's length or mask.
+fn route_prefix(text: &str) -> Option<Ipv6Net> {
+    let Some((ip, mask)) = text.split_once('/') else { return text.parse().map(Ipv6Addr::into).ok() };
+    match mask.parse() {
+        Ok::<Ipv6Addr, _>(mask) => Ipv6Net::with_netmask(ip.parse().ok()?, mask).ok(),
+        Err(_) => text.parse().ok(),
+    }
 }

@@ -5,9 +5,10 @@ use crate::context::Meter;
 use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::punts::PuntClass;
-use kiln_logical::action::{Action as Logical, EmptyLbBackends, Log, Nested, Severity, Verdict};
+use kiln_logical::action::{Action as Logical, EventArgument, Log, Nested, Severity, Verdict};
 use kiln_openflow::action::{Action, Controller};
 use kiln_openflow::{Actions, Subfield};
+use std::borrow::Cow;
 
 /// The eight bytes before the payload.
 pub(super) fn header(opcode: Opcode) -> Vec<u8> {
@@ -34,15 +35,19 @@ pub(super) fn fragment(mtu: u16, error: &Actions) -> Vec<u8> {
 /// Number of an event that a load balancer has no backends.
 const EMPTY_LB_BACKENDS: u32 = 0;
 
-pub(super) fn empty_lb_backends(event: &EmptyLbBackends<'_>) -> Vec<u8> {
+/// The arguments as they are written, which is the order in which stock's controller sends them.
+pub(super) fn empty_lb_backends(arguments: &[(EventArgument, Cow<'_, str>)]) -> Vec<u8> {
     let mut data = header(Opcode::EVENT);
     data.extend_from_slice(&EMPTY_LB_BACKENDS.to_be_bytes());
-    for (code, value) in [(1u16, &event.vip), (2, &event.protocol), (3, &event.load_balancer)] {
-        if let Some(value) = value {
-            data.extend_from_slice(&code.to_be_bytes());
-            data.extend_from_slice(&(value.len() as u16).to_be_bytes());
-            data.extend_from_slice(value.as_bytes());
-        }
+    for (argument, value) in arguments {
+        let code: u16 = match argument {
+            EventArgument::Vip => 1,
+            EventArgument::Protocol => 2,
+            EventArgument::LoadBalancer => 3,
+        };
+        data.extend_from_slice(&code.to_be_bytes());
+        data.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        data.extend_from_slice(value.as_bytes());
     }
     data
 }
