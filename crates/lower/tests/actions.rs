@@ -196,6 +196,12 @@ fn a_flow_that_cannot_be_lowered_says_why() {
     let long = format!("reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, hostname = \"{}\");", "h".repeat(256));
     let error = lower(&long, &context(), &Network::default()).unwrap_err();
     assert!(error.to_string().contains("at most 255 bytes, found 256"), "{error}");
+    let names = format!(
+        "reg0[0] = put_dhcp_opts(offerip = 1.2.3.4, domain_search_list = \"{}\");",
+        "a.".repeat(20_000)
+    );
+    let error = lower(&names, &context(), &Network::default()).unwrap_err();
+    assert!(error.to_string().contains("names of at most 255 bytes together"), "{error}");
     let endless = "reg0 = reg1; ".repeat(3000);
     let error = lower(&endless, &context(), &Network::default()).unwrap_err();
     assert!(matches!(error.problem, ActionProblem::TooLong(_)), "{error}");

@@ -189,8 +189,8 @@ fn domain(data: &mut Vec<u8>, name: &str) -> Encoded {
 
 /// What a label starts with that points to an earlier name (RFC 1035, section 4.1.4).
 const POINTER: u16 = 0xc000;
-/// How far a pointer reaches.
-const MAX_POINTER: usize = 0x3fff;
+/// The longest option.
+const MAX_NAMES: usize = 255;
 
 /// Names separated by commas, compressed within the option (RFC 3397, section 2). Names are the same as they are written: `a.b.` is
 /// no end of `a.b`.
@@ -199,9 +199,6 @@ fn domains(data: &mut Vec<u8>, names: &str) -> Encoded {
     let mut seen: Vec<(&str, usize)> = Vec::new();
     for name in listed(names) {
         compressed(data, start, name, &mut seen)?;
-        if data.len() - start > usize::from(u8::MAX) {
-            return Err("expected names of at most 255 bytes together".to_owned());
-        }
     }
     Ok(())
 }
@@ -225,9 +222,10 @@ fn compressed<'t>(
             return Ok(());
         }
         let at = data.len() - start;
-        if at <= MAX_POINTER {
-            seen.push((rest, at));
+        if at > MAX_NAMES {
+            return Err(format!("expected names of at most {MAX_NAMES} bytes together"));
         }
+        seen.push((rest, at));
         let (first, after) = labels.split_once('.').unwrap_or((labels, ""));
         label(data, first)?;
         rest = after;
