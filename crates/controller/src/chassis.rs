@@ -43,7 +43,7 @@ impl Endpoint {
 
 pub(crate) fn registration(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Registration)>) {
     let Some(settings) = ctx.value(&ctx.settings, &()) else { return };
-    if settings.encap_types.is_empty() || settings.encap_ips.is_empty() {
+    if !settings.encaps_given {
         return;
     }
     let text = |flag: bool| Text::from(if flag { "true" } else { "false" });

@@ -9,8 +9,9 @@ use crate::{
 use kiln_incr::Engine;
 
 pub(crate) fn add(engine: &mut Engine<Db>) {
-    switch_indexes(engine);
+    // Settings may ask what others have been told.
     southbound_indexes(engine);
+    switch_indexes(engine);
     this_chassis(engine);
     local(engine);
     physical_flows(engine);

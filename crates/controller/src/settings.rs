@@ -66,6 +66,8 @@ pub struct Settings {
     pub encap_ips: Vec<IpAddr>,
     /// Which of them is the usual one.
     pub encap_ip_default: Option<IpAddr>,
+    /// Whether the operator says how this chassis is reached. If not, protocols and addresses are those that others were told.
+    pub encaps_given: bool,
     /// Whether others should use checksums towards this chassis.
     pub encap_csum: bool,
     /// Tunnels' `options:df_default`.
@@ -180,27 +182,6 @@ pub(crate) fn read(ctx: &Ctx<'_>, _: &(), out: &mut Vec<((), Settings)>) {
 }
 
 fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
-    let ip = |key: &str, text: &str| {
-        let ip = text.parse().ok();
-        if ip.is_none() {
-            ctx.report(format!("Open_vSwitch external_ids:{key}: expected an IP address, found \"{text}\""));
-        }
-        ip
-    };
-    if ["ovn-encap-type", "ovn-encap-ip"].iter().any(|key| keys.list(key).next().is_none()) {
-        ctx.report(
-            "Open_vSwitch external_ids: ovn-encap-type and ovn-encap-ip must be set for the chassis to be reached",
-        );
-    }
-    let encap_types = keys.list("ovn-encap-type").filter_map(|name| {
-        let kind = EncapKind::from_name(name);
-        if kind.is_none() {
-            ctx.report(format!(
-                "Open_vSwitch external_ids:ovn-encap-type: expected geneve or vxlan, found \"{name}\""
-            ));
-        }
-        kind
-    });
     let mappings = keys.list("ovn-bridge-mappings").filter_map(|pair| {
         let halves = pair.split_once(':').filter(|(net, bridge)| !net.is_empty() && !bridge.is_empty());
         if halves.is_none() {
@@ -210,10 +191,7 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         }
         halves.map(|(net, bridge)| (net.into(), bridge.into()))
     });
-    let encap_ip_default = keys.get("ovn-encap-ip-default").and_then(|text| ip("ovn-encap-ip-default", text));
-    let mut encap_ips: Vec<IpAddr> =
-        keys.list("ovn-encap-ip").filter_map(|text| ip("ovn-encap-ip", text)).collect();
-    encap_ips.sort_by_key(|address| Some(*address) != encap_ip_default);
+    let Reached { types, ips, default_ip, given } = reached(ctx, keys);
     Settings {
         chassis_macs: chassis_macs(ctx, keys),
         hostname: keys.get("hostname").cloned().or_else(|| host_name(ctx)).unwrap_or_default(),
@@ -224,9 +202,10 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         datapath_type: keys.get("ovn-bridge-datapath-type").cloned(),
         bridge_remote: keys.get("ovn-bridge-remote").cloned(),
         bridge_remote_probe: keys.interval("ovn-bridge-remote-probe-interval", 0),
-        encap_types: encap_types.collect(),
-        encap_ips,
-        encap_ip_default,
+        encap_types: types,
+        encap_ips: ips,
+        encap_ip_default: default_ip,
+        encaps_given: given,
         encap_csum: keys.flag("ovn-encap-csum", true),
         encap_df_default: keys.get("ovn-encap-df_default").cloned(),
         encap_tos: keys.get("ovn-encap-tos").cloned(),
@@ -244,6 +223,68 @@ fn settings(ctx: &Ctx<'_>, keys: &Keys<'_>, chassis: Text) -> Settings {
         index: index(ctx, &chassis),
         chassis,
     }
+}
+
+/// How others reach this chassis.
+struct Reached {
+    types: Vec<EncapKind>,
+    ips: Vec<IpAddr>,
+    default_ip: Option<IpAddr>,
+    given: bool,
+}
+
+fn reached(ctx: &Ctx<'_>, keys: &Keys<'_>) -> Reached {
+    let ip = |key: &str, text: &str| {
+        let ip = text.parse().ok();
+        if ip.is_none() {
+            ctx.report(format!("Open_vSwitch external_ids:{key}: expected an IP address, found \"{text}\""));
+        }
+        ip
+    };
+    if ["ovn-encap-type", "ovn-encap-ip"].iter().any(|key| keys.list(key).next().is_none()) {
+        ctx.report(
+            "Open_vSwitch external_ids: ovn-encap-type and ovn-encap-ip must be set for the chassis to be reached",
+        );
+    }
+    let kind = |name: &str| {
+        let kind = EncapKind::from_name(name);
+        if kind.is_none() {
+            ctx.report(format!(
+                "Open_vSwitch external_ids:ovn-encap-type: expected geneve or vxlan, found \"{name}\""
+            ));
+        }
+        kind
+    };
+    let default_ip = keys.get("ovn-encap-ip-default").and_then(|text| ip("ovn-encap-ip-default", text));
+    let mut types: Vec<EncapKind> = keys.list("ovn-encap-type").filter_map(kind).collect();
+    let mut ips: Vec<IpAddr> =
+        keys.list("ovn-encap-ip").filter_map(|text| ip("ovn-encap-ip", text)).collect();
+    let given = !types.is_empty() && !ips.is_empty();
+    if !given {
+        // Tunnels that work are not taken down for a key that is gone or wrong: until there is another value, what others have
+        // been told goes on.
+        let (told_types, told_ips) = told(ctx, &keys.chassis);
+        types = if types.is_empty() { told_types } else { types };
+        ips = if ips.is_empty() { told_ips } else { ips };
+    }
+    ips.sort_by_key(|address| Some(*address) != default_ip);
+    Reached { types, ips, default_ip, given }
+}
+
+/// The protocols and addresses in the southbound database's row of this chassis.
+fn told(ctx: &Ctx<'_>, chassis: &Text) -> (Vec<EncapKind>, Vec<IpAddr>) {
+    let row = ctx.all(&ctx.chassis_named, chassis).first().and_then(|row| ctx.row(&ctx.sb.chassis, row));
+    let encaps = row.map(|row| row.encaps().all()).unwrap_or_default();
+    let (mut types, mut ips) = (Vec::new(), Vec::new());
+    for encap in encaps.iter().filter_map(|row| ctx.row(&ctx.sb.encap, row)) {
+        types.extend(EncapKind::from_name(encap.r#type()));
+        ips.extend(encap.ip().parse::<IpAddr>());
+    }
+    types.sort_unstable();
+    types.dedup();
+    ips.sort_unstable();
+    ips.dedup();
+    (types, ips)
 }
 
 /// Whether to stand still under a northd of another version (`ovn-match-northd-version`): as the replica says it, since
