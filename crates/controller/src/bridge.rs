@@ -11,7 +11,7 @@ use kiln_types::Uuid;
 
 /// Fields whose longest-prefix look-up every OpenFlow table of the bridge is prepared for.
 const PREFIXES: [&str; 4] = ["ip_dst", "ip_src", "ipv6_dst", "ipv6_src"];
-/// As many of them as a table takes before the schema's version 8.8.
+/// As many of them as a table takes in schemas before version 8.8.
 const OLD_PREFIXES: [&str; 3] = ["ip_dst", "ip_src", "ipv6_dst"];
 /// OpenFlow tables that can be configured.
 const TABLES: std::ops::RangeInclusive<i64> = 0..=254;
@@ -52,8 +52,13 @@ pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
     };
     let kind = settings.datapath_type.as_deref().unwrap_or(kind_of(bridge.datapath_type()));
     let mistyped = &**bridge.datapath_type() != kind;
-    let unprepared = !bridge.flow_tables().all().iter().map(|(table, _)| *table).eq(TABLES);
-    if bridge.fail_mode().as_deref() != Some("secure") || mistyped || unprepared {
+    let tables = bridge.flow_tables().all();
+    let unprepared = !tables.iter().map(|(table, _)| *table).eq(TABLES);
+    let takes_more = ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.four_prefixes)
+        && distinct(tables.iter().map(|(_, row)| row))
+            .filter_map(|row| ctx.row(&ctx.vs.flow_table, row))
+            .any(|row| is_old(row.prefixes().all()));
+    if bridge.fail_mode().as_deref() != Some("secure") || mistyped || unprepared || takes_more {
         out.push(VsOp::Bridge);
     }
     if let Some(root) = ctx.all(&ctx.root, &()).first().and_then(|row| ctx.row(&ctx.vs.open_vswitch, row)) {
@@ -70,6 +75,18 @@ pub(crate) fn differences(ctx: &Ctx<'_>, _: &(), out: &mut Vec<VsOp>) {
             out.push(VsOp::Progress(*row));
         }
     }
+}
+
+/// Tables' rows without repetition: nearly always it is one row for all of them.
+fn distinct<'a>(rows: impl Iterator<Item = &'a Uuid>) -> impl Iterator<Item = &'a Uuid> {
+    let mut last = None;
+    rows.filter(move |row| last.replace(**row) != Some(**row))
+}
+
+/// Whether these are the prefixes that a controller writes where the schema takes no more: of tables that someone else has
+/// prepared otherwise, nothing changes.
+fn is_old(prefixes: &[Text]) -> bool {
+    prefixes.iter().map(|field| &**field).eq(OLD_PREFIXES)
 }
 
 /// The kind of datapath that the switch gives a bridge of this type (ovs-vswitchd.conf.db(5), Bridge).
@@ -130,18 +147,11 @@ fn hwaddr(chassis: &str, bridge: &str) -> String {
 fn flow_tables(db: &Db, txn: &mut Txn) -> Map<i64, Uuid> {
     let row = uuid_of("Flow_Table", &[]);
     if db.vs.flow_table.peek(&row).is_none() {
-        let root = db.root.peek(&()).first().and_then(|root| db.vs.open_vswitch.peek(root));
-        let version = root.and_then(|root| root.db_version.as_deref()).unwrap_or_default();
-        let prefixes = if takes_four_prefixes(version) { &PREFIXES[..] } else { &OLD_PREFIXES };
+        let four = db.facts.peek(&()).is_some_and(|facts| facts.four_prefixes);
+        let prefixes = if four { &PREFIXES[..] } else { &OLD_PREFIXES };
         txn.insert("Flow_Table").uuid(row).set("prefixes", prefixes);
     }
     TABLES.map(|table| (table, row)).collect()
-}
-
-/// Whether a schema of this version allows four prefixes in a Flow_Table.
-fn takes_four_prefixes(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    (numbers.next(), numbers.next()) >= (Some(8), Some(8))
 }
 
 /// Sets the bridge right.
@@ -150,6 +160,13 @@ pub(crate) fn mend(db: &Db, txn: &mut Txn) {
     let Some(bridge) = db.vs.bridge.peek(row) else { return };
     let complete = bridge.flow_tables.iter().map(|(table, _)| *table).eq(TABLES);
     let tables = if complete { None } else { Some(flow_tables(db, txn)) };
+    if db.facts.peek(&()).is_some_and(|facts| facts.four_prefixes) {
+        for row in distinct(bridge.flow_tables.iter().map(|(_, row)| row)) {
+            if db.vs.flow_table.peek(row).is_some_and(|table| is_old(&table.prefixes)) {
+                txn.update("Flow_Table").row(*row).set("prefixes", &PREFIXES[..]);
+            }
+        }
+    }
     let mut op = txn.update("Bridge");
     op.row(*row).set("fail_mode", "secure");
     op.set("datapath_type", settings.datapath_type.as_deref().unwrap_or(kind_of(&bridge.datapath_type)));

@@ -497,7 +497,10 @@ impl ControllerDaemon {
                     self.local_since.get_or_insert(now);
                     let offered = self.local.session().offered();
                     let ct_zone_limits = offered.is_some_and(|schema| schema.has_column("CT_Zone", "limit"));
-                    self.compiler.set_facts(Facts { ct_zone_limits, ..self.compiler.facts().clone() });
+                    let prefixes = offered.and_then(|schema| schema.max_elements("Flow_Table", "prefixes"));
+                    let four_prefixes = prefixes.is_some_and(|most| most >= 4);
+                    let facts = self.compiler.facts().clone();
+                    self.compiler.set_facts(Facts { ct_zone_limits, four_prefixes, ..facts });
                 }
                 let how = if resumed { ", resumed" } else { "" };
                 info!(target: "ovsdb_cs", "{}: connected{how}", self.describe(side));

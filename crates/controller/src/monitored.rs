@@ -75,7 +75,6 @@ const LOCAL: &[(&str, &[&str])] = &[
             "other_config",
             "external_ids",
             "iface_types",
-            "db_version",
             "next_cfg",
             "cur_cfg",
         ],

@@ -41,6 +41,8 @@ pub struct Facts {
     pub ct_label_flush: bool,
     /// The switch's database takes limits of conntrack zones.
     pub ct_zone_limits: bool,
+    /// The switch's database takes four prefixes in a Flow_Table.
+    pub four_prefixes: bool,
 }
 
 macro_rules! tables {

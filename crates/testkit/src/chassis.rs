@@ -27,17 +27,11 @@ impl Lab {
     ) -> Chassis {
         let server = self.serve(&format!("{name}-conf"), Database::Switch);
         self.start_switch(name, &server);
-        // As the scripts that start a switch write it.
-        let schema = self.peers.share(Component::Stock, "openvswitch/vswitch.ovsschema");
-        let schema = schema.unwrap_or_else(|error| panic!("{error}"));
-        let version = self.stock("ovsdb-tool", &format!("schema-version {}", schema.display()));
         let base = format!(
-            "set Open_vSwitch . db_version={}\n\
-             set Open_vSwitch . external_ids:system-id={system} external_ids:hostname={system} \
+            "set Open_vSwitch . external_ids:system-id={system} external_ids:hostname={system} \
              'external_ids:ovn-remote=\"{}\"' external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip=127.0.0.1\n\
              add-br br-int\n\
              set Bridge br-int fail_mode=secure other_config:disable-in-band=true\n{lines}",
-            version.trim(),
             south.remote
         );
         self.ctl_lines("ovs-vsctl", &server, &base);

@@ -32,6 +32,7 @@ pub(crate) fn compiled(databases: &Value) -> Compiler {
         meters: true,
         ct_label_flush: true,
         ct_zone_limits: true,
+        four_prefixes: true,
         ..Facts::default()
     });
     compiler.settle();

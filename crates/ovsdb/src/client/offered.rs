@@ -17,7 +17,14 @@ pub struct OfferedSchema {
 
 /// The names of one table's columns, each with what it may hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OfferedTable(HashMap<Box<str>, Allowed>);
+pub struct OfferedTable(HashMap<Box<str>, OfferedColumn>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OfferedColumn {
+    allowed: Allowed,
+    /// The most elements.
+    most: usize,
+}
 
 /// What a column may hold, as far as it has changed between releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +44,13 @@ impl OfferedTable {
 
     /// Whether the column may hold some values of its type only; `None` if the server does not have it.
     pub fn is_limited(&self, column: &str) -> Option<bool> {
-        self.0.get(column).map(|allowed| *allowed != Allowed::Anything)
+        self.0.get(column).map(|column| column.allowed != Allowed::Anything)
     }
 
     /// What about a value the column may not hold, if there is something. `value` is the value's text (RFC 7047 section
     /// 5.1).
     pub fn refused(&self, column: &str, value: &str) -> Option<Box<str>> {
-        match self.0.get(column)? {
+        match &self.0.get(column)?.allowed {
             Allowed::Anything => None,
             // Nearly every value is one of them, spelled as it is: nothing is made for those.
             Allowed::Words(allowed) if allowed.iter().any(|word| is_word(value, word)) => None,
@@ -91,7 +98,8 @@ impl OfferedSchema {
         let tables = tables
             .into_iter()
             .map(|(t, columns)| {
-                let columns = columns.iter().map(|&c| (c.into(), Allowed::Anything)).collect();
+                let column = OfferedColumn { allowed: Allowed::Anything, most: usize::MAX };
+                let columns = columns.iter().map(|&c| (c.into(), column.clone())).collect();
                 (t.into(), Arc::new(OfferedTable(columns)))
             })
             .collect();
@@ -111,6 +119,11 @@ impl OfferedSchema {
     /// Whether the server has the column, as [`OfferedTable::has_column`].
     pub fn has_column(&self, table: &str, column: &str) -> bool {
         self.table(table).is_some_and(|table| table.has_column(column))
+    }
+
+    /// How many elements the column may have; `None` if the server does not have it.
+    pub fn max_elements(&self, table: &str, column: &str) -> Option<usize> {
+        self.table(table)?.0.get(column).map(|column| column.most)
     }
 }
 
@@ -132,10 +145,27 @@ fn parse_columns(json: &mut Decoder<'_>) -> Result<OfferedTable, DecodeError> {
     Ok(OfferedTable(columns))
 }
 
+fn parse_column(json: &mut Decoder<'_>) -> Result<OfferedColumn, DecodeError> {
+    let mut column = OfferedColumn { allowed: Allowed::Anything, most: 1 };
+    within(json, &["type"], &mut |json, member| {
+        match member {
+            "key" => column.allowed = parse_key(json)?,
+            "max" if json.peek() == Some(b'"') => {
+                column.most = usize::MAX;
+                json.skip_value()?;
+            }
+            "max" => column.most = usize::try_from(json.integer()?).unwrap_or_default(),
+            _ => json.skip_value()?,
+        }
+        Ok(())
+    })?;
+    Ok(column)
+}
+
 /// What the keys of a column may be; nothing is known of values in maps.
-fn parse_column(json: &mut Decoder<'_>) -> Result<Allowed, DecodeError> {
+fn parse_key(json: &mut Decoder<'_>) -> Result<Allowed, DecodeError> {
     let (mut words_allowed, mut least, mut most) = (Vec::new(), i64::MIN, i64::MAX);
-    within(json, &["type", "key"], &mut |json, member| {
+    within(json, &[], &mut |json, member| {
         match member {
             "enum" => words_allowed = words(json.raw_value()?).unwrap_or_default(),
             "minInteger" => least = json.integer()?,
@@ -216,6 +246,18 @@ mod tests {
         );
         assert!(!schema.has_column("T", "c") && !schema.has_column("U", "_uuid"));
         assert!(schema.has_table("Empty") && !schema.has_table("a"));
+    }
+
+    #[test]
+    fn how_many_elements_a_column_may_have_is_found() {
+        let text = r#"{"tables":{"T":{"columns":{
+            "one":{"type":"string"},
+            "key":{"type":{"key":{"type":"string","enum":"a"}}},
+            "four":{"type":{"key":"string","min":0,"max":4}},
+            "any":{"type":{"key":"string","min":0,"max":"unlimited"}}}}}}"#;
+        let schema = OfferedSchema::parse(text).unwrap();
+        let most = ["one", "key", "four", "any", "none"].map(|column| schema.max_elements("T", column));
+        assert_eq!(most, [Some(1), Some(1), Some(4), Some(usize::MAX), None]);
     }
 
     #[test]
