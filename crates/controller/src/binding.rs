@@ -1,6 +1,7 @@
 //! Which logical ports are on this chassis: interfaces by `external_ids:iface-id`, containers inside them, gateway ports
 //! by name; and the claims and releases in Port_Binding that follow (ovn-architecture(7), Life Cycle of a VIF).
 
+use crate::index::is_integrated;
 use crate::multichassis::{self, Seat};
 use crate::outstanding::{SbOp, VsOp};
 use crate::reach::Step;
@@ -49,6 +50,9 @@ impl PortKind {
     }
 }
 
+/// The type of ports for what is mirrored, which are [`PortKind::Other`] here.
+const MIRROR: &str = "mirror";
+
 /// Where a logical port is, as seen from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Residence {
@@ -80,9 +84,10 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
             let may_bind = |row: &Uuid| {
                 multichassis::seat(ctx, row).filter(|_| is_of_version(ctx, row, residence.interface))
             };
-            // What is inside of a container is nowhere.
+            // What is inside of a container is nowhere, nor what is inside of a port of another kind.
             let is_whole = |row: &Uuid| {
-                ctx.row(&ctx.sb.port_binding, row).is_some_and(|port| parent_of(&port).is_none())
+                let port = ctx.row(&ctx.sb.port_binding, row);
+                port.is_some_and(|port| port.r#type().is_empty() && parent_of(&port).is_none())
             };
             let bound = parent.is_none()
                 || residence.parent.is_some_and(|row| is_whole(&row) && may_bind(&row).is_some());
@@ -105,6 +110,10 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
         }
         PortKind::Chassisredirect => {
             residence.claims = crate::gateway::is_active(ctx, row);
+        }
+        PortKind::Other if &**port.r#type() != MIRROR => {
+            let (name, found) = (port.logical_port(), port.r#type());
+            ctx.report(format!("Port_Binding {row} (\"{name}\"): column type: unknown type \"{found}\""));
         }
         _ => {}
     }
@@ -183,14 +192,14 @@ pub(crate) fn peer(ctx: &Ctx<'_>, row: &Uuid) -> Option<Uuid> {
 pub(crate) fn bound(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Uuid>) {
     let Some(residence) = ctx.value(&ctx.residence, row) else { return };
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
-    let says_so = if residence.is_additional {
-        multichassis::is_additional(ctx, &port)
-    } else {
-        is_bound_here(ctx, row)
-    };
-    if residence.claims && says_so {
+    if residence.claims && says_so(ctx, row, residence, &port) {
         out.push(*row);
     }
+}
+
+/// Whether the database says that the port is here, as it is to.
+fn says_so(ctx: &Ctx<'_>, row: &Uuid, residence: &Residence, port: &sb::view::PortBinding<'_>) -> bool {
+    if residence.is_additional { multichassis::is_additional(ctx, port) } else { is_bound_here(ctx, row) }
 }
 
 pub(crate) fn is_bound_here(ctx: &Ctx<'_>, row: &Uuid) -> bool {
@@ -271,20 +280,44 @@ pub(crate) fn claimed_encap(db: &crate::Db, row: Uuid) -> Option<Uuid> {
     db.encap_at.peek(&endpoint).first().copied()
 }
 
-/// `ovn-installed` of interfaces whose ports' flows stand in the switch, and of no others.
+/// `ovn-installed` of interfaces whose ports' flows stand in the switch, and of no others in the integration bridge: in other
+/// bridges it is another controller's, or stays as this one left it. A mark from before an exit goes when the port is claimed.
 pub(crate) fn interface_differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<VsOp>) {
     let Some(interface) = ctx.row(&ctx.vs.interface, row) else { return };
     let marked = interface.external_ids().get("ovn-installed").is_some_and(|text| &**text == "true");
-    let port = interface.external_ids().get("iface-id").and_then(|id| {
+    let id = interface.external_ids().get("iface-id");
+    let port = id.and_then(|id| {
         let port = ctx.all(&ctx.port_named, id).first()?;
         let residence = ctx.value(&ctx.residence, port)?;
-        (residence.claims && residence.interface == Some(*row)).then_some(*port)
+        (residence.claims && residence.interface == Some(*row)).then_some((*port, residence))
     });
-    let installed = port.is_some_and(|port| ctx.value(&ctx.installed, &port).is_some());
+    if let Some(id) = id
+        && port.is_none()
+    {
+        report_second(ctx, row, interface.name(), id);
+    }
+    let installed = port.is_some_and(|(port, _)| ctx.value(&ctx.installed, &port).is_some());
     if installed && !marked {
         out.push(VsOp::Installed(*row));
     }
-    if marked && port.is_none() {
+    let stays = port.is_some_and(|(row, residence)| {
+        ctx.row(&ctx.sb.port_binding, &row).is_some_and(|port| says_so(ctx, &row, residence, &port))
+    });
+    let integrated = || ctx.all(&ctx.port_of_interface, row).iter().any(|port| is_integrated(ctx, port));
+    if marked && !stays && integrated() {
         out.push(VsOp::NotInstalled(*row));
+    }
+}
+
+/// Tells of an interface whose `iface-id` another interface has too.
+fn report_second(ctx: &Ctx<'_>, row: &Uuid, name: &Text, id: &Text) {
+    let all = ctx.all(&ctx.interfaces_with_id, id);
+    let port = ctx.all(&ctx.port_named, id).first().and_then(|port| ctx.value(&ctx.residence, port));
+    let Some(first) = port.and_then(|residence| residence.interface) else { return };
+    if let Some(first) = ctx.row(&ctx.vs.interface, &first).filter(|_| first != *row && all.contains(row)) {
+        let first = first.name();
+        ctx.report(format!(
+            "Interface \"{name}\": column external_ids: iface-id \"{id}\" is that of interface \"{first}\" too; it is skipped"
+        ));
     }
 }

@@ -20,14 +20,26 @@ struct Neighbor {
 }
 
 /// What a row says, if its port matters here.
-fn neighbor(ctx: &Ctx<'_>, table: &str, port: &Text, ip: &Text, mac: &Text) -> Option<Neighbor> {
-    let row = ctx.all(&ctx.port_named, port).first()?;
-    let binding = ctx.row(&ctx.sb.port_binding, row)?;
+fn neighbor(
+    ctx: &Ctx<'_>,
+    (table, row): (&str, &Uuid),
+    port: &Text,
+    ip: &Text,
+    mac: &Text,
+) -> Option<Neighbor> {
+    let binding = ctx.row(&ctx.sb.port_binding, ctx.all(&ctx.port_named, port).first()?)?;
     let datapath_key = ctx.value(&ctx.local_datapaths, &binding.datapath())?.key;
-    let (Ok(ip_parsed), Ok(mac_parsed)) = (ip.parse(), mac.parse()) else {
+    let skipped = |column: &str, what: &str, found: &Text| {
         ctx.report(format!(
-            "{table} of port \"{port}\": expected an IP and an Ethernet address, found ip \"{ip}\" and mac \"{mac}\""
+            "{table} {row} of port \"{port}\": column {column}: expected {what}, found \"{found}\"; it is skipped"
         ));
+    };
+    let Ok(ip_parsed) = ip.parse() else {
+        skipped("ip", "an IP address", ip);
+        return None;
+    };
+    let Ok(mac_parsed) = mac.parse() else {
+        skipped("mac", "an Ethernet address", mac);
         return None;
     };
     Some(Neighbor { datapath_key, key: binding.tunnel_key() as u16, ip: ip_parsed, mac: mac_parsed })
@@ -46,7 +58,7 @@ pub(crate) fn learned(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
         // It is only asked for.
         return;
     }
-    let found = neighbor(ctx, "MAC_Binding", binding.logical_port(), binding.ip(), binding.mac());
+    let found = neighbor(ctx, ("MAC_Binding", row), binding.logical_port(), binding.ip(), binding.mac());
     let Some(neighbor) = found else { return };
     let mut flows = Flows { cookie: cookie(*row), out };
     answers(&neighbor, LEARNED, &mut flows);
@@ -55,7 +67,8 @@ pub(crate) fn learned(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
 
 pub(crate) fn fixed(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<DesiredFlow>) {
     let Some(binding) = ctx.row(&ctx.sb.static_mac_binding, row) else { return };
-    let found = neighbor(ctx, "Static_MAC_Binding", binding.logical_port(), binding.ip(), binding.mac());
+    let found =
+        neighbor(ctx, ("Static_MAC_Binding", row), binding.logical_port(), binding.ip(), binding.mac());
     let Some(neighbor) = found else { return };
     let priority = if binding.override_dynamic_mac() { OVERRIDING } else { STATIC };
     answers(&neighbor, priority, &mut Flows { cookie: cookie(*row), out });

@@ -5,6 +5,7 @@ use crate::physical::punt_meters;
 use kiln_types::Instant;
 use std::fmt::Write as _;
 use std::time::Duration;
+use tracing::info;
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +99,12 @@ impl ControllerDaemon {
                 let message = inject::packet_out(self.compiler.db(), &args[0])?;
                 self.packets.session.send(&message).map_err(|error| error.to_string())?;
             }
-            "debug/pause" => self.paused = true,
+            "debug/pause" => {
+                info!(target: "main", "User triggered execution pause.");
+                self.paused = true;
+            }
             "debug/resume" => {
+                info!(target: "main", "User triggered execution resume.");
                 self.paused = false;
                 self.stale = true;
             }

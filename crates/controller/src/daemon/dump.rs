@@ -6,7 +6,9 @@ use crate::tables::Db;
 use crate::{Delivery, LocalPort};
 use kiln_abi::options::mac_binding::AGE_THRESHOLD;
 use kiln_abi::stages::Datapath;
+use kiln_ovsdb::Text;
 use kiln_types::Uuid;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The answer to a `debug/dump-*` command.
@@ -25,36 +27,78 @@ pub(super) fn dump(db: &Db, name: &str) -> Option<String> {
     Some(lines.into_iter().fold(title.to_owned(), |text, line| text + &line + "\n"))
 }
 
-/// Every `iface-id` of the integration bridge with the ports that are bound through it.
+/// What is known of an `iface-id`.
+#[derive(Default)]
+struct Attached<'a> {
+    /// The interface in use; `None` while there is none.
+    interface: Option<&'a Uuid>,
+    /// The port of that name, in words.
+    port: Option<String>,
+    /// Those that share its interface, each with its kind.
+    children: Vec<(&'a Text, &'static str)>,
+}
+
+/// Every `iface-id` of the integration bridge, and every parent of containers, with the ports that belong to it.
 fn local_bindings(db: &Db) -> Vec<String> {
-    let rule = "-".repeat(40);
-    let binding = |id: &str, interface: &Uuid| {
-        let name = db.vs.interface.peek(interface).map_or("", |row| &row.name);
-        let (mut primary, mut children) = (Vec::new(), Vec::new());
-        for (row, residence) in db.residence.iter() {
-            if residence.interface.as_ref() != Some(interface) {
-                continue;
+    let mut all: BTreeMap<&Text, Attached<'_>> = BTreeMap::new();
+    for (id, interfaces) in db.interfaces_with_id.iter() {
+        // Of several the one that a port uses, if any does.
+        let residence = db.port_named.peek(id).first().and_then(|row| db.residence.peek(row));
+        let used = residence.and_then(|residence| residence.interface.as_ref());
+        let interface = used.filter(|used| interfaces.contains(used)).or(interfaces.first());
+        all.insert(id, Attached { interface, ..Attached::default() });
+    }
+    let of_interface: BTreeMap<&Uuid, &Text> =
+        all.iter().filter_map(|(id, attached)| Some((attached.interface?, *id))).collect();
+    for (parent, rows) in db.containers_in.iter() {
+        let ports = rows.iter().filter_map(|row| db.sb.port_binding.peek(row));
+        let children = ports.map(|port| (&port.logical_port, "CONTAINER"));
+        all.entry(parent).or_default().children.extend(children);
+    }
+    for (row, residence) in db.residence.iter() {
+        let Some(port) = db.sb.port_binding.peek(row) else { continue };
+        let name = &port.logical_port;
+        match residence.kind {
+            PortKind::Vif if port.parent_port.as_ref().is_none_or(|parent| parent.is_empty()) => {
+                if let Some(attached) = all.get_mut(name) {
+                    attached.port = Some(format!("primary lport : [{name}]\n"));
+                }
             }
-            let Some(port) = db.sb.port_binding.peek(row) else { continue };
-            match residence.kind {
-                PortKind::Virtual => children.push((&port.logical_port, "VIRTUAL")),
-                _ if residence.parent.is_some() => children.push((&port.logical_port, "CONTAINER")),
-                PortKind::Localport => primary.push(format!("localport lport : [{}]\n", port.logical_port)),
-                _ => primary.push(format!("primary lport : [{}]\n", port.logical_port)),
+            PortKind::Localport => {
+                if let Some(attached) = all.get_mut(name).filter(|attached| attached.interface.is_some()) {
+                    attached.port = Some(format!("localport lport : [{name}]\n"));
+                }
             }
+            PortKind::Virtual => {
+                let id = residence.interface.as_ref().and_then(|row| of_interface.get(row));
+                if let Some(attached) = id.and_then(|id| all.get_mut(*id)) {
+                    attached.children.push((name, "VIRTUAL"));
+                }
+            }
+            _ => {}
         }
-        children.sort();
-        let count = primary.len() + children.len();
-        let mut text =
-            format!("name: [{id}], OVS interface name : [{name}], num binding lports : [{count}]\n");
-        text.push_str(&primary.concat());
-        for (number, (name, kind)) in children.iter().enumerate() {
-            let _ = writeln!(text, "child lport[{}] : [{name}], type : [{kind}]", number + 1);
-        }
-        text + &rule
+    }
+    all.into_iter().map(|(id, attached)| local_binding(db, id, attached)).collect()
+}
+
+fn local_binding(db: &Db, id: &Text, mut attached: Attached<'_>) -> String {
+    attached.children.sort();
+    let interface = match attached.interface {
+        Some(row) => db.vs.interface.peek(row).map_or("", |row| &row.name),
+        None => "NULL",
     };
-    let all = db.interfaces_with_id.iter();
-    all.flat_map(|(id, interfaces)| interfaces.iter().map(move |row| binding(id, row))).collect()
+    let count = usize::from(attached.port.is_some()) + attached.children.len();
+    let mut text =
+        format!("name: [{id}], OVS interface name : [{interface}], num binding lports : [{count}]\n");
+    match &attached.port {
+        Some(port) => text.push_str(port),
+        None if count > 0 => text.push_str("no primary lport\n"),
+        None => {}
+    }
+    for (number, (name, kind)) in attached.children.iter().enumerate() {
+        let _ = writeln!(text, "child lport[{}] : [{name}], type : [{kind}]", number + 1);
+    }
+    text + &"-".repeat(40)
 }
 
 fn local_datapaths(db: &Db) -> Vec<String> {

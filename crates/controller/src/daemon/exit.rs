@@ -3,6 +3,7 @@
 use super::ControllerDaemon;
 use kiln_ovsdb::client::TxnId;
 use kiln_types::Uuid;
+use tracing::info;
 
 /// How far the end is.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ impl ControllerDaemon {
     pub fn begin_exit(&mut self, restart: bool) {
         let settings = self.compiler.db().settings.peek(&());
         let cleans = !restart && settings.is_none_or(|settings| settings.cleanup_on_exit);
+        let said = if cleans { "True" } else { "False" };
+        info!(target: "main", "Exiting ovn-controller, resource cleanup: {said}");
         self.exit = if cleans { Exit::CleaningUp { sent: false, awaited: Vec::new() } } else { Exit::Done };
     }
 
@@ -51,12 +54,11 @@ impl ControllerDaemon {
             if let Some(me) = db.me.peek(&()) {
                 for (row, port) in db.sb.port_binding.iter() {
                     if port.chassis == Some(*me) {
-                        let up = port.up.map(|_| false);
+                        // Without a chassis nobody takes `up` for true; who claims the port next sets it anew.
                         txn.update("Port_Binding")
                             .row(*row)
                             .set("chassis", &None::<Uuid>)
-                            .set("encap", &None::<Uuid>)
-                            .set("up", &up);
+                            .set("encap", &None::<Uuid>);
                     }
                     if port.additional_chassis.contains(me) {
                         crate::multichassis::write_release(db, *row, &mut txn);
@@ -82,12 +84,6 @@ impl ControllerDaemon {
             if let (Some(settings), Some(root)) = (db.settings.peek(&()), db.root.peek(&()).first()) {
                 let key = format!("{}{}", crate::settings::INDEX, settings.chassis);
                 txn.mutate("Open_vSwitch").row(*root).delete("other_config", &[key.as_str()]);
-            }
-            for (row, interface) in db.vs.interface.iter() {
-                if interface.external_ids.contains_key("ovn-installed") {
-                    let keys = ["ovn-installed", "ovn-installed-ts"];
-                    txn.mutate("Interface").row(*row).delete("external_ids", &keys);
-                }
             }
             if !txn.is_empty() {
                 awaited.push(self.local.session_mut().transact(txn));
