@@ -33,6 +33,7 @@ use crate::clock::{Clock, Now};
 use crate::coverage::{self, Coverage};
 use crate::daemon::Daemon;
 use crate::errno::plain;
+use crate::failures::Failures;
 use crate::link::{Event, LinkIo};
 use crate::memory::{GrowthWatch, Thrift, Usage};
 use crate::process;
@@ -207,6 +208,7 @@ struct Loop<'d, E> {
     clock: Clock,
     tls: Tls,
     links: Vec<(Link, LinkIo)>,
+    failures: Failures,
     control: Option<Server>,
     signals: UnboundedReceiver<i32>,
     timer: Pin<Box<Sleep>>,
@@ -274,6 +276,7 @@ impl<'d, E: Engine> Loop<'d, E> {
             clock,
             tls,
             links: Vec::new(),
+            failures: Failures::default(),
             control,
             signals,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -478,7 +481,9 @@ impl<'d, E: Engine> Loop<'d, E> {
             let link = *link;
             let wants_input = budget > 0 && self.engine.wants_input(link);
             let buffer = wants_input.then_some(&mut self.buffer[..]);
-            let Poll::Ready(event) = io.poll(cx, &mut self.tls, buffer) else { break };
+            let Poll::Ready(event) = io.poll(cx, &mut self.tls, buffer, &mut self.failures) else {
+                break;
+            };
             let now = self.clock.now();
             match event {
                 Event::Up => self.engine.handle(now, Input::Up { link }),

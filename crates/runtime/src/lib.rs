@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod dirs;
 pub mod drive;
 mod errno;
+mod failures;
 mod link;
 pub mod memory;
 pub mod process;

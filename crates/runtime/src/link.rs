@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::coverage;
 use crate::errno::plain;
+use crate::failures::Failures;
 use crate::stream::{Connect, Listener, Stream};
 use crate::tls::Tls;
 
@@ -106,15 +107,24 @@ impl LinkIo {
         cx: &mut Context<'_>,
         tls: &mut Tls,
         buffer: Option<&mut [u8]>,
+        failures: &mut Failures,
     ) -> Poll<Event> {
         if !self.wanted {
             return Poll::Pending;
         }
         let event = ready!(self.poll_wanted(cx, tls, buffer));
-        if let Event::Down(reason) = &event {
-            info!(target: "reconnect", rl = 20, "{}: {reason}", self.remote);
-            self.wanted = false;
-            self.drop_stream();
+        match &event {
+            Event::Up => failures.connected(&self.remote),
+            Event::Down(reason) => {
+                if self.stream.is_some() {
+                    info!(target: "reconnect", rl = 20, "{}: {reason}", self.remote);
+                } else {
+                    failures.failed(&self.remote, reason);
+                }
+                self.wanted = false;
+                self.drop_stream();
+            }
+            Event::Read(_) | Event::Room => {}
         }
         Poll::Ready(event)
     }
