@@ -158,6 +158,36 @@ fn zones() {
     both.becomes("ct-zone-list", names, |text| !text.contains("q1"));
 }
 
+/// Interfaces that share an `iface-id`, and containers whose parent is not here.
+#[test]
+fn bindings() {
+    let both = Both::start();
+    let form = |text: &str| text.trim_end().to_owned();
+    // Which of several interfaces it is differs.
+    let of_p1 = |text: &str| {
+        let lines = text.lines().filter(|line| line.contains("[p1]"));
+        lines.map(|line| line.replace("p1b", "p1")).collect::<Vec<_>>().join("\n")
+    };
+    let line = "debug/dump-local-bindings";
+    let one = both.becomes(line, of_p1, |text| text.contains("primary lport : [p1]"));
+    both.switch("add-port br-int p1b\nset Interface p1b external_ids:iface-id=p1");
+    let two = both.becomes(line, of_p1, |text| text.lines().count() == 2);
+    assert_eq!(two, one);
+    both.switch("del-port br-int p1b");
+    both.north("lsp-add sw0 parent\nlsp-add sw0 inside parent 7\nlsp-add sw0 lost nobody 8");
+    let without = both.becomes(line, sorted, |text| text.contains("[lost]") && text.contains("[inside]"));
+    assert!(without.contains("name: [parent], OVS interface name : [NULL], num binding lports : [2]"));
+    assert!(without.contains("name: [nobody], OVS interface name : [NULL], num binding lports : [1]"));
+    both.switch("add-port br-int parent\nset Interface parent external_ids:iface-id=parent");
+    both.becomes(line, form, |text| text.contains("OVS interface name : [parent]"));
+    // A port of another kind is nobody's parent.
+    both.switch("add-port br-int loc\nset Interface loc external_ids:iface-id=loc");
+    both.becomes("debug/dump-related-ports", sorted, |text| text.contains("loc"));
+    both.north("lsp-add sw0 guest loc 9");
+    both.becomes(line, |text| text.contains("[guest]").to_string(), |text| text == "true");
+    both.becomes("debug/dump-related-ports", sorted, |text| !text.contains("guest"));
+}
+
 /// How many packets have left by a port.
 fn sent(on: &Deployment, port: &str) -> u64 {
     let text = on.lab.ofctl(&on.chassis, &format!("dump-ports BR {port}"));

@@ -75,6 +75,20 @@ fn one_chassis_stock_and_one_kiln() {
     holds("two-chassis", "t-mixb", &["--all", "stock", "--northd", "kiln", "--controller", "c2=kiln"]);
 }
 
+/// The mixes of an upgrade on machines whose switches stay as they are.
+#[test]
+fn on_old_switches() {
+    let old = ["--all", "stock", "--switch", "old-stock"];
+    for (name, parts) in [
+        ("t-oldc", &["--northd", "kiln"][..]),
+        ("t-oldk", &["--controller", "kiln"]),
+        ("t-olda", &["--northd", "kiln", "--controller", "c1=kiln"]),
+        ("t-oldb", &["--controller", "c2=kiln"]),
+    ] {
+        holds("two-chassis", name, &[&old, parts].concat());
+    }
+}
+
 /// Old stock's northd leaves one hop of an IPv6 traceroute without an answer whoever the controllers are, so its networks
 /// are those without traceroute across routers.
 #[test]

@@ -354,6 +354,11 @@ fn set_id(all: &Deployment, key: &str, value: &str) {
         .arg(format!("external_ids:{key}=\"{value}\"")));
 }
 
+fn is_bound(all: &Deployment, port: &str) -> bool {
+    let rows = all.sb.client().select("Port_Binding", &json!([["logical_port", "==", port]]), &["chassis"]);
+    rows.iter().any(|row| row["chassis"][0] == "uuid")
+}
+
 fn flow_says(all: &Deployment, text: &str) -> bool {
     flows(&all.folder).iter().any(|flow| flow.contains(text))
 }
@@ -447,6 +452,30 @@ fn chassis_cases() -> Vec<ChassisCase> {
                 )]);
             },
             heals: |all| flow_says(all, "0a:00:00:00:00:dd"),
+        },
+        ChassisCase {
+            bad: |all| {
+                let change = json!({ "type": "pigeon" });
+                all.sb.client().transact(&[update("Port_Binding", "logical_port", "s1p1", change)]);
+                until("s1p1 to be let go", LONG, || (!is_bound(all, "s1p1")).then_some(()));
+            },
+            says: ["Port_Binding", "\"s1p1\"", "column type", "pigeon"],
+            mend: |all| {
+                let change = json!({ "type": "" });
+                all.sb.client().transact(&[update("Port_Binding", "logical_port", "s1p1", change)]);
+            },
+            heals: |all| is_bound(all, "s1p1"),
+        },
+        ChassisCase {
+            bad: |all| {
+                let line = "add-port br-int twin -- set Interface twin type=dummy external_ids:iface-id=s1p1";
+                run(vsctl(&all.folder).args(line.split(' ')));
+            },
+            says: ["Interface", "\"twin\"", "column external_ids", "\"s1p1\""],
+            mend: |all| {
+                run(vsctl(&all.folder).args(["set", "Interface", "twin", "external_ids:iface-id=s1p2"]));
+            },
+            heals: |all| is_bound(all, "s1p2"),
         },
     ]
 }

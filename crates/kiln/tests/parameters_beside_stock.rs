@@ -352,14 +352,33 @@ fn logs(lab: &Lab, chassis: &Chassis, words: &[&str]) -> bool {
     text.lines().any(|line| words.iter().all(|word| line.contains(word)))
 }
 
-/// The name of a chassis is taken when a controller starts.
+/// Whether these interfaces are marked as installed, and columns `up` of the logical ports p1 and q1.
+fn marks(lab: &Lab, chassis: &Chassis, south: &Server, interfaces: &[&str]) -> Vec<String> {
+    let mark = |interface: &&str| {
+        let line = format!("--if-exists get Interface {interface} external_ids:ovn-installed");
+        format!("{interface}: {}", lab.ctl("ovs-vsctl", &chassis.server, &line).trim())
+    };
+    let rows = lab.rows(south, Database::Southbound, "Port_Binding");
+    let rows = rows.iter().filter(|row| row["logical_port"] == "p1" || row["logical_port"] == "q1");
+    let mut ups: Vec<String> = rows.map(|row| format!("{} up: {}", row["logical_port"], row["up"])).collect();
+    ups.sort();
+    interfaces.iter().map(mark).chain(ups).collect()
+}
+
+/// The name of a chassis is taken when a controller starts. One that ends leaves marks as stock does.
 #[test]
 fn system_id() {
     let mut both = Both::start();
+    both.wait("ports to be up", |lab, chassis, south| {
+        marks(lab, chassis, south, &["p1", "q1"]).iter().all(|line| line.contains("true"))
+    });
     for (chassis, south) in both.sides.clone() {
         both.lab.ask(&chassis.controller, "exit");
         both.lab.wait_gone(&chassis.controller.name);
         assert!(!has_row(&both.lab, &south, "Chassis", SYSTEM));
+        assert!(!is_bound(&both.lab, &south, "p1"));
+        let marks = marks(&both.lab, &chassis, &south, &["p1", "q1"]);
+        assert!(marks.iter().all(|line| line.contains("true")), "{:?}: {marks:?}", chassis.controller.whose);
         both.lab.ctl("ovs-vsctl", &chassis.server, "set Open_vSwitch . external_ids:system-id=hv9");
         both.lab.start_controller(&chassis.controller.name, chassis.controller.whose, &chassis.server);
     }
@@ -426,6 +445,14 @@ fn bridge() {
         };
         let [stock, kiln] = settled(|| look(&both), same);
         assert!(same(&stock, &kiln), "{what}: stock {stock:#?} kiln {kiln:#?}");
+        // What is on the bridge that is no longer looked at keeps its mark; that of the other one has it in the end.
+        let marked = |both: &Both| {
+            let marked =
+                |(chassis, south): &(Chassis, Server)| marks(&both.lab, chassis, south, &["p1", "p1b", "q1"]);
+            both.sides.each_ref().map(|side| marked(side)[..3].to_vec())
+        };
+        let [by_stock, by_kiln] = settled(|| marked(&both), |stock, kiln| stock == kiln);
+        assert_eq!(by_kiln, by_stock, "{what}");
         let [old_before, old_after] = [before[1][1 - here].0, kiln[1 - here].0];
         assert_eq!(old_before, old_after, "{what}: flows of the old bridge");
     };
@@ -605,6 +632,79 @@ fn northd_version() {
     both.acknowledge();
 }
 
+/// Tunnels stand for as long as there is no other value: a key that is gone, or wrong, takes none down.
+#[test]
+fn no_encapsulation() {
+    let mut both = Both::start();
+    let names = |both: &Both| {
+        let names = |(chassis, _): &(Chassis, Server)| {
+            tunnel_options(&both.lab, chassis).into_keys().collect::<Vec<_>>()
+        };
+        both.sides.each_ref().map(names)
+    };
+    let becomes = |both: &Both, expected: &[&str]| {
+        let [stock, kiln] = settled(|| names(both), |stock, kiln| stock == expected && stock == kiln);
+        assert_eq!(stock, expected);
+        assert_eq!(kiln, expected);
+    };
+    let told = |both: &Both| {
+        both.wait("the log to say so", |lab, chassis, _| match chassis.controller.whose {
+            Component::Kiln => logs(lab, chassis, &["WARN", "must be set"]),
+            _ => logs(lab, chassis, &["Need to specify an encap type and ip"]),
+        });
+        // Commands are answered after all that came before.
+        for _ in 0..20 {
+            both.sides
+                .iter()
+                .for_each(|(chassis, _)| drop(both.lab.ask(&chassis.controller, "debug/status")));
+        }
+    };
+    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    let flows = |both: &Both| on_bridge(&both.lab, &both.sides[1].0, "br-int").0;
+    let before = flows(&both);
+    both.configure("remove Open_vSwitch . external_ids ovn-encap-ip");
+    told(&both);
+    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    assert_eq!(flows(&both), before, "packets are still sent there");
+    both.set("ovn-encap-ip", "127.0.0.9");
+    becomes(&both, &["ovn-hv2-1", "ovn-hv4-1"]);
+    both.acknowledge();
+    both.configure("remove Open_vSwitch . external_ids ovn-encap-type");
+    told(&both);
+    becomes(&both, &["ovn-hv2-1", "ovn-hv4-1"]);
+    assert_eq!(flows(&both), before, "packets are still sent there");
+    // A controller that starts finds its own tunnels too.
+    let (kiln, _) = both.sides[1].clone();
+    both.lab.ask(&kiln.controller, "exit --restart");
+    both.lab.wait_gone(&kiln.controller.name);
+    both.lab.start_controller(&kiln.controller.name, Component::Kiln, &kiln.server);
+    wait_for("the new controller", || {
+        (both.lab.ask(&kiln.controller, "connection-status").trim() == "connected").then_some(())
+    });
+    told(&both);
+    assert_eq!(flows(&both), before, "packets are still sent there");
+    both.set("ovn-encap-type", "vxlan");
+    becomes(&both, &["ovn-hv3-0", "ovn-hv4-1"]);
+}
+
+/// A table that was prepared when the schema took less is prepared for all that it takes now.
+#[test]
+fn prefixes() {
+    let both = Both::start();
+    let all = |lab: &Lab, chassis: &Chassis, _: &Server| {
+        let rows = lab.rows(&chassis.server, Database::Switch, "Flow_Table");
+        let expected = serde_json::json!(["set", ["ip_dst", "ip_src", "ipv6_dst", "ipv6_src"]]);
+        rows.len() == 1 && rows[0]["prefixes"] == expected
+    };
+    both.wait("all prefixes", all);
+    for (chassis, _) in &both.sides {
+        let row = both.lab.ctl("ovs-vsctl", &chassis.server, "--bare --columns=_uuid find Flow_Table");
+        let line = format!("set Flow_Table {} prefixes=ip_dst,ip_src,ipv6_dst", row.trim());
+        both.lab.ctl("ovs-vsctl", &chassis.server, &line);
+    }
+    both.wait("all prefixes again", all);
+}
+
 /// A plain `exit` leaves everything where it was told to.
 #[test]
 fn cleanup_on_exit() {
@@ -615,8 +715,14 @@ fn cleanup_on_exit() {
     let tunnels = |lab: &Lab, chassis: &Chassis| ports(lab, chassis, "br-int");
     for (chassis, south) in both.sides.clone() {
         let before = tunnels(&both.lab, &chassis);
-        both.lab.ask(&chassis.controller, "exit");
+        for command in ["debug/pause", "debug/resume", "exit"] {
+            both.lab.ask(&chassis.controller, command);
+        }
         both.lab.wait_gone(&chassis.controller.name);
+        for said in ["execution pause", "execution resume", "Exiting ovn-controller, resource cleanup: False"]
+        {
+            assert!(logs(&both.lab, &chassis, &["INFO", said]), "{:?}: {said}", chassis.controller.whose);
+        }
         assert!(has_row(&both.lab, &south, "Chassis", SYSTEM), "{:?}", chassis.controller.whose);
         assert!(is_bound(&both.lab, &south, "p1"), "{:?}", chassis.controller.whose);
         assert_eq!(tunnels(&both.lab, &chassis), before, "{:?}", chassis.controller.whose);
