@@ -176,8 +176,9 @@ pub(crate) fn of_router_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
     let r#type = joining(checked.gateway.as_ref(), &mut options);
     crate::router::advertise::periodic(&row, checked, &mut options);
     crate::router::learning::port_options(ctx, port, &row, &checked.router, &mut options);
-    let networks = row.networks().all();
-    let mac = std::iter::once(row.mac()).chain(networks).map(|text| &**text).collect::<Vec<_>>().join(" ");
+    let mut mac = checked.mac.to_string();
+    mac.extend(checked.ipv4.iter().map(|net| format!(" {net}")));
+    mac.extend(checked.configured_ipv6().iter().map(|net| format!(" {net}")));
     out.push((
         grant.row,
         sb::PortBinding {

@@ -167,6 +167,27 @@ fn what_was_learned_goes_with_its_port() {
 }
 
 /// What of a router's options controllers see: `KEY=VALUE`, sorted.
+/// As stock has it: in one spelling, and those that are skipped are left out.
+#[test]
+fn a_router_port_is_bound_with_the_networks_that_count() {
+    let mut world = network("");
+    let cases = [
+        (r#""10.8.1.1/24","bad","10.9.1.1/33","10.8.0.1/24""#, "10.8.0.1/24 10.8.1.1/24"),
+        (r#""10.8.0.1","FD01::0001/64""#, "10.8.0.1/32 fd01::1/64"),
+        (
+            r#""fe80::5/64","fd01::2/64","10.8.3.1/255.255.255.0","0.0.0.0/24""#,
+            "10.8.3.1/24 fd01::2/64 fe80::5/64",
+        ),
+    ];
+    for (networks, bound) in cases {
+        world.must(&format!(
+            r#"{{"op":"update","table":"Logical_Router_Port","where":[["name","==","r-b"]],"row":{{"networks":["set",[{networks}]]}}}}"#
+        ));
+        let rows = world.dump(SB, "Port_Binding", &["logical_port", "mac"]);
+        assert_eq!(rows[2], format!(r#""r-b" | "0a:00:00:00:00:0b {bound}""#), "{networks}");
+    }
+}
+
 fn told(world: &World) -> Vec<String> {
     let keys = ["mac_binding_age_threshold", "mac_binding_age_thresholds", "mac_binding_learning"];
     let ids = world.dump(SB, "Datapath_Binding", &["type", "external_ids"]);
