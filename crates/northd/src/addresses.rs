@@ -144,6 +144,23 @@ impl Net {
             Net::V6(net) => net.addr().into(),
         }
     }
+
+    /// The prefix length.
+    pub fn prefix_len(&self) -> u8 {
+        match self {
+            Net::V4(net) => net.prefix_len(),
+            Net::V6(net) => net.prefix_len(),
+        }
+    }
+}
+
+impl std::fmt::Display for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Net::V4(net) => net.fmt(f),
+            Net::V6(net) => net.fmt(f),
+        }
+    }
 }
 
 /// Reads `IP`, `IP/LEN` or, for IPv4, `IP/MASK`.

@@ -66,15 +66,24 @@ pub(crate) fn port_rows(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Uuid)>) 
     out.push((binding.logical_port().clone(), *row));
 }
 
-/// Which of several ports that want the same was first: the one whose Port_Binding has the lowest key, since keys are given
-/// out in turn. Ports that are not bound yet come after those that are, in the order of their uuids, as they are given keys.
+/// Which of several ports of switches that want the same was first: the one whose Port_Binding has the lowest key, since
+/// keys are given out in turn. Ports that are not bound yet come after those that are, in the order of their uuids, as they
+/// are given keys.
 pub(crate) fn senior(ctx: &Ctx<'_>, ports: &[Uuid]) -> Option<Uuid> {
+    first_bound(ctx, ports, |port| Some(ctx.row(&ctx.nb.logical_switch_port, port)?.name().clone()))
+}
+
+/// The same of several ports of a router.
+pub(crate) fn senior_router_port(ctx: &Ctx<'_>, ports: &[Uuid]) -> Option<Uuid> {
+    first_bound(ctx, ports, |port| Some(ctx.row(&ctx.nb.logical_router_port, port)?.name().clone()))
+}
+
+fn first_bound(ctx: &Ctx<'_>, ports: &[Uuid], name: impl Fn(&Uuid) -> Option<Text>) -> Option<Uuid> {
     if let [] | [_] = ports {
         return ports.first().copied();
     }
     let key = |port: &Uuid| {
-        let name = ctx.row(&ctx.nb.logical_switch_port, port)?.name().clone();
-        let binding = ctx.all(&ctx.port_rows, &name).first()?;
+        let binding = ctx.all(&ctx.port_rows, &name(port)?).first()?;
         Some(ctx.row(&ctx.sb.port_binding, binding)?.tunnel_key())
     };
     ports.iter().min_by_key(|port| (key(port).unwrap_or(i64::MAX), **port)).copied()

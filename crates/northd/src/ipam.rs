@@ -1,7 +1,7 @@
 //! Addresses that ports leave to be chosen: `dynamic` in `addresses`, from the switch's `subnet` and `ipv6_prefix`
 //! (ovn-nb(5), Logical_Switch, IP address assignment).
 
-use crate::addresses::{AddressItem, DynamicRequest, Net, PortAddress, parse_address, parse_port_address};
+use crate::addresses::{AddressItem, DynamicRequest, PortAddress, parse_address, parse_port_address};
 use crate::outstanding::NbOp;
 use crate::tables::{Ctx, Db, Owned};
 use kiln_incr::Target;
@@ -133,27 +133,9 @@ pub(crate) fn request(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Request>) {
     });
 }
 
-/// The addresses of routers' ports on each switch, which are not to be given out either.
-pub(crate) fn router_addresses(ctx: &Ctx<'_>, name: &Text, out: &mut Vec<((Uuid, Owned), Uuid)>) {
-    let Some(router_port) = ctx.all(&ctx.router_port_named, name).first() else { return };
-    let Some(row) = ctx.row(&ctx.nb.logical_router_port, router_port) else { return };
-    for port in ctx.all(&ctx.switch_ports_towards, name) {
-        let Some(switch) = ctx.all(&ctx.switch_of_port, port).first() else { continue };
-        out.extend(row.mac().parse().ok().map(|mac| ((*switch, Owned::Mac(mac)), *port)));
-        for network in row.networks().all() {
-            let owned = match crate::addresses::parse_ip(network) {
-                Some(Net::V4(net)) => Owned::V4(net.addr()),
-                Some(Net::V6(net)) => Owned::V6(net.addr()),
-                None => continue,
-            };
-            out.push(((*switch, owned), *port));
-        }
-    }
-}
-
 /// Chooses.
 pub(crate) fn grant(db: &mut Db) {
-    let Db { ipam: state, dynamic_addresses, address_problems, address_owners, router_addresses, .. } = db;
+    let Db { ipam: state, dynamic_addresses, address_problems, address_claims, .. } = db;
     let mut dirty = std::mem::take(&mut state.dirty);
     // Who found no address before may find one that has come free.
     dirty.append(&mut state.waiting);
@@ -174,10 +156,8 @@ pub(crate) fn grant(db: &mut Db) {
             address_problems.delete(port);
             continue;
         };
-        let taken = |owned: Owned| {
-            let key = (request.switch, owned);
-            !address_owners.peek(&key).is_empty() || !router_addresses.peek(&key).is_empty()
-        };
+        // Routers' own addresses are not to be given out either.
+        let taken = |owned: Owned| !address_claims.peek(&(request.switch, owned)).is_empty();
         let (chosen, problem) = state.choose(&request, &taken);
         match chosen {
             Some(text) => dynamic_addresses.put(*port, text),

@@ -114,16 +114,16 @@ fn settings_and_keys(e: &mut Engine<Db>) {
     e.allocator("datapath_keys", |db| &mut db.datapaths, keys::grant_datapaths);
     e.rule("address_pool", |db| &db.nb.logical_switch, |db| &mut db.pools, ipam::pool);
     e.rule(
-        "address_owners",
+        "address_claims",
         |db| &db.nb.logical_switch_port,
-        |db| &mut db.address_owners,
-        switch::port::address_owners,
+        |db| &mut db.address_claims,
+        switch::port::address_claims,
     );
     e.rule(
-        "router_addresses",
+        "address_claims/router",
         |db| &db.switch_ports_towards,
-        |db| &mut db.router_addresses,
-        ipam::router_addresses,
+        |db| &mut db.address_claims,
+        router::port::address_claims,
     );
     e.rule("request_addresses", |db| &db.nb.logical_switch_port, |db| &mut db.ipam, ipam::request);
     e.allocator("addresses", |db| &mut db.dynamic_addresses, ipam::grant);

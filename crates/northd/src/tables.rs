@@ -77,6 +77,34 @@ pub enum Owned {
     V6(Ipv6Addr),
 }
 
+impl std::fmt::Display for Owned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Owned::Mac(mac) => mac.fmt(f),
+            Owned::V4(ip) => ip.fmt(f),
+            Owned::V6(ip) => ip.fmt(f),
+        }
+    }
+}
+
+impl From<Net> for Owned {
+    fn from(net: Net) -> Self {
+        match net {
+            Net::V4(net) => Owned::V4(net.addr()),
+            Net::V6(net) => Owned::V6(net.addr()),
+        }
+    }
+}
+
+/// A port of a switch that wants an address. What a router has of its own comes before what is merely declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Claim {
+    /// Whether `addresses` declares it; else the router port has it that the port leads to.
+    pub(crate) declared: bool,
+    /// The switch's port.
+    pub(crate) port: Uuid,
+}
+
 /// A logical switch port, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SwitchPort {
@@ -246,7 +274,6 @@ database! {
         // Numbers that stay what they were.
         datapaths: Derived<Uuid, Datapath>,
         pools: Derived<Uuid, Pool>,
-        router_addresses: Relation<(Uuid, Owned), Uuid>,
         address_problems: Derived<Uuid, String>,
         children: Relation<Text, crate::tag::Child>,
         tags: Derived<Uuid, i64>,
@@ -255,7 +282,7 @@ database! {
         // Ports and routes, checked.
         router_ports: Derived<Uuid, RouterPort>,
         switch_ports: Derived<Uuid, SwitchPort>,
-        address_owners: Relation<(Uuid, Owned), Uuid>,
+        address_claims: Relation<(Uuid, Owned), Claim>,
         ports_of_switch: Relation<Uuid, Member>,
         router_ports_on_switch: Relation<Uuid, Uuid>,
         vtep_switches: Relation<Uuid, ()>,

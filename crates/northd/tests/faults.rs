@@ -175,7 +175,7 @@ fn an_address_change_runs_only_what_reads_it() {
     let rules: std::collections::BTreeSet<&str> =
         ran.iter().map(|run| run.split(' ').next().unwrap_or_default()).collect();
     let expected = [
-        "address_owners",
+        "address_claims",
         "edges",
         "port_binding",
         "port_up",

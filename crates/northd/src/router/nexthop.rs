@@ -1,6 +1,7 @@
 //! Which port of a router reaches an address.
 
 use crate::addresses::Net;
+use crate::index::senior_router_port;
 use crate::tables::{Ctx, RouterPort};
 use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
 use std::net::IpAddr;
@@ -42,9 +43,21 @@ pub(crate) fn reach(ctx: &Ctx<'_>, router: &Uuid, nexthop: IpAddr) -> Option<Rea
             IpAddr::V4(ip) => Net::V4(Ipv4Net::new(ip, *len).ok()?.trunc()),
             IpAddr::V6(ip) => Net::V6(Ipv6Net::new(ip, *len).ok()?.trunc()),
         };
-        let (port, source) = *ctx.all(&ctx.connected, &(*router, net)).first()?;
+        let ports = ctx.all(&ctx.connected, &(*router, net));
+        let leading = leading(ctx, ports)?;
+        let (port, source) = *ports.iter().find(|(port, _)| *port == leading)?;
         Some(Reach { port, source })
     })
+}
+
+/// Which of the ports that are in one network packets leave by.
+pub(crate) fn leading(ctx: &Ctx<'_>, ports: &[(Uuid, IpAddr)]) -> Option<Uuid> {
+    let (first, _) = *ports.first()?;
+    // They are sorted: those of one port are next to each other.
+    if ports.iter().all(|(port, _)| *port == first) {
+        return Some(first);
+    }
+    senior_router_port(ctx, &ports.iter().map(|(port, _)| *port).collect::<Vec<_>>())
 }
 
 /// The source address of `port` for `nexthop`: one in the same network, or the first of the family.

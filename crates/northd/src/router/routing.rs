@@ -3,12 +3,12 @@
 //! The priority of a route grows by [`STEP`] for each bit of its prefix; within one length, networks of the router's own
 //! ports come before static routes, and those before routes by source.
 
-use super::nexthop::{LOOPBACK, Reach, towards};
+use super::nexthop::{self, LOOPBACK, Reach, towards};
 use super::route::{Route, RouteGroup};
 use super::{port_flows, router_flows, unreachable};
 use crate::addresses::Net;
 use crate::flow::{Flow, Flows};
-use crate::tables::Ctx;
+use crate::tables::{Ctx, RouterPort};
 use kiln_abi::stages::Stage;
 use kiln_types::Uuid;
 use std::net::IpAddr;
@@ -47,17 +47,20 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             format_args!("reg7 = {id}; next;"),
         );
     }
-    let mut connect = |prefix: &str, len: u8, source: IpAddr| {
+    let mut connect = |prefix: Net, source: IpAddr| {
         let (field, link_local) = match source {
             IpAddr::V4(_) => ("ip4", false),
             IpAddr::V6(ip) => ("ip6", ip.is_unicast_link_local()),
         };
+        if !link_local && !leads(ctx, port, row, prefix, source) {
+            return;
+        }
         // A link-local address means something only on the link that it was heard on.
         let here = if link_local { format!("inport == \"{}\" && ", row.name) } else { String::new() };
         let reach = Reach { port: *port, source };
         flows.add(
             STAGE,
-            u16::from(len) * STEP + CONNECTED,
+            u16::from(prefix.prefix_len()) * STEP + CONNECTED,
             format_args!("{here}{field}.dst == {prefix}"),
             format_args!(
                 "ip.ttl--; reg8[0..15] = 0; {} next;",
@@ -66,11 +69,25 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         );
     };
     for net in &row.ipv4 {
-        connect(&net.trunc().to_string(), net.prefix_len(), net.addr().into());
+        connect(Net::V4(net.trunc()), net.addr().into());
     }
     for net in &row.ipv6 {
-        connect(&net.trunc().to_string(), net.prefix_len(), net.addr().into());
+        connect(Net::V6(net.trunc()), net.addr().into());
     }
+}
+
+/// Whether packets to a network of a port leave by this port: of several ports of a router in one network, by the first.
+fn leads(ctx: &Ctx<'_>, port: &Uuid, row: &RouterPort, prefix: Net, source: IpAddr) -> bool {
+    let leading = nexthop::leading(ctx, ctx.all(&ctx.connected, &(row.router, prefix)));
+    let Some(other) = leading.filter(|leading| leading != port) else { return true };
+    let name = ctx.value(&ctx.router_ports, &other).map(|other| other.name.to_string()).unwrap_or_default();
+    ctx.report(format!(
+        "Logical_Router_Port {port} ({}), column networks: `{source}/{}`: port {other} ({name}) of the same router leads to \
+         {prefix}; no route leads there by this one",
+        row.name,
+        prefix.prefix_len(),
+    ));
+    false
 }
 
 /// Static routes with one prefix.

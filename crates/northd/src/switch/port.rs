@@ -3,18 +3,19 @@
 use crate::addresses::{AddressItem, PortAddress, parse_address, parse_port_address};
 use crate::index::senior;
 use crate::multicast::Member;
-use crate::tables::{Ctx, Owned, PortKind, PortOptions, SwitchPort};
+use crate::tables::{Claim, Ctx, Owned, PortKind, PortOptions, SwitchPort};
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
 use kiln_types::{Ipv4Net, Ipv6Net, Uuid};
 
-/// Which port of a switch has which address. Ports of which two have the same are judged by `checked`.
-pub(crate) fn address_owners(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Owned), Uuid)>) {
+/// Which port of a switch declares which address. Ports of which two have the same are judged by `checked`.
+pub(crate) fn address_claims(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<((Uuid, Owned), Claim)>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
     let Some(switch) = ctx.all(&ctx.switch_of_port, port).first().copied() else { return };
     for text in row.addresses().all() {
         if let Ok(AddressItem::Static(address)) = parse_address(text).map(AddressItem::hosts) {
-            out.extend(owned(&address).map(|owned| ((switch, owned), *port)));
+            let claim = Claim { declared: true, port: *port };
+            out.extend(owned(&address).map(|owned| ((switch, owned), claim)));
         }
     }
     out.sort_unstable();
@@ -135,17 +136,32 @@ fn read_addresses(ctx: &Ctx<'_>, port: &Uuid, row: &view::LogicalSwitchPort<'_>,
     }
 }
 
-/// Whether another port of the switch has one of these addresses; the port that was first keeps it.
+/// Whether another port of the switch has one of these addresses: a router's own is the router's, and of ports that declare
+/// one, the port that was first keeps it.
 fn taken(ctx: &Ctx<'_>, port: &Uuid, checked: &SwitchPort, address: &PortAddress) -> Option<String> {
     owned(address).find_map(|owned| {
-        let first = senior(ctx, ctx.all(&ctx.address_owners, &(checked.switch, owned)))?;
-        let what = match owned {
-            Owned::Mac(mac) => mac.to_string(),
-            Owned::V4(ip) => ip.to_string(),
-            Owned::V6(ip) => ip.to_string(),
-        };
-        (first != *port).then(|| format!("port {first} of the same switch has {what}"))
+        let claims = ctx.all(&ctx.address_claims, &(checked.switch, owned));
+        let first = keeper(ctx, claims)?;
+        (first.port != *port).then(|| told(ctx, first, owned))
     })
+}
+
+/// Whose an address is that ports of one switch want.
+pub(crate) fn keeper(ctx: &Ctx<'_>, claims: &[Claim]) -> Option<Claim> {
+    let first = *claims.first()?;
+    if claims.len() == 1 {
+        return Some(first);
+    }
+    let equal = claims.iter().take_while(|claim| claim.declared == first.declared);
+    let port = senior(ctx, &equal.map(|claim| claim.port).collect::<Vec<_>>())?;
+    Some(Claim { port, ..first })
+}
+
+/// Who has an address that somebody else wants too.
+pub(crate) fn told(ctx: &Ctx<'_>, keeper: Claim, owned: Owned) -> String {
+    let name = ctx.row(&ctx.nb.logical_switch_port, &keeper.port).map(|row| row.name().clone());
+    let whose = if keeper.declared { "" } else { "the router behind " };
+    format!("{whose}port {} ({}) of the same switch has {owned}", keeper.port, name.unwrap_or_default())
 }
 
 /// What `router` in `addresses` stands for: all that the router port answers for.
