@@ -6,6 +6,7 @@ use crate::outstanding::NbOp;
 use crate::tables::{Ctx, Db, Owned};
 use kiln_incr::Target;
 use kiln_ovsdb::Text;
+use kiln_schema_ovn::nb::view;
 use kiln_types::{EthAddr, HashMap, HashSet, Ipv4Net, Uuid, give_back_room, is_roomy};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -41,7 +42,7 @@ impl Request {
     /// When it is its turn to choose.
     fn turn(&self) -> u8 {
         match self.before().and_then(|before| Some(before.ipv4.first()?.addr())) {
-            None => 2,
+            None => 2 + u8::from(self.wish.ipv4.is_none()),
             Some(before) => u8::from(self.wish.ipv4.is_some_and(|wish| before != wish)),
         }
     }
@@ -113,14 +114,18 @@ pub(crate) fn pool(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, Pool)>) {
     out.push((*switch, pool));
 }
 
+/// What a port leaves to be chosen, as text and as it is understood.
+fn wish<'r>(row: &view::LogicalSwitchPort<'r>) -> Option<(&'r Text, DynamicRequest)> {
+    row.addresses().all().iter().find_map(|text| match parse_address(text) {
+        Ok(AddressItem::Dynamic(wish)) => Some((text, wish)),
+        _ => None,
+    })
+}
+
 pub(crate) fn request(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Request>) {
     let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
     let Some(switch) = ctx.all(&ctx.switch_of_port, port).first().copied() else { return };
-    let wish = row.addresses().all().iter().find_map(|text| match parse_address(text) {
-        Ok(AddressItem::Dynamic(wish)) => Some(wish),
-        _ => None,
-    });
-    let Some(wish) = wish else { return };
+    let Some((_, wish)) = wish(&row) else { return };
     let Some(pool) = ctx.value(&ctx.pools, &switch).cloned() else { return };
     let mac_prefix = crate::global::settings(ctx).mac_prefix;
     out.push(Request {
@@ -147,7 +152,8 @@ pub(crate) fn grant(db: &mut Db) {
             }
         }
     }
-    // Who has addresses already keeps them; then come those that have others than they asked for, then new ones.
+    // Who has addresses already keeps them; then come those that have others than they asked for, then new ones, of which
+    // those that ask for one come first.
     let mut order: Vec<&Uuid> = dirty.iter().collect();
     order.sort_by_key(|port| state.requests.get(port).map_or(0, Request::turn));
     for port in order {
@@ -166,7 +172,10 @@ pub(crate) fn grant(db: &mut Db) {
         match problem {
             Some(problem) => {
                 address_problems.put(*port, problem);
-                state.waiting.insert(*port);
+                // Another pool is another request.
+                if !request.pool.is_empty() {
+                    state.waiting.insert(*port);
+                }
             }
             None => drop(address_problems.delete(port)),
         }
@@ -181,36 +190,38 @@ pub(crate) fn grant(db: &mut Db) {
 
 /// Reports what could not be chosen as it was asked for.
 pub(crate) fn problems(ctx: &Ctx<'_>, port: &Uuid, _: &mut Vec<NbOp>) {
-    if let Some(problem) = ctx.value(&ctx.address_problems, port) {
-        ctx.report(format!("Logical_Switch_Port {port}, column addresses: {problem}"));
-    }
+    let Some(problem) = ctx.value(&ctx.address_problems, port) else { return };
+    let Some(row) = ctx.row(&ctx.nb.logical_switch_port, port) else { return };
+    let wish = wish(&row).map_or("", |(text, _)| &**text);
+    ctx.report(format!("Logical_Switch_Port {port} ({}), column addresses: `{wish}`: {problem}", row.name()));
 }
 
 impl Ipam {
     /// What a port gets, and what is wrong with its wish.
     fn choose(&mut self, request: &Request, taken: &dyn Fn(Owned) -> bool) -> (Option<Text>, Option<String>) {
         let pool = &request.pool;
-        if pool.subnet.is_none() && pool.ipv6_prefix.is_none() && !pool.mac_only && request.wish.is_open() {
-            return (None, None);
+        if pool.is_empty() {
+            let asks = !request.wish.is_open();
+            return (
+                None,
+                asks.then(|| "the switch has nothing to choose from; nothing is chosen".to_owned()),
+            );
         }
         let before = request.before();
         let before_v4 = before.as_ref().and_then(|before| before.ipv4.first()).map(|net| net.addr());
         let (ipv4, problem) = self.choose_ipv4(request, before_v4, taken);
-        let Some(mac) = self.choose_mac(request, before.map(|before| before.mac), ipv4, taken) else {
+        let near = ipv4.or(request.wish.ipv4);
+        let Some(mac) = self.choose_mac(request, before.map(|before| before.mac), near, taken) else {
             return (None, Some("no Ethernet address is left; none is chosen".to_owned()));
         };
-        let ipv6 = request.wish.ipv6.or_else(|| {
-            let id = kiln_types::eui64_link_local(mac).to_bits() & u128::from(u64::MAX);
-            let prefix = pool.ipv6_prefix?.to_bits() >> 64 << 64;
-            Some(Ipv6Addr::from_bits(prefix | id))
-        });
+        let (ipv6, problem_v6) = choose_ipv6(request, mac);
         self.macs.insert(mac);
         self.ipv4.extend(ipv4.map(|ip| (request.switch, ip)));
         self.granted.insert(request.port, (request.switch, mac, ipv4));
         let mut text = mac.to_string();
         text.extend(ipv4.map(|ip| format!(" {ip}")));
         text.extend(ipv6.map(|ip| format!(" {ip}")));
-        (Some(text.into()), problem)
+        (Some(text.into()), problem.or(problem_v6))
     }
 
     fn choose_ipv4(
@@ -221,14 +232,20 @@ impl Ipam {
     ) -> (Option<Ipv4Addr>, Option<String>) {
         let free = |ip: &Ipv4Addr| !self.ipv4.contains(&(request.switch, *ip));
         let Some(subnet) = request.pool.subnet else {
-            return (request.wish.ipv4.filter(free), None);
+            let problem = request.wish.ipv4.map(|ip| format!("the switch has no subnet; {ip} is not given"));
+            return (None, problem);
         };
         let mut problem = None;
         if let Some(wish) = request.wish.ipv4 {
-            if subnet.contains(&wish) && free(&wish) && (before == Some(wish) || !taken(Owned::V4(wish))) {
+            let gives = request.pool.gives(subnet, wish);
+            if gives && free(&wish) && (before == Some(wish) || !taken(Owned::V4(wish))) {
                 return (Some(wish), None);
             }
-            problem = Some(format!("`{wish}` is not in {subnet}, or another port has it; another is chosen"));
+            problem = Some(if gives {
+                format!("another port has {wish}; another is chosen")
+            } else {
+                format!("{subnet} does not give {wish} out; another is chosen")
+            });
         }
         // What somebody has stays with it, even if an operator gives it to another port too.
         let kept = before.filter(|ip| request.pool.gives(subnet, *ip) && free(ip));
@@ -260,7 +277,27 @@ impl Ipam {
     }
 }
 
+/// The IPv6 address that goes with `mac`, or the one asked for, and what is wrong with the wish.
+fn choose_ipv6(request: &Request, mac: EthAddr) -> (Option<Ipv6Addr>, Option<String>) {
+    let high = |ip: Ipv6Addr| ip.to_bits() >> 64 << 64;
+    let wish = request.wish.ipv6;
+    let Some(prefix) = request.pool.ipv6_prefix else {
+        return (None, wish.map(|ip| format!("the switch has no ipv6_prefix; {ip} is not given")));
+    };
+    if wish.is_some_and(|wish| high(wish) == high(prefix)) {
+        return (wish, None);
+    }
+    let id = kiln_types::eui64_link_local(mac).to_bits() & u128::from(u64::MAX);
+    let problem = wish.map(|ip| format!("{ip} is not in {prefix}/64; another is chosen"));
+    (Some(Ipv6Addr::from_bits(high(prefix) | id)), problem)
+}
+
 impl Pool {
+    /// Whether nothing is chosen on the switch.
+    fn is_empty(&self) -> bool {
+        self.subnet.is_none() && self.ipv6_prefix.is_none() && !self.mac_only
+    }
+
     /// Whether `ip` is one that may be given out: not the network, its first host (the router's by custom), its
     /// broadcast address, nor one that is excluded.
     fn gives(&self, subnet: Ipv4Net, ip: Ipv4Addr) -> bool {

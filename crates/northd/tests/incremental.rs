@@ -151,6 +151,7 @@ const ADDRESSES: &[&str] = &[
     "router",
     "dynamic",
     "dynamic 10.0.0.77",
+    "dynamic 10.0.0.6 fd00::6",
     "0a:00:00:00:00:07 dynamic",
     "garbage",
 ];
@@ -250,6 +251,7 @@ const CONFIG: &[(&str, &str)] = &[
     ("enable-stateless-acl-with-lb", "true"),
     ("requested-tnl-key", "33"),
     ("fdb_age_threshold", "5"),
+    ("fdb_age_threshold", "x"),
 ];
 const IDS: &[(&str, &str)] = &[
     ("neutron:network_name", "net"),

@@ -209,6 +209,47 @@ fn an_ethernet_address_alone_is_chosen_where_that_is_asked_for() {
     assert_eq!(chosen(&world), [r#""a" | ["set",[]]"#]);
 }
 
+/// As with stock: where a switch has nothing to choose from, an address that is asked for is not given either.
+#[test]
+fn addresses_that_are_asked_for_come_from_what_the_switch_has() {
+    let none = r#"["set",[]]"#;
+    let cases = [
+        ("", "10.0.0.6", none),
+        (r#"["mac_only","true"]"#, "10.0.0.6", r#""0a:0b:0c:00:00:07""#),
+        (r#"["ipv6_prefix","fd07::"]"#, "10.0.0.6", r#""0a:0b:0c:00:00:07 fd07::80b:cff:fe00:7""#),
+        (r#"["ipv6_prefix","fd07::"]"#, "fd07::7", r#""0a:0b:0c:00:00:01 fd07::7""#),
+        (r#"["ipv6_prefix","fd07::"]"#, "fd08::7", r#""0a:0b:0c:00:00:01 fd07::80b:cff:fe00:1""#),
+        (r#"["subnet","10.0.0.0/29"]"#, "10.0.0.6", r#""0a:0b:0c:00:00:07 10.0.0.6""#),
+        (r#"["subnet","10.0.0.0/29"]"#, "fd07::7", r#""0a:0b:0c:00:00:04 10.0.0.3""#),
+        (
+            r#"["subnet","10.0.0.0/29"],["exclude_ips","10.0.0.6"]"#,
+            "10.0.0.6",
+            r#""0a:0b:0c:00:00:04 10.0.0.3""#,
+        ),
+        (r#"["subnet","10.0.0.0/29"]"#, "10.0.0.1", r#""0a:0b:0c:00:00:04 10.0.0.3""#),
+        (r#"["subnet","10.0.0.0/29"]"#, "10.0.0.7", r#""0a:0b:0c:00:00:04 10.0.0.3""#),
+        (r#"["subnet","10.0.0.0/29"]"#, "10.0.9.6", r#""0a:0b:0c:00:00:04 10.0.0.3""#),
+    ];
+    for (config, wish, expected) in cases {
+        let mut world = network(&format!(r#","other_config":["map",[{config}]]"#));
+        add_port(&mut world, &format!(r#""name":"a","addresses":"dynamic {wish}""#));
+        assert_eq!(chosen(&world), [format!(r#""a" | {expected}"#)], "{config}: {wish}");
+    }
+}
+
+/// Of those that come at the same time.
+#[test]
+fn who_asks_for_an_address_comes_before_who_takes_any() {
+    let mut world =
+        network(r#","other_config":["map",[["subnet","10.0.0.0/29"],["exclude_ips","10.0.0.3..10.0.0.5"]]]"#);
+    world.must(
+        r#"{"op":"insert","table":"Logical_Switch_Port","uuid":"00000000-0000-4000-8000-000000000001","row":{"name":"a","addresses":"dynamic"}},
+           {"op":"insert","table":"Logical_Switch_Port","uuid-name":"b","row":{"name":"b","addresses":"dynamic 10.0.0.6"}},
+           {"op":"mutate","table":"Logical_Switch","where":[],"mutations":[["ports","insert",["set",[["uuid","00000000-0000-4000-8000-000000000001"],["named-uuid","b"]]]]]}"#,
+    );
+    assert_eq!(chosen(&world), [r#""a" | "0a:0b:0c:00:00:01""#, r#""b" | "0a:0b:0c:00:00:07 10.0.0.6""#]);
+}
+
 #[test]
 fn how_a_switch_would_snoop() {
     let world = network(
