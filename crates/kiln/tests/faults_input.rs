@@ -78,13 +78,6 @@ fn cases() -> Vec<Case> {
             json!({ "addresses": "0a:00:00:00:00:aa 10.0.0.98" }),
             "10.0.0.98",
         ),
-        // The other port has had it for longer.
-        Case {
-            bad: late("0a:00:00:00:00:ab 10.0.0.10"),
-            says: [lsp, LATE, "addresses", "10.0.0.10"],
-            mend: late("0a:00:00:00:00:ab 10.0.0.97"),
-            heals: "10.0.0.97",
-        },
         port(
             json!({ "type": "carrier-pigeon", "addresses": "0a:00:00:00:00:aa 10.0.0.96" }),
             [lsp, "s0p1", "type", "carrier-pigeon"],
@@ -148,6 +141,34 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// What somebody else has already.
+fn taken() -> Vec<Case> {
+    let lsp = "Logical_Switch_Port";
+    vec![
+        // The other port has had it for longer.
+        Case {
+            bad: late("0a:00:00:00:00:ab 10.0.0.10"),
+            says: [lsp, LATE, "addresses", "10.0.0.10"],
+            mend: late("0a:00:00:00:00:ab 10.0.0.97"),
+            heals: "10.0.0.97",
+        },
+        // The router's own, whoever was first.
+        Case {
+            bad: late("0a:00:00:00:00:ac 10.0.0.1"),
+            says: [lsp, LATE, "addresses", "10.0.0.1"],
+            mend: late("0a:00:00:00:00:ac 10.0.0.94"),
+            heals: "10.0.0.94",
+        },
+        // Another port of the router leads there.
+        router_port(
+            json!({ "networks": "10.0.0.66/16" }),
+            ["Logical_Router_Port", "down-s2", "networks", "10.0.0.66/16"],
+            json!({ "networks": "10.2.0.78/16" }),
+            "10.2.0.78",
+        ),
+    ]
+}
+
 /// Waits until northd has taken in everything so far.
 #[track_caller]
 fn settle(northbound: &mut Client, sync: &mut i64) {
@@ -193,7 +214,7 @@ fn northbound_rows() {
         let flows = southbound.select("Logical_Flow", &json!([]), &["match", "actions"]);
         flows.iter().any(|flow| flow.to_string().contains(text))
     };
-    for case in cases() {
+    for case in cases().into_iter().chain(taken()) {
         let before = warnings(&northd).len();
         northbound.transact(std::slice::from_ref(&case.bad));
         settle(&mut northbound, &mut sync);
@@ -209,11 +230,18 @@ fn northbound_rows() {
     }
 }
 
-/// References to what is not there: what is made, what is said of it, and what takes it back.
-fn dangling() -> Vec<(Value, [&'static str; 4], Value)> {
+/// What is made, what is said of it, and what takes it back.
+type Odd = (Value, [&'static str; 4], Value);
+
+fn all(table: &str, row: Value) -> Value {
+    json!({ "op": "update", "table": table, "where": [], "row": row })
+}
+
+/// References to what is not there.
+fn dangling() -> Vec<Odd> {
     let port = |row| update("Logical_Switch_Port", "name", "s0p1", row);
-    let router = |row| json!({ "op": "update", "table": "Logical_Router", "where": [], "row": row });
-    let policy = |row| json!({ "op": "update", "table": "Logical_Router_Policy", "where": [], "row": row });
+    let router = |row| all("Logical_Router", row);
+    let policy = |row| all("Logical_Router_Policy", row);
     let peer = |row| update("Logical_Router_Port", "name", "down-s2", row);
     let (lsp, empty) = ("Logical_Switch_Port", json!(["set", []]));
     vec![
@@ -242,7 +270,53 @@ fn dangling() -> Vec<(Value, [&'static str; 4], Value)> {
             ["Logical_Router_Port", "down-s2", "peer", "down-s2"],
             peer(json!({ "peer": empty })),
         ),
+        (
+            all("ACL", json!({ "meter": "no-meter" })),
+            ["ACL", "", "meter", "no-meter"],
+            all("Meter", json!({ "name": "no-meter" })),
+        ),
+        (
+            all("Copp", json!({ "meters": map([("arp", "nothing")]) })),
+            ["Copp", "arp", "meters", "nothing"],
+            all("Copp", json!({ "meters": map([]) })),
+        ),
     ]
+}
+
+/// Values that cannot be had, or that nobody understands.
+fn refused() -> Vec<Odd> {
+    let lsp = "Logical_Switch_Port";
+    let port = |row| update(lsp, "name", "s0p1", row);
+    let switches = |is: &str, config: &[(&str, &str)]| {
+        json!({ "op": "update", "table": "Logical_Switch", "where": [["name", is, "s0"]],
+            "row": { "other_config": map(config.iter().copied()) } })
+    };
+    let advertises = |configs: &[(&str, &str)]| {
+        let row = json!({ "ipv6_ra_configs": map(configs.iter().copied()) });
+        update("Logical_Router_Port", "name", "down-s2", row)
+    };
+    let mut cases = vec![
+        (
+            switches("!=", &[("requested-tnl-key", "77")]),
+            ["Logical_Switch", "(s", "other_config", "requested-tnl-key `77`"],
+            switches("!=", &[]),
+        ),
+        (
+            switches("==", &[("fdb_age_threshold", "no-number")]),
+            ["Logical_Switch", "(s0)", "other_config", "no-number"],
+            switches("==", &[]),
+        ),
+        (
+            port(json!({ "addresses": "dynamic 10.0.0.99" })),
+            [lsp, "s0p1", "addresses", "dynamic 10.0.0.99"],
+            port(json!({ "addresses": "dynamic" })),
+        ),
+    ];
+    for key in ["address_mode", "max_interval", "min_interval", "mtu"] {
+        let says = ["Logical_Router_Port", "down-s2", key, "no-value"];
+        cases.push((advertises(&[(key, "no-value")]), says, advertises(&[])));
+    }
+    cases
 }
 
 #[test]
@@ -256,6 +330,15 @@ fn references_to_nothing() {
             "priority": 7, "match": "ip4", "action": "allow" } }),
         json!({ "op": "mutate", "table": "Logical_Router", "where": [], "mutations": [
             ["policies", "insert", ["named-uuid", "p"]] ] }),
+        json!({ "op": "insert", "table": "Copp", "uuid-name": "c", "row": { "name": "c" } }),
+        json!({ "op": "insert", "table": "Meter_Band", "uuid-name": "b", "row": { "action": "drop", "rate": 7 } }),
+        json!({ "op": "insert", "table": "Meter", "row": {
+            "name": "meter", "unit": "pktps", "bands": ["named-uuid", "b"] } }),
+        json!({ "op": "update", "table": "Logical_Router", "where": [], "row": { "copp": ["named-uuid", "c"] } }),
+        json!({ "op": "insert", "table": "ACL", "uuid-name": "a", "row": {
+            "priority": 1, "direction": "to-lport", "match": "ip4", "action": "drop", "log": true } }),
+        json!({ "op": "mutate", "table": "Logical_Switch", "where": [["name", "==", "s0"]], "mutations": [
+            ["acls", "insert", ["named-uuid", "a"]] ] }),
         // The port that leads to itself has no switch port.
         json!({ "op": "mutate", "table": "Logical_Switch", "where": [["name", "==", "s2"]], "mutations": [
             ["ports", "delete", ["set", towards(&mut nb.client(), "down-s2")]] ] }),
@@ -264,7 +347,7 @@ fn references_to_nothing() {
     let mut sync = 0;
     settle(&mut northbound, &mut sync);
     assert_eq!(warnings(&northd), [""; 0]);
-    for (bad, says, mend) in dangling() {
+    for (bad, says, mend) in dangling().into_iter().chain(refused()) {
         let before = warnings(&northd).len();
         northbound.transact(std::slice::from_ref(&bad));
         settle(&mut northbound, &mut sync);
@@ -276,18 +359,18 @@ fn references_to_nothing() {
         assert_eq!(warnings(&northd).len(), before + 1, "mending is quiet: {:#?}", warnings(&northd));
     }
     // What northd chooses itself it sets right, and says so.
-    let options = json!({ "op": "update", "table": "NB_Global", "where": [], "row": {
-        "options": map([("mac_prefix", "no-prefix")]) } });
-    let before = warnings(&northd).len();
-    northbound.transact(&[options]);
-    settle(&mut northbound, &mut sync);
-    let new = warnings(&northd).split_off(before);
-    assert!(
-        new.len() == 1 && ["NB_Global", "mac_prefix", "no-prefix"].iter().all(|part| new[0].contains(part)),
-        "{new:#?}"
-    );
-    let text = northbound.select("NB_Global", &json!([]), &["options"])[0].to_string();
-    assert!(text.contains("mac_prefix") && !text.contains("no-prefix"), "{text}");
+    for key in ["mac_prefix", "max_tunid"] {
+        let options = json!({ "op": "update", "table": "NB_Global", "where": [], "row": {
+            "options": map([(key, "no-value")]) } });
+        let before = warnings(&northd).len();
+        northbound.transact(&[options]);
+        settle(&mut northbound, &mut sync);
+        let new = warnings(&northd).split_off(before);
+        let says = ["NB_Global", key, "no-value"];
+        assert!(new.len() == 1 && says.iter().all(|part| new[0].contains(part)), "{new:#?}");
+        let text = northbound.select("NB_Global", &json!([]), &["options"])[0].to_string();
+        assert!(text.contains(key) && !text.contains("no-value"), "{text}");
+    }
 }
 
 /// The switch ports that lead to a router port.

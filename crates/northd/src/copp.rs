@@ -1,5 +1,6 @@
 //! Control-plane protection (ovn-nb(5), table Copp): meters that bound what a datapath's flows hand up, by protocol.
 
+use crate::outstanding::NbOp;
 use crate::tables::Ctx;
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
@@ -43,6 +44,18 @@ impl Protocol {
             Protocol::NdRaOpts => "nd-ra-opts",
             Protocol::Reject => "reject",
             Protocol::TcpReset => "tcp-reset",
+        }
+    }
+}
+
+/// Reports names without a meter, once for all flows that would be bounded.
+pub(crate) fn problems(ctx: &Ctx<'_>, copp: &Uuid, _: &mut Vec<NbOp>) {
+    let Some(row) = ctx.row(&ctx.nb.copp, copp) else { return };
+    for (protocol, meter) in row.meters().all() {
+        if ctx.all(&ctx.meter_named, meter).is_empty() {
+            ctx.report(format!(
+                "Copp {copp}, column meters: there is no meter `{meter}` for `{protocol}` yet; it is skipped"
+            ));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Datapath_Binding: a row for each logical switch and router.
 
+use crate::keys::report_refused;
 use crate::router::unreachable;
 use crate::tables::Ctx;
 use kiln_abi::options::datapath::ICMP_UNREACHABLE;
@@ -38,7 +39,17 @@ pub(crate) fn of_switch(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<(Uuid, sb::D
     }
     if let Some(threshold) = crate::expiry::fdb_threshold(ctx, switch) {
         ids.push((mac_binding::FDB_AGE_THRESHOLD, threshold.to_string()));
+    } else if let Some(text) = row.other_config().get(mac_binding::FDB_AGE_THRESHOLD)
+        && text.parse::<u32>().is_err()
+    {
+        ctx.report(format!(
+            "Logical_Switch {switch} ({}), column other_config: {} `{text}` is no number of seconds; nothing expires",
+            row.name(),
+            mac_binding::FDB_AGE_THRESHOLD
+        ));
     }
+    let wish = row.other_config().get("requested-tnl-key");
+    report_refused(ctx, ("Logical_Switch", switch, row.name()), "other_config", wish, datapath.key);
     out.push((datapath.row, binding(*switch, datapath.key, "logical-switch", ids)));
 }
 
@@ -72,6 +83,8 @@ pub(crate) fn of_router(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<(Uuid, sb::D
         }
     }
     crate::router::learning::datapath_ids(ctx, router, &mut ids);
+    let wish = options.get("requested-tnl-key");
+    report_refused(ctx, ("Logical_Router", router, row.name()), "options", wish, datapath.key);
     out.push((datapath.row, binding(*router, datapath.key, "logical-router", ids)));
 }
 

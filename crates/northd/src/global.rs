@@ -267,9 +267,10 @@ pub(crate) fn progress(db: &Db) -> Option<Progress> {
 pub(crate) fn northbound(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<NbOp>) {
     let Some(row) = ctx.row(&ctx.nb.nb_global, global) else { return };
     let current: BTreeMap<Text, Text> = row.options().all().iter().cloned().collect();
-    for key in [option::MAC_PREFIX, option::SVC_MONITOR_MAC, option::SVC_MONITOR_MAC_DST] {
+    for key in [option::MAC_PREFIX, option::MAX_TUNID, option::SVC_MONITOR_MAC, option::SVC_MONITOR_MAC_DST] {
         let is = |text: &str| match key {
             option::MAC_PREFIX => parse_prefix(text).is_some(),
+            option::MAX_TUNID => text.parse::<u32>().is_ok(),
             _ => text.parse::<EthAddr>().is_ok(),
         };
         if let Some(text) = current.get(key).filter(|text| !is(text)) {

@@ -162,6 +162,24 @@ fn requested<T: std::str::FromStr>(
     key
 }
 
+/// Reports a `requested-tnl-key` of a datapath that another has.
+pub(crate) fn report_refused(
+    ctx: &Ctx<'_>,
+    (table, row, name): (&str, &Uuid, &Text),
+    column: &str,
+    text: Option<&Text>,
+    key: u32,
+) {
+    let Some(wish) = text.and_then(|text| text.parse::<u32>().ok()).filter(|wish| *wish != key) else {
+        return;
+    };
+    if wishable(crate::global::settings(ctx).vxlan_mode)(&wish) {
+        ctx.report(format!(
+            "{table} {row} ({name}), column {column}: requested-tnl-key `{wish}` cannot be had, it has {key}"
+        ));
+    }
+}
+
 /// Gives out datapath keys.
 pub(crate) fn grant_datapaths(db: &mut Db) {
     let Db { datapath_keys: state, datapaths, datapath_rows, sb, settings, .. } = db;

@@ -2,7 +2,7 @@
 
 use crate::tables::Db;
 use crate::{
-    acl_id, address_set, datapath, expiry, features, global, index, ip_multicast, ipam, keys, meter,
+    acl_id, address_set, copp, datapath, expiry, features, global, index, ip_multicast, ipam, keys, meter,
     multicast, outstanding, port_binding, port_group, router, switch, tag, template_var,
 };
 use kiln_incr::Engine;
@@ -405,6 +405,7 @@ fn differences(e: &mut Engine<Db>) {
 
     e.rule("nb_global", |db| &db.nb.nb_global, |db| &mut db.nb_ops, global::northbound);
     e.rule("port_up", |db| &db.sb.port_binding, |db| &mut db.nb_ops, port_binding::is_up);
+    e.rule("copp_problems", |db| &db.nb.copp, |db| &mut db.nb_ops, copp::problems);
     e.rule("address_problems", |db| &db.address_problems, |db| &mut db.nb_ops, ipam::problems);
     e.rule("tag", |db| &db.tags, |db| &mut db.nb_ops, tag::northbound);
     e.rule("dynamic_addresses", |db| &db.nb.logical_switch_port, |db| &mut db.nb_ops, ipam::northbound);

@@ -54,14 +54,17 @@ fn read(
 ) -> Option<Advertisement> {
     let configs = row.ipv6_ra_configs();
     let mut found = Advertisement::default();
+    let mut has_mode = false;
     for (key, value) in configs.all() {
         let good = match &**key {
             "address_mode" => {
                 found.address_mode = value.clone();
-                matches!(&**value, "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless")
+                has_mode = matches!(&**value, "slaac" | "dhcpv6_stateful" | "dhcpv6_stateless");
+                has_mode
             }
             "mtu" => {
-                value.parse().map(|mtu: u32| found.mtu = Some(mtu).filter(|mtu| *mtu >= MIN_MTU)).is_ok()
+                found.mtu = value.parse().ok().filter(|mtu| *mtu >= MIN_MTU);
+                found.mtu.is_some()
             }
             "router_preference" if is_preference(value) => {
                 found.preference = Some(value.clone());
@@ -83,11 +86,8 @@ fn read(
         if !good {
             bad(key, value);
         }
-        if !good && &**key == "address_mode" {
-            return None;
-        }
     }
-    if found.address_mode.is_empty() {
+    if !has_mode {
         return None;
     }
     let on_link = port.ipv6.iter().filter(|net| !net.addr().is_unicast_link_local());
@@ -98,9 +98,6 @@ fn read(
 /// Solicitations are answered.
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
-    if !matches!(row.peer, Peer::Switch(_)) {
-        return;
-    }
     let Some(lrp) = ctx.row(&ctx.nb.logical_router_port, port) else { return };
     let mut bad = |key: &str, value: &str| {
         ctx.report(format!(
@@ -109,7 +106,7 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         ));
     };
     let Some(advertisement) = read(&lrp, row, &mut bad) else { return };
-    if advertisement.prefixes.is_empty() {
+    if advertisement.prefixes.is_empty() || !matches!(row.peer, Peer::Switch(_)) {
         return;
     }
     let (name, mac) = (&row.name, row.mac);

@@ -286,6 +286,9 @@ fn log_action(ctx: &Ctx<'_>, acl: &Uuid, row: &view::Acl<'_>) -> String {
     };
     add(format_args!("severity={severity}, verdict={verdict}"));
     if let Some(meter) = row.meter() {
+        if ctx.all(&ctx.meter_named, meter).is_empty() {
+            ctx.report(format!("ACL {acl}, column meter: there is no meter `{meter}` yet"));
+        }
         add(format_args!(", meter=\"{}\"", PortName::from(&meter::name_for(ctx, meter, acl))));
     }
     add(format_args!("); "));
