@@ -9,6 +9,7 @@ use crate::settings::Settings;
 use crate::tables::Ctx;
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::sb;
+use kiln_schema_vswitch::view as vswitch;
 use kiln_types::Uuid;
 
 /// Column `type` of Port_Binding.
@@ -131,10 +132,16 @@ pub(crate) fn is_me(ctx: &Ctx<'_>, chassis: &Uuid) -> bool {
 }
 
 fn attach(ctx: &Ctx<'_>, index: &kiln_incr::Relation<Text, Uuid>, id: &Text, residence: &mut Residence) {
-    let found = ctx.all(index, id).iter().find_map(|row| {
+    let all = ctx.all(index, id);
+    let usable = |row: &Uuid| {
         let ofport = ctx.row(&ctx.vs.interface, row)?.ofport().filter(|ofport| *ofport > 0)?;
         Some((*row, u32::try_from(ofport).ok()?))
-    });
+    };
+    // Of several the one that the port has already keeps it.
+    let is_marked =
+        |row: &&Uuid| ctx.row(&ctx.vs.interface, row).is_some_and(|interface| is_installed(&interface));
+    let kept = if all.len() > 1 { all.iter().filter(is_marked).find_map(usable) } else { None };
+    let found = kept.or_else(|| all.iter().find_map(usable));
     if let Some((interface, ofport)) = found {
         (residence.interface, residence.ofport) = (Some(interface), Some(ofport));
     }
@@ -284,7 +291,7 @@ pub(crate) fn claimed_encap(db: &crate::Db, row: Uuid) -> Option<Uuid> {
 /// bridges it is another controller's, or stays as this one left it. A mark from before an exit goes when the port is claimed.
 pub(crate) fn interface_differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<VsOp>) {
     let Some(interface) = ctx.row(&ctx.vs.interface, row) else { return };
-    let marked = interface.external_ids().get("ovn-installed").is_some_and(|text| &**text == "true");
+    let marked = is_installed(&interface);
     let id = interface.external_ids().get("iface-id");
     let port = id.and_then(|id| {
         let port = ctx.all(&ctx.port_named, id).first()?;
@@ -307,6 +314,10 @@ pub(crate) fn interface_differences(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<VsO
     if marked && !stays && integrated() {
         out.push(VsOp::NotInstalled(*row));
     }
+}
+
+fn is_installed(interface: &vswitch::Interface<'_>) -> bool {
+    interface.external_ids().get("ovn-installed").is_some_and(|text| &**text == "true")
 }
 
 /// Tells of an interface whose `iface-id` another interface has too.
