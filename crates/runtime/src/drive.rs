@@ -269,7 +269,8 @@ impl<'d, E: Engine> Loop<'d, E> {
         let stopwatch = format!("{}-loop", daemon.program().name);
         let mut stopwatches = Stopwatches::default();
         stopwatches.register(&stopwatch);
-        let tls = Tls::new(daemon.options().tls.settings());
+        let mut tls = Tls::new(daemon.options().tls.settings());
+        tls.examine();
         let mut this = Loop {
             daemon,
             engine,

@@ -136,7 +136,15 @@ impl LinkIo {
         if let Poll::Ready(event) = self.poll_making(cx, tls) {
             return Poll::Ready(event);
         }
-        self.poll_stream(cx, buffer).map(|event| event.unwrap_or_else(|error| Event::Down(plain(&error))))
+        self.poll_stream(cx, buffer).map(|event| {
+            event.unwrap_or_else(|error| {
+                // So TLS tells of what went wrong after its handshake: in version 1.3, also that our certificate is refused.
+                if error.kind() == io::ErrorKind::InvalidData {
+                    warn!(target: "stream_ssl", rl = 10, "{}: {}", self.remote, plain(&error));
+                }
+                Event::Down(plain(&error))
+            })
+        })
     }
 
     fn poll_making(&mut self, cx: &mut Context<'_>, tls: &mut Tls) -> Poll<Event> {

@@ -16,16 +16,17 @@ pub use bootstrap::BootstrapError;
 pub use options::TlsOptions;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use verify::ChainVerifier;
 use version1::Version1;
 
 use crate::coverage;
+use crate::errno::plain;
 
 /// Where the authority comes from that vouches for peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,9 +97,10 @@ pub enum TlsError {
 ///
 /// Files are looked at whenever a connection is to be made; those that changed since are read again. If what they hold
 /// now is unusable, the last that was usable stays in force until they change once more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tls {
     settings: TlsSettings,
+    choice: Choice,
     stamps: Vec<Option<Stamp>>,
     loaded: Option<Loaded>,
 }
@@ -111,6 +113,13 @@ struct Stamp {
     modified: (i64, i64),
 }
 
+/// What may be agreed on with a peer.
+#[derive(Debug)]
+struct Choice {
+    versions: Vec<&'static SupportedProtocolVersion>,
+    suites: Vec<SupportedCipherSuite>,
+}
+
 #[derive(Clone, Debug)]
 struct Loaded {
     client: Arc<ClientConfig>,
@@ -121,15 +130,34 @@ struct Loaded {
 }
 
 impl Tls {
-    /// TLS by these settings; nothing is read yet.
+    /// TLS by these settings; no file is read yet. Versions or suites that cannot be had are complained of, and are the
+    /// defaults instead.
     pub fn new(settings: TlsSettings) -> Self {
-        Tls { settings, stamps: Vec::new(), loaded: None }
+        let choice = settings.choice();
+        Tls { settings, choice, stamps: Vec::new(), loaded: None }
     }
 
     /// Replaces the settings, for connections to be made from now on.
     pub fn set(&mut self, settings: TlsSettings) {
         if settings != self.settings {
             *self = Tls::new(settings);
+            self.examine();
+        }
+    }
+
+    /// Complains of files that cannot be used, whether or not a connection needs them yet.
+    pub fn examine(&mut self) {
+        let mut usable = true;
+        for problem in self.settings.unreadable() {
+            error!(target: "stream_ssl", "{problem}");
+            usable = false;
+        }
+        // Files that are good each by itself may not fit together; what is not set may not be needed.
+        if usable
+            && self.settings.files().take(3).all(|file| file.is_some())
+            && let Err(problem) = self.load()
+        {
+            error!(target: "stream_ssl", "{problem}");
         }
     }
 
@@ -140,7 +168,7 @@ impl Tls {
         let name = name.split_once('%').map_or(name, |(address, _)| address);
         let server_name =
             ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))?;
-        let loaded = self.load()?;
+        let loaded = self.load().inspect_err(complain)?;
         Ok(TlsClient {
             connector: TlsConnector::from(loaded.client.clone()),
             server_name,
@@ -150,7 +178,8 @@ impl Tls {
 
     /// What a server needs to accept connections.
     pub fn server(&mut self) -> Result<TlsServer, TlsError> {
-        let server = self.load()?.server.clone().ok_or(TlsError::Unset("CA certificate"))?;
+        let loaded = self.load().inspect_err(complain)?;
+        let server = loaded.server.clone().ok_or(TlsError::Unset("CA certificate"))?;
         Ok(TlsServer { acceptor: TlsAcceptor::from(server) })
     }
 
@@ -159,7 +188,7 @@ impl Tls {
         let changed = self.stamps != stamps;
         if changed || self.loaded.is_none() {
             self.stamps = stamps;
-            match (self.settings.load(), &self.loaded) {
+            match (self.settings.load(&self.choice), &self.loaded) {
                 (Ok(loaded), _) => {
                     coverage::TLS_CONFIG_LOADED.inc();
                     self.loaded = Some(loaded);
@@ -186,7 +215,37 @@ impl TlsSettings {
             .map(|path| path.map(PathBuf::as_path))
     }
 
-    fn load(&self) -> Result<Loaded, TlsError> {
+    /// The versions and suites that are asked for.
+    fn choice(&self) -> Choice {
+        let offered = rustls::crypto::ring::default_provider().cipher_suites;
+        let (ciphers, ciphersuites) = (self.ciphers.as_deref(), self.ciphersuites.as_deref());
+        Choice {
+            versions: or_default(ciphers::protocols(self.protocols.as_deref()), || ciphers::protocols(None)),
+            suites: [
+                or_default(ciphers::modern(&offered, ciphersuites), || ciphers::modern(&offered, None)),
+                or_default(ciphers::old(&offered, ciphers), || ciphers::old(&offered, None)),
+            ]
+            .concat(),
+        }
+    }
+
+    /// What is wrong with each file that is named, looked at by itself.
+    fn unreadable(&self) -> impl Iterator<Item = TlsError> {
+        let mut problems = Vec::new();
+        if let Some(path) = &self.private_key {
+            let key = PrivateKeyDer::from_pem_file(path).map_err(file_error(path, "private key"));
+            problems.extend(key.err());
+        }
+        for path in self.files().skip(1).flatten() {
+            let bootstraps = matches!(&self.ca_cert, CaCert::Bootstrap(ca) if ca == path && !ca.exists());
+            if !bootstraps {
+                problems.extend(certificates(path).err());
+            }
+        }
+        problems.into_iter()
+    }
+
+    fn load(&self, choice: &Choice) -> Result<Loaded, TlsError> {
         let key_path = self.private_key.as_ref().ok_or(TlsError::Unset("Private key"))?;
         let certificate_path = self.certificate.as_ref().ok_or(TlsError::Unset("Certificate"))?;
         let key = PrivateKeyDer::from_pem_file(key_path).map_err(file_error(key_path, "private key"))?;
@@ -196,9 +255,8 @@ impl TlsSettings {
             served_chain.extend(certificates(path)?);
         }
         let mut provider = rustls::crypto::ring::default_provider();
-        provider.cipher_suites =
-            ciphers::suites(&provider.cipher_suites, self.ciphers.as_deref(), self.ciphersuites.as_deref())?;
-        let versions = ciphers::protocols(self.protocols.as_deref())?;
+        provider.cipher_suites.clone_from(&choice.suites);
+        let versions = &choice.versions;
         let provider = Arc::new(provider);
 
         let mut bootstrap = None;
@@ -218,14 +276,26 @@ impl TlsSettings {
             }
         };
         let own = own_certificate(&provider, chain, key.clone_key())?;
-        let client = client_config(&provider, &versions, verifier.clone(), own)?;
+        let client = client_config(&provider, versions, verifier.clone(), own)?;
         let own = own_certificate(&provider, served_chain, key)?;
         let server = match bootstrap {
-            None => Some(Arc::new(server_config(&provider, &versions, verifier, own)?)),
+            None => Some(Arc::new(server_config(&provider, versions, verifier, own)?)),
             Some(_) => None,
         };
         Ok(Loaded { client: Arc::new(client), server, bootstrap })
     }
+}
+
+/// As stock does, a choice that leaves nothing is complained of and not followed.
+fn or_default<T: Default>(choice: Result<T, TlsError>, default: impl Fn() -> Result<T, TlsError>) -> T {
+    choice.unwrap_or_else(|problem| {
+        error!(target: "stream_ssl", "{problem}; going on with the defaults");
+        default().unwrap_or_default()
+    })
+}
+
+fn complain(problem: &TlsError) {
+    error!(target: "stream_ssl", rl = 5, "{problem}");
 }
 
 /// A chain with the key of its first certificate, which must be that certificate's.
@@ -303,10 +373,16 @@ impl TlsClient {
     /// Makes TLS of a connection. While bootstrapping it always fails, having written the authority if all went well:
     /// the next connection verifies.
     pub async fn connect(self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let stream = self.connector.connect(self.server_name, stream).await.inspect_err(count_failed)?;
+        let stream = self.connector.connect(self.server_name, stream).await.inspect_err(|error| {
+            count_failed(error);
+            warn!(target: "stream_ssl", rl = 10, "SSL_connect: {}", plain(error));
+        })?;
         let Some(path) = self.bootstrap else { return Ok(stream.into()) };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        bootstrap::write_authority(&path, chain).map_err(io::Error::other)?;
+        bootstrap::write_authority(&path, chain).map_err(|problem| {
+            error!(target: "stream_ssl", rl = 5, "{problem}");
+            io::Error::other(problem)
+        })?;
         info!(target: "stream_ssl", "successfully bootstrapped CA cert to {}", path.display());
         Err(io::Error::other("bootstrapped the CA certificate, reconnecting to verify by it"))
     }

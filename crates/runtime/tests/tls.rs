@@ -399,3 +399,57 @@ fn read_until(from: &mut impl Read, end: &str) -> String {
     }
     String::from_utf8_lossy(&text).into_owned()
 }
+
+/// As stock has it: the mistake is told once, and connections are made by the defaults.
+#[test]
+fn versions_and_suites_that_there_are_not_are_complained_of_and_not_followed() {
+    let place = prepared();
+    let port = start_stock(&place, &[]);
+    let wrong = ["--ssl-protocols=TLSv1.1", "--ssl-ciphers=foo", "--ssl-ciphersuites=bar"];
+    start_client(&place, &port, &[&refs(&as_peer(&place, "client", "ca"))[..], &wrong].concat());
+    heard_from_stock(&place);
+    let log = place.text("parrot.log");
+    for line in [
+        "|stream_ssl|ERR|TLSv1.1: SSL/TLS protocol not recognized",
+        "|stream_ssl|ERR|foo: no SSL/TLS cipher left",
+        "|stream_ssl|ERR|bar: no SSL/TLS cipher left",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
+    }
+}
+
+/// Also where no connection needs them.
+#[test]
+fn files_that_cannot_be_used_are_complained_of_at_once() {
+    let place = prepared();
+    let mut tls = as_peer(&place, "client", "ca");
+    tls[0] = "--private-key=nosuch".to_owned();
+    tls.push("--peer-ca-cert=server-key.pem".to_owned());
+    place.start_parrot(&[&refs(&tls)[..], &["--to=punix:parrot.sock", ANSWER]].concat());
+    let log = place.text("parrot.log");
+    assert!(log.contains("|stream_ssl|ERR|") && log.contains("nosuch: failed to read private key"), "{log}");
+    assert!(log.contains("server-key.pem: failed to read certificate"), "{log}");
+}
+
+#[test]
+fn failures_of_tls_are_warnings() {
+    let place = prepared();
+    let port = start_stock(&place, &["--peer-ca-cert=ca.pem"]);
+    // The server is a stranger to us.
+    start_client(&place, &port, &refs(&as_peer(&place, "client", "other")));
+    wait_for("a warning", || {
+        place
+            .text("parrot.log")
+            .contains("|stream_ssl|WARN|SSL_connect: invalid peer certificate")
+            .then_some(())
+    });
+    place.ask("parrot", &["exit"]);
+    wait_for("its end", || (!place.path("parrot.pid").exists()).then_some(()));
+    fs::remove_file(place.path("parrot.log")).expect("unlink");
+    // We are one to the server.
+    start_client(&place, &port, &refs(&as_peer(&place, "stranger", "ca")));
+    wait_for("a warning", || {
+        let log = place.text("parrot.log");
+        (log.contains("|stream_ssl|WARN|ssl:127.0.0.1") && log.contains("received fatal alert")).then_some(())
+    });
+}

@@ -90,23 +90,22 @@ fn keywords(suite: CipherSuite) -> &'static [&'static str] {
     }
 }
 
-/// The suites of `offered` that `--ssl-ciphers` (for TLS 1.2) and `--ssl-ciphersuites` (for 1.3) leave, in the order of
-/// preference that they ask for.
-pub(super) fn suites(
+/// The suites for TLS 1.3 among `offered` that `--ssl-ciphersuites` leaves, in the order of preference that it asks for.
+pub(super) fn modern(
     offered: &[SupportedCipherSuite],
-    ciphers: Option<&str>,
     ciphersuites: Option<&str>,
 ) -> Result<Vec<SupportedCipherSuite>, TlsError> {
-    let (modern, old): (Vec<_>, Vec<_>) = offered.iter().copied().partition(|suite| suite.tls13().is_some());
-    let mut enabled = match ciphersuites {
-        None => modern,
-        Some(text) => by_name(&modern, text)?,
-    };
-    enabled.extend(match ciphers {
-        None => old,
-        Some(text) => by_rules(&old, text)?,
-    });
-    Ok(enabled)
+    let modern: Vec<_> = offered.iter().copied().filter(|suite| suite.tls13().is_some()).collect();
+    ciphersuites.map_or(Ok(modern.clone()), |text| by_name(&modern, text))
+}
+
+/// Those for TLS 1.2 that `--ssl-ciphers` leaves.
+pub(super) fn old(
+    offered: &[SupportedCipherSuite],
+    ciphers: Option<&str>,
+) -> Result<Vec<SupportedCipherSuite>, TlsError> {
+    let old: Vec<_> = offered.iter().copied().filter(|suite| suite.tls13().is_none()).collect();
+    ciphers.map_or(Ok(old.clone()), |text| by_rules(&old, text))
 }
 
 fn by_name(offered: &[SupportedCipherSuite], text: &str) -> Result<Vec<SupportedCipherSuite>, TlsError> {
@@ -154,7 +153,9 @@ mod tests {
 
     fn names(ciphers: Option<&str>, ciphersuites: Option<&str>) -> Result<Vec<&'static str>, String> {
         let offered = rustls::crypto::ring::ALL_CIPHER_SUITES;
-        let suites = suites(offered, ciphers, ciphersuites).map_err(|e| e.to_string())?;
+        let words = |error: TlsError| error.to_string();
+        let suites =
+            [modern(offered, ciphersuites).map_err(words)?, old(offered, ciphers).map_err(words)?].concat();
         Ok(suites.iter().filter_map(|suite| keywords(suite.suite()).first().copied()).collect())
     }
 
