@@ -78,13 +78,20 @@ fn parents(switch: &Switch, log: &Log) {
     }
 }
 
+/// Of a router's ports, each has addresses of its own, in networks of its own: a packet to a network that two have could
+/// leave by either.
 fn router_networks(router: &Router, log: &Log) {
     let mut taken: BTreeMap<IpAddr, &str> = BTreeMap::new();
+    let mut covered: BTreeMap<IpNet, &str> = BTreeMap::new();
     for (name, port) in &router.ports {
         for net in port.networks.iter().filter(|net| !is_link_local(net.addr())) {
+            let also = covered.insert(net.trunc(), name).filter(|other| other != name);
             if let Some(other) = taken.insert(net.addr(), name) {
                 let found = format!("{}, which `{other}` has", net.addr());
                 log.about(&port.at, "an IP address of its own", found);
+            } else if let Some(other) = also {
+                let found = format!("{}, which `{other}` has", net.trunc());
+                log.about(&port.at, "a network that no other port of the router has", found);
             }
         }
     }
@@ -119,7 +126,7 @@ fn route_reach(router: &Router, route: &Route, log: &Log) {
     if let Some(port) = &route.output_port {
         if !router.ports.contains_key(port) {
             let ports: Vec<_> = router.ports.keys().map(String::as_str).collect();
-            let expected = format!("a port of the router ({})", ports.join(", "));
+            let expected = format!("a port of the router ({})", listed(&ports));
             log.about(&route.at, expected, format!("`port: {port}`"));
         }
         return;
@@ -134,7 +141,8 @@ fn reach(router: &Router, hops: &[IpAddr], at: &Origin, log: &Log) {
         if !router.ports.values().flat_map(|port| &port.networks).any(|net| net.contains(hop)) {
             let nets: Vec<_> =
                 router.ports.values().flat_map(|port| &port.networks).map(IpNet::to_string).collect();
-            let expected = format!("next hops in a network of the router's ports ({})", nets.join(", "));
+            let nets: Vec<_> = nets.iter().map(String::as_str).collect();
+            let expected = format!("next hops in a network of the router's ports ({})", listed(&nets));
             log.about(at, expected, hop.to_string());
         }
     }
@@ -149,6 +157,11 @@ pub(crate) fn router_ports_of<'n>(
         move |attached: &Attached| matches!(attached, Attached::Switch { switch: s, .. } if s == switch);
     let ports = network.routers.values().flat_map(|router| &router.ports);
     ports.filter(move |(_, port)| is_here(&port.attached)).map(|(name, port)| (name.as_str(), port))
+}
+
+/// Names that could have stood there, for a person.
+pub(crate) fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn is_link_local(addr: IpAddr) -> bool {

@@ -19,4 +19,4 @@ pub use file::{Format, Origin, Place, Problem, Problems};
 pub use mac::derived_mac;
 pub use model::*;
 pub use northbound::*;
-pub use read::parse;
+pub use read::{parse, parse_bytes};

@@ -409,8 +409,9 @@ fn any_network() -> impl Strategy<Value = String> {
             text += "    policies:\n";
             for ((priority, expression), allow) in policies {
                 let action = if allow { "allow" } else { "drop" };
-                text +=
-                    &format!("      - {{ priority: {priority}, match: ip{expression}, action: {action} }}\n");
+                text += &format!(
+                    "      - {{ priority: {priority}, match: ip.ttl == {expression}, action: {action} }}\n"
+                );
             }
             text
         },

@@ -95,6 +95,53 @@ routers:
     );
 }
 
+/// What northd or a controller would refuse later, when nobody looks.
+#[test]
+fn values_that_daemons_would_refuse() {
+    check(
+        "options: { l3_defaults: foo }
+switches:
+  web: { ports: { a: { type: foo }, b: { type: localport } } }
+routers:
+  r:
+    ports:
+      r1: { networks: [10.0.0.1/24, 10.0.9.1/24, 10.0.9.2/24, fe80::1/64] }
+      r2: { networks: [10.0.0.2/24, fe80::2/64] }
+      r3: { networks: [10.0.0.3/8] }
+    policies:
+      - { priority: 1, match: 'ip4.src == ', action: drop }
+      - { priority: 2, match: 'ip4.src == $set && inport == @group', action: drop }
+      - { priority: 3, match: 'ip4.src == ^variable', action: drop }
+      - { priority: 4, match: 'ip4.sorce == 10.0.0.1', action: drop }
+",
+        expect![[r#"
+            net.yaml:1:25: options.l3_defaults: expected `rfc` or `stock`, found `foo`
+            net.yaml:3:30: switches.web.ports.a.type: expected one of router, localnet, localport, switch, external, remote, l2gateway, vtep, virtual, found `foo`
+            net.yaml:8:11: routers.r.ports.r2: expected a network that no other port of the router has, found 10.0.0.0/24, which `r1` has
+            net.yaml:11:31: routers.r.policies[0].match: expected an expression, found `ip4.src == `: column 12: expected a constant, found the end of the text
+            net.yaml:14:31: routers.r.policies[3].match: expected an expression, found `ip4.sorce == 10.0.0.1`: column 1: expected a field name, found `ip4.sorce'
+        "#]],
+    );
+}
+
+#[test]
+fn a_list_of_none_says_so() {
+    check(
+        "routers: { r: { ports: { p: { switch: web } }, routes: [{ to: 10.0.1.0/24, via: 10.0.0.2 }] } }\n",
+        expect![[r#"
+            net.yaml:1:29: routers.r.ports.p: expected a switch of this file (none), found `switch: web`
+            net.yaml:1:57: routers.r.routes[0]: expected next hops in a network of the router's ports (none), found 10.0.0.2
+        "#]],
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_have_a_line_too() {
+    let problems = kiln_topology::parse_bytes("net.yaml", b"switches:\n  \xc3\xa9t\xff: {}\n").unwrap_err();
+    expect!["net.yaml:2:5: expected UTF-8, found the byte 0xff"].assert_eq(&problems.to_string());
+    assert!(kiln_topology::parse_bytes("net.yaml", b"switches: { web: }\n").is_ok());
+}
+
 #[test]
 fn sandbox() {
     check(

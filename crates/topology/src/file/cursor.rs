@@ -183,6 +183,12 @@ impl<'a> Cursor<'a> {
             .collect()
     }
 
+    /// The value under one key of a map.
+    pub(crate) fn under(&self, key: &str) -> Option<Cursor<'a>> {
+        let Value::Map(entries) = &self.node.value else { return None };
+        entries.iter().find(|entry| entry.key == key).map(|entry| self.child(entry))
+    }
+
     /// A map whose keys are known.
     pub(crate) fn fields(&self, expected: &str) -> Fields<'a> {
         let entries = self.entries(expected);

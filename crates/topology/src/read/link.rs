@@ -1,5 +1,6 @@
 //! Both ends of every attachment, where the file names only one.
 
+use crate::check;
 use crate::file::Log;
 use crate::mac::derived_mac;
 use crate::model::{Attached, Network, SwitchPort};
@@ -37,7 +38,7 @@ fn make_switch_ports(network: &mut Network, log: &Log) {
         let Attached::Switch { switch, port: switch_port } = &port.attached else { continue };
         let Some(switch) = network.switches.get_mut(switch) else {
             let known: Vec<_> = network.switches.keys().map(String::as_str).take(10).collect();
-            let expected = format!("a switch of this file ({})", known.join(", "));
+            let expected = format!("a switch of this file ({})", check::listed(&known));
             log.about(&port.at, expected, format!("`switch: {switch}`"));
             continue;
         };

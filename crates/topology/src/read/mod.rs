@@ -7,7 +7,7 @@ mod switch;
 mod word;
 
 use crate::check;
-use crate::file::{Cursor, Format, Log, Problems};
+use crate::file::{Cursor, Format, Log, Place, Problem, Problems};
 use crate::model::Network;
 
 /// Reads a network from the text of a file.
@@ -23,6 +23,25 @@ pub fn parse(file_name: &str, text: &str) -> Result<Network, Problems> {
     if list.is_empty() { Ok(network) } else { Err(problems(list)) }
 }
 
+/// The same of bytes that have yet to prove to be text.
+pub fn parse_bytes(file_name: &str, bytes: &[u8]) -> Result<Network, Problems> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(file_name, text),
+        Err(error) => {
+            let (good, bad) = bytes.split_at(error.valid_up_to());
+            let good = std::str::from_utf8(good).unwrap_or_default();
+            let line = good.rsplit('\n').next().unwrap_or_default();
+            let at = Place {
+                line: good.matches('\n').count() as u32 + 1,
+                column: line.chars().count() as u32 + 1,
+            };
+            let found = format!("the byte 0x{:02x}", bad.first().copied().unwrap_or_default());
+            let problem = Problem { at, key: String::new(), expected: "UTF-8".to_owned(), found };
+            Err(Problems { file: file_name.to_owned(), list: vec![problem] })
+        }
+    }
+}
+
 fn stem(file_name: &str) -> &str {
     let base = file_name.rsplit('/').next().unwrap_or(file_name);
     base.rsplit_once('.').map_or(base, |(stem, _)| if stem.is_empty() { base } else { stem })
@@ -34,7 +53,14 @@ fn network(root: &Cursor<'_>, stem: &str, log: &Log) -> Network {
     if let Some(name) = fields.get("name").and_then(|cursor| word::name(&cursor)) {
         network.name = name;
     }
-    network.options = fields.texts("options");
+    if let Some(cursor) = fields.get("options") {
+        network.options = cursor.texts();
+        if let Some(cursor) = cursor.under("l3_defaults")
+            && cursor.scalar().is_some_and(|text| !matches!(text, "rfc" | "stock"))
+        {
+            cursor.fail::<()>("`rfc` or `stock`");
+        }
+    }
     let expected = "a map of switches by name";
     for (name, cursor) in fields.get("switches").iter().flat_map(|cursor| cursor.entries(expected)) {
         network.switches.insert(name.to_owned(), switch::read(&cursor));

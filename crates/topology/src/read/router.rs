@@ -132,8 +132,7 @@ fn policy(cursor: &Cursor<'_>) -> Option<Policy> {
     let mut fields = cursor.fields("a map: the policy's `priority`, `match` and `action`");
     let priority =
         fields.get("priority").map_or_else(|| cursor.fail("a `priority`"), |c| c.number(0..=32767))?;
-    let matches =
-        fields.get("match").map_or_else(|| cursor.fail("a `match`"), |c| c.text("an expression"))?;
+    let matches = fields.get("match").map_or_else(|| cursor.fail("a `match`"), |c| word::expression(&c))?;
     let via = fields.get("via");
     let jump = fields.get("jump");
     let action = fields.get("action");

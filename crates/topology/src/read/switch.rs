@@ -57,6 +57,10 @@ fn exclusion<'a>(cursor: &Cursor<'a>) -> Option<&'a str> {
     if fits { Some(text) } else { cursor.fail(expected) }
 }
 
+/// The values of the `type` column, but for that of a host's port, which is empty (ovn-nb(5)).
+const KINDS: [&str; 9] =
+    ["router", "localnet", "localport", "switch", "external", "remote", "l2gateway", "vtep", "virtual"];
+
 /// A port. A list stands for its `ip`, a text for its `addresses`, nothing for a port of which only the MAC is known.
 fn port(name: &str, cursor: &Cursor<'_>) -> SwitchPort {
     let mut port = SwitchPort { at: cursor.origin(), mac: derived_mac(name), ..SwitchPort::default() };
@@ -75,8 +79,11 @@ fn port(name: &str, cursor: &Cursor<'_>) -> SwitchPort {
 
 fn port_fields(port: &mut SwitchPort, cursor: &Cursor<'_>) {
     let mut fields = cursor.fields("a map, a list of addresses, `dynamic` or `unknown`");
-    if let Some(kind) = fields.get("type").and_then(|cursor| word::name(&cursor)) {
-        port.kind = kind;
+    if let Some(cursor) = fields.get("type") {
+        match cursor.scalar().filter(|kind| KINDS.contains(kind)) {
+            Some(kind) => kind.clone_into(&mut port.kind),
+            None => drop(cursor.fail::<()>(format!("one of {}", KINDS.join(", ")))),
+        }
     }
     let mac = fields.get("mac").and_then(|cursor| word::mac(&cursor));
     port.mac = mac.unwrap_or(port.mac);

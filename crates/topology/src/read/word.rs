@@ -1,8 +1,10 @@
 //! Scalars of the format.
 
 use crate::file::Cursor;
+use kiln_logical::{AddressSet, Environment, expr};
 use kiln_types::{EthAddr, IpNet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A name in the database: not empty, printable, without spaces.
 pub(super) fn name(cursor: &Cursor<'_>) -> Option<String> {
@@ -13,6 +15,31 @@ pub(super) fn name(cursor: &Cursor<'_>) -> Option<String> {
 
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"')
+}
+
+/// What an expression refers to by name is in the database, for which a file does not speak.
+struct Elsewhere;
+
+impl Environment for Elsewhere {
+    fn address_set(&self, _: &str) -> Option<Arc<AddressSet>> {
+        Some(Arc::default())
+    }
+
+    fn port_group(&self, _: &str) -> Option<Arc<[Arc<str>]>> {
+        Some(Arc::default())
+    }
+}
+
+/// A match in the logical flow language. What a template variable stands for is up to each chassis.
+pub(super) fn expression<'a>(cursor: &Cursor<'a>) -> Option<&'a str> {
+    let text = cursor.text("an expression")?;
+    if text.contains('^') {
+        return Some(text);
+    }
+    match expr::parse(text, &Elsewhere) {
+        Ok(_) => Some(text),
+        Err(error) => cursor.reject("an expression", format!("`{text}`: {error}")),
+    }
 }
 
 /// A name in the sandbox, where it becomes part of a network namespace's.
