@@ -155,7 +155,10 @@ pub(crate) fn clean(folder: &Path) -> Result<bool, Error> {
         namespace.delete()?;
     }
     fs::remove_dir_all(folder).context(|| format!("removing {}", folder.display()))?;
-    // The parent goes with the last sandbox; that it is not empty is no error.
-    let _ = folder.parent().map(fs::remove_dir);
+    // The usual parent was made for sandboxes and goes with the last of them; that it is not empty is no error. Another
+    // belongs to whoever named it.
+    if folder.parent() == Some(&State::default_parent()) {
+        let _ = fs::remove_dir(State::default_parent());
+    }
     Ok(true)
 }

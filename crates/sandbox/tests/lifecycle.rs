@@ -75,6 +75,16 @@ fn a_kept_sandbox_stands_until_it_is_taken_down() {
 }
 
 #[test]
+fn the_folder_that_somebody_named_stays() {
+    let named = std::env::temp_dir().join(format!("kiln-named-{}", std::process::id()));
+    std::fs::create_dir(&named).unwrap();
+    let settings = Settings { parent: named.clone(), ..stock() };
+    drop(build(&lan(), settings.clone()));
+    assert_eq!(traces(&settings), [""; 0]);
+    std::fs::remove_dir(&named).expect("there, and empty");
+}
+
+#[test]
 fn what_a_crash_left_is_found_by_its_journal() {
     let settings = stock();
     // The sandbox of a process that is gone: no destructor runs, and its owner's line names nobody.
