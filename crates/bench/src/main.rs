@@ -3,6 +3,23 @@
 //! A benchmark is a subcommand and has a module of its own; what they share stands beside it.
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+/// Prints a line of results. A reader that has gone away ends no measurement.
+macro_rules! say {
+    ($($text:tt)*) => {
+        if let Err(error) = kiln_runtime::terminal::print(format_args!("{}\n", format_args!($($text)*))) {
+            kiln_runtime::terminal::not_printed(&error);
+        }
+    };
+}
+
+/// Tells whoever waits what is being done.
+macro_rules! note {
+    ($($text:tt)*) => {
+        kiln_runtime::terminal::complain(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
 
 mod binary;
 mod controller;
@@ -47,7 +64,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("kiln-bench: {error}");
+            note!("kiln-bench: {error}");
             ExitCode::from(2)
         }
     }

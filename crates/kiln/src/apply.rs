@@ -6,9 +6,11 @@ use kiln_ovsdb::reconnect::{Action, Order};
 use kiln_ovsdb::remote::Remotes;
 use kiln_ovsdb::txn::ErrorClass;
 use kiln_runtime::clock::Now;
-use kiln_runtime::daemon::{CommonOptions, Daemon, Program, parse};
+use kiln_runtime::daemon::{CommonOptions, ControlOptions, Daemon, Program, parse_tool};
 use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{self, Engine, Input, Output};
+use kiln_runtime::terminal;
+use kiln_runtime::tls::TlsOptions;
 use kiln_topology::{Network, Northbound, plan};
 use kiln_types::{Instant, Rng};
 use std::collections::VecDeque;
@@ -38,32 +40,26 @@ const DIFF: Program = Program { name: "kiln diff", ..APPLY };
 struct Options {
     /// The network file, YAML or TOML
     file: PathBuf,
-    /// The OVN_Northbound database (default: $OVN_NB_DB or the socket in the run directory)
+    /// The OVN_Northbound database (default: {nb})
     #[arg(long, value_name = "DATABASE")]
     db: Option<String>,
     /// Give up after so many seconds
     #[arg(long, short = 't', value_name = "SECS", default_value_t = 30)]
     timeout: u64,
     #[command(flatten)]
-    common: CommonOptions,
+    tls: TlsOptions,
 }
 
-/// Exit codes: 0 when done, or nothing differs; 1 when `diff` found differences; 2 for mistakes and failures.
+/// Exit codes: 0 when done, or nothing differs; 1 when `diff` found differences; 2 for mistakes and failures. A change that
+/// was made is done, whether or not it could be told of.
 pub(crate) fn main(mode: Mode, args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = if mode == Mode::Apply { APPLY } else { DIFF };
-    let mut options: Options = match parse(&program, args) {
+    let mut options: Options = match parse_tool(&program, args) {
         Ok(options) => options,
-        Err((text, code)) => {
-            if code == 0 {
-                print!("{text}");
-            } else {
-                eprint!("{text}");
-            }
-            return ExitCode::from(if code == 0 { 0 } else { 2 });
-        }
+        Err((text, code)) => return terminal::answer(&text, if code == 0 { 0 } else { 2 }, 2).into(),
     };
     let fail = |error: &dyn std::fmt::Display| {
-        eprintln!("{error}");
+        terminal::complain(format_args!("{error}\n"));
         ExitCode::from(2)
     };
     let dirs = Dirs::from_env();
@@ -71,17 +67,18 @@ pub(crate) fn main(mode: Mode, args: impl Iterator<Item = OsString>) -> ExitCode
         Ok(remotes) => remotes,
         Err(error) => return fail(&error),
     };
-    let text = match std::fs::read_to_string(&options.file) {
-        Ok(text) => text,
+    let bytes = match std::fs::read(&options.file) {
+        Ok(bytes) => bytes,
         Err(error) => return fail(&format_args!("{}: {error}", options.file.display())),
     };
-    let network = match kiln_topology::parse(&options.file.to_string_lossy(), &text) {
+    let network = match kiln_topology::parse_bytes(&options.file.to_string_lossy(), &bytes) {
         Ok(network) => network,
         Err(problems) => return fail(&problems),
     };
-    options.common.control.unixctl = Some("none".into());
+    let control = ControlOptions { unixctl: Some("none".into()), options: false };
+    let common = CommonOptions { control, tls: options.tls, ..CommonOptions::default() };
     let engine = Apply::new(mode, network, remotes, Duration::from_secs(options.timeout));
-    Daemon::in_process(program, dirs, options.common).run(engine)
+    Daemon::in_process(program, dirs, common).run(engine)
 }
 
 const DATABASE: drive::Link = drive::Link(0);
@@ -94,6 +91,8 @@ struct Apply {
     txn: Option<(TxnId, String)>,
     timeout: Duration,
     deadline: Option<Instant>,
+    /// Why there was no answer the last time.
+    cause: Option<String>,
     outputs: VecDeque<Output>,
 }
 
@@ -112,6 +111,7 @@ impl Apply {
             txn: None,
             timeout,
             deadline: None,
+            cause: None,
             outputs: VecDeque::new(),
         }
     }
@@ -125,15 +125,15 @@ impl Apply {
         let plan = match plan(&self.network, &self.replica) {
             Ok(plan) => plan,
             Err(conflicts) => {
-                eprintln!("{conflicts}");
+                terminal::complain(format_args!("{conflicts}\n"));
                 return self.exit(2);
             }
         };
         let text = plan.to_string();
         if self.mode == Mode::Diff || plan.is_empty() {
-            println!("{}", text.trim_end());
             let differs = self.mode == Mode::Diff && !plan.is_empty();
-            return self.exit(u8::from(differs));
+            let shown = show(&text);
+            return self.exit(if shown || self.mode == Mode::Apply { u8::from(differs) } else { 2 });
         }
         let mut txn = self.link.session().txn();
         plan.write(&mut txn);
@@ -144,13 +144,14 @@ impl Apply {
         let Some((_, text)) = self.txn.take() else { return };
         match outcome {
             Outcome::Committed(_) => {
-                println!("{}", text.trim_end());
+                // The database says what the file says, whether or not anybody reads of it.
+                show(&text);
                 self.exit(0);
             }
             // Somebody else was faster: what is left to do is to be seen anew.
             Outcome::Failed(error) if error.class() == ErrorClass::Conflict => self.compare(),
             Outcome::Failed(error) => {
-                eprintln!("OVN_Northbound: {error}");
+                terminal::complain(format_args!("OVN_Northbound: {error}\n"));
                 self.exit(2);
             }
             // The next connection shows what became of it.
@@ -159,12 +160,27 @@ impl Apply {
     }
 }
 
+/// Prints the difference; whether that worked.
+fn show(text: &str) -> bool {
+    let printed = terminal::print(format_args!("{}\n", text.trim_end()));
+    if let Err(error) = &printed {
+        terminal::not_printed(error);
+    }
+    printed.is_ok()
+}
+
 impl Engine for Apply {
     fn handle(&mut self, now: Now, input: Input<'_>) {
         match input {
-            Input::Up { .. } => self.link.handle_connected(now.at),
+            Input::Up { .. } => {
+                self.cause = None;
+                self.link.handle_connected(now.at);
+            }
             Input::Bytes { bytes, .. } => self.link.handle_bytes(now.at, bytes, &mut self.replica),
-            Input::Down { .. } => self.link.handle_disconnected(now.at),
+            Input::Down { reason, .. } => {
+                self.cause = Some(reason.to_owned());
+                self.link.handle_disconnected(now.at);
+            }
             Input::Command { .. } => {}
             Input::Stop(_) => self.exit(2),
         }
@@ -179,12 +195,17 @@ impl Engine for Apply {
                 Event::Transacted { id, outcome } if self.txn.as_ref().is_some_and(|(txn, _)| *txn == id) => {
                     self.transacted(outcome);
                 }
+                Event::Close(reason) => self.cause = Some(reason.to_string()),
                 _ => {}
             }
         }
         if now.at >= deadline && self.outputs.is_empty() {
             let remote = self.link.remote().map(ToString::to_string).unwrap_or_default();
-            eprintln!("{remote}: no answer from the northbound database in {} s", self.timeout.as_secs());
+            let cause = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let seconds = self.timeout.as_secs();
+            terminal::complain(format_args!(
+                "{remote}: no answer from the northbound database in {seconds} s{cause}\n"
+            ));
             self.exit(2);
         }
     }

@@ -5,10 +5,11 @@ use kiln_controller::daemon::{COMMANDS, Config, ControllerDaemon, Side};
 use kiln_ovsdb::reconnect::Action;
 use kiln_ovsdb::remote::Remotes;
 use kiln_runtime::clock::Now;
-use kiln_runtime::daemon::{CommonOptions, Program, Started, parse, start};
+use kiln_runtime::daemon::{ACTIVE_METHODS, CommonOptions, Program, Started, parse, start};
 use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{Engine, Input, Link, Output, Stop};
 use kiln_runtime::memory::Usage;
+use kiln_runtime::terminal;
 use kiln_runtime::tls::{CaCert, TlsSettings};
 use kiln_runtime::unixctl::{Command, CommandId};
 use kiln_schema_vswitch::Ssl;
@@ -30,8 +31,9 @@ const PROGRAM: Program = Program {
 
 /// OVN controller
 #[derive(Parser)]
+#[command(after_help = format!("Active OVS_DATABASE connection methods:\n{ACTIVE_METHODS}"))]
 struct Options {
-    /// The local Open_vSwitch database (default: the socket in the run directory)
+    /// The local Open_vSwitch database (default: {vswitch})
     ovs_database: Option<String>,
     /// Custom chassis name
     #[arg(long, short = 'n', value_name = "NAME")]
@@ -46,14 +48,7 @@ struct Options {
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let options: Options = match parse(&PROGRAM, args) {
         Ok(options) => options,
-        Err((text, code)) => {
-            if code == 0 {
-                print!("{text}");
-            } else {
-                eprint!("{text}");
-            }
-            return ExitCode::from(code);
-        }
+        Err((text, code)) => return terminal::answer(&text, code, 1).into(),
     };
     let dirs = Dirs::from_env();
     let local = options.ovs_database.clone().unwrap_or_else(|| dirs.default_vswitch_remote());
@@ -83,7 +78,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("{}: {error}", PROGRAM.name);
+    terminal::complain(format_args!("{}: {error}\n", PROGRAM.name));
     ExitCode::FAILURE
 }
 

@@ -14,6 +14,7 @@ use kiln_logical::symbol::{Kind, SYMBOLS, Symbol};
 use kiln_logical::token::Token;
 use kiln_logical::{Expr, Field, action, expand_templates, expr, lex::Lexer, normalize};
 use kiln_lower::{Context, Part, Tables, fields, lower_actions, lower_match};
+use kiln_runtime::terminal;
 use kiln_types::{DatapathKey, Uuid};
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
@@ -114,8 +115,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let options = match Options::try_parse_from(std::iter::once("lflow".into()).chain(args)) {
         Ok(options) => options,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            let code = if error.use_stderr() { 2 } else { 0 };
+            return terminal::answer(&error.render().to_string(), code, 2).into();
         }
     };
     match run(&options) {
@@ -123,7 +124,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("kiln lflow: {error}");
+            terminal::complain(format_args!("kiln lflow: {error}\n"));
             ExitCode::from(2)
         }
     }

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 // The shell may look at its arguments and write to its terminal.
 #![allow(clippy::disallowed_methods)]
+// These panic when nobody takes what is printed; `kiln_runtime::terminal` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod apply;
 mod controller;
@@ -14,6 +16,7 @@ mod schema;
 mod stats;
 mod stock_names;
 
+use kiln_runtime::terminal;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,16 +57,12 @@ fn main() -> ExitCode {
         Some("lflow") => lflow::main(args),
         Some("schema") => schema::main(args),
         Some("version" | "--version" | "-V") => {
-            println!("kiln {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+            terminal::answer(&format!("kiln {}\n", env!("CARGO_PKG_VERSION")), 0, 1).into()
         }
-        Some("help" | "--help" | "-h") => {
-            print!("{USAGE}");
-            ExitCode::SUCCESS
-        }
+        Some("help" | "--help" | "-h") => terminal::answer(USAGE, 0, 1).into(),
         _ => {
-            eprintln!("kiln: `{}` is no command of kiln's\n{USAGE}", command.display());
-            ExitCode::FAILURE
+            let text = format!("kiln: `{}` is no command of kiln's\n{USAGE}", command.display());
+            terminal::answer(&text, 1, 1).into()
         }
     }
 }

@@ -6,10 +6,11 @@ use kiln_northd::daemon::{Config, NorthdDaemon, Side};
 use kiln_ovsdb::reconnect::Action;
 use kiln_ovsdb::remote::Remotes;
 use kiln_runtime::clock::Now;
-use kiln_runtime::daemon::{CommonOptions, Program, Started, parse, start};
+use kiln_runtime::daemon::{ACTIVE_METHODS, CommonOptions, PASSIVE_METHODS, Program, Started, parse, start};
 use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{Engine, Input, Link, Output, Stop};
 use kiln_runtime::memory::Usage;
+use kiln_runtime::terminal;
 use kiln_runtime::unixctl::{Command, CommandId};
 use kiln_schema_ovn::sb::LogicalFlow;
 use kiln_types::Instant;
@@ -27,11 +28,14 @@ const PROGRAM: Program = Program {
 
 /// OVN northbound compiler
 #[derive(Parser)]
+#[command(after_help = format!(
+    "Active database connection methods:\n{ACTIVE_METHODS}\nPassive database connection methods:\n{PASSIVE_METHODS}"
+))]
 struct Options {
-    /// Connect to OVN_Northbound database at DATABASE (default: $OVN_NB_DB or the socket in the run directory)
+    /// Connect to OVN_Northbound database at DATABASE (default: {nb})
     #[arg(long = "ovnnb-db", short = 'D', value_name = "DATABASE")]
     ovnnb_db: Option<String>,
-    /// Connect to OVN_Southbound database at DATABASE (default: $OVN_SB_DB or the socket in the run directory)
+    /// Connect to OVN_Southbound database at DATABASE (default: {sb})
     #[arg(long = "ovnsb-db", short = 'd', value_name = "DATABASE")]
     ovnsb_db: Option<String>,
     /// Start in paused state (do not commit db changes)
@@ -50,14 +54,7 @@ const MAX_THREADS: u32 = 256;
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let options: Options = match parse(&PROGRAM, args) {
         Ok(options) => options,
-        Err((text, code)) => {
-            if code == 0 {
-                print!("{text}");
-            } else {
-                eprint!("{text}");
-            }
-            return ExitCode::from(code);
-        }
+        Err((text, code)) => return terminal::answer(&text, code, 1).into(),
     };
     let dirs = Dirs::from_env();
     let remotes =
@@ -78,7 +75,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("{}: {error}", PROGRAM.name);
+    terminal::complain(format_args!("{}: {error}\n", PROGRAM.name));
     ExitCode::FAILURE
 }
 

@@ -15,6 +15,7 @@ use kiln_runtime::daemon::{self, CommonOptions, Program, Started};
 use kiln_runtime::dirs::{Dirs, Family};
 use kiln_runtime::drive::{Engine, Input, Link, Output};
 use kiln_runtime::memory::Usage;
+use kiln_runtime::terminal;
 use kiln_runtime::tls::{CaCert, TlsSettings};
 use kiln_runtime::unixctl::{Command, CommandId};
 use kiln_types::{Instant, Rng};
@@ -164,20 +165,13 @@ impl Engine for Parrot {
 fn main() -> ExitCode {
     let options: Options = match daemon::parse(&PROGRAM, std::env::args_os().skip(1)) {
         Ok(options) => options,
-        Err((text, 0)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err((text, code)) => {
-            eprint!("{text}");
-            return ExitCode::from(code);
-        }
+        Err((text, code)) => return terminal::answer(&text, code, 1).into(),
     };
     let daemon = match daemon::start(PROGRAM, Dirs::from_env(), options.common) {
         Ok(Started::Daemon(daemon)) => daemon,
         Ok(Started::Done(code)) => return ExitCode::from(code),
         Err(error) => {
-            eprintln!("{}: {error}", PROGRAM.name);
+            terminal::complain(format_args!("{}: {error}\n", PROGRAM.name));
             return ExitCode::FAILURE;
         }
     };

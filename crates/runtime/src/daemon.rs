@@ -1,6 +1,7 @@
 //! A process that serves in the background: options, detaching, the pidfile, the monitor that restarts it.
 
 mod background;
+mod mistake;
 mod options;
 mod pidfile;
 mod signals;
@@ -10,7 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use background::{Fate, Ready};
-pub use options::{CommonOptions, ControlOptions, DaemonOptions, LogOptions, parse};
+pub use options::{
+    ACTIVE_METHODS, CommonOptions, ControlOptions, DaemonOptions, LogOptions, PASSIVE_METHODS, parse,
+    parse_tool,
+};
 pub use pidfile::{Pidfile, PidfileError, read_pid};
 pub use signals::signal_name;
 pub use user::UserError;
@@ -162,8 +166,7 @@ fn set_up_log(
         logger.add_syslog_target(address);
     }
     if let Some(path) = &options.log_file {
-        let default = || dirs.ovs_log.join(format!("{}.log", program.name));
-        let path = path.clone().unwrap_or_else(default);
+        let path = path.clone().unwrap_or_else(|| options::default_log_file(program, dirs));
         // A daemon that cannot write its log serves all the same; what failed is on the console and in syslog.
         let _ = logger.set_log_file(std::path::absolute(&path).unwrap_or(path));
     }

@@ -21,6 +21,7 @@ pub mod stopwatch;
 pub mod stream;
 #[allow(unsafe_code)]
 mod sys;
+pub mod terminal;
 pub mod tls;
 pub mod unixctl;
 pub mod vlog;

@@ -7,6 +7,7 @@ use crate::sandbox::{Sandbox, down, up};
 use crate::settings::{PerChassis, Settings};
 use crate::{Error, wait};
 use clap::{Args, Parser, Subcommand};
+use kiln_runtime::terminal;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,8 +84,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = match Line::try_parse_from(args) {
         Ok(line) => line,
         Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
+            return terminal::answer(&error.render().to_string(), error.exit_code() as u8, 2).into();
         }
     };
     let done = match line.word {
@@ -95,7 +95,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{error}");
+            terminal::complain(format_args!("{error}\n"));
             ExitCode::from(2)
         }
     }
@@ -103,9 +103,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run_up(file: &std::path::Path, keep: bool, parts: &Parts, place: &Place) -> Result<bool, Error> {
     let settings = settings(parts, place)?;
-    let text = std::fs::read_to_string(file)
+    let bytes = std::fs::read(file)
         .map_err(|source| Error::Io { what: format!("reading {}", file.display()), source })?;
-    let network = kiln_topology::parse(&file.to_string_lossy(), &text)?;
+    let network = kiln_topology::parse_bytes(&file.to_string_lossy(), &bytes)?;
     wait::catch_interrupts();
     let mut sandbox = up(&network, settings, &Progress::shown())?;
     if keep {
@@ -113,12 +113,13 @@ fn run_up(file: &std::path::Path, keep: bool, parts: &Parts, place: &Place) -> R
     }
     let rows = sandbox.probe()?;
     let table = Table(&rows);
-    println!("\n{table}");
+    let shown = terminal::print(format_args!("\n{table}\n"));
     if keep {
-        println!("{}", directions(&sandbox));
+        terminal::print(format_args!("{}\n", directions(&sandbox))).map_err(not_shown)?;
     } else {
         sandbox.down()?;
     }
+    shown.map_err(not_shown)?;
     Ok(table.holds())
 }
 
@@ -127,8 +128,13 @@ fn run_down(place: &Place) -> Result<bool, Error> {
     apply_place(&mut settings, place);
     let name = &settings.name;
     let was_there = down(&settings)?;
-    println!("{} `{name}`", if was_there { "removed the sandbox" } else { "there is no sandbox" });
+    let what = if was_there { "removed the sandbox" } else { "there is no sandbox" };
+    terminal::print(format_args!("{what} `{name}`\n")).map_err(not_shown)?;
     Ok(true)
+}
+
+fn not_shown(source: std::io::Error) -> Error {
+    Error::Io { what: "printing to the standard output".to_owned(), source }
 }
 
 fn apply_place(settings: &mut Settings, place: &Place) {

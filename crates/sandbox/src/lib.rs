@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 // Layer 4: files, sockets, processes and the clock are what this crate is about.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+// These panic when nobody takes what is printed; `kiln_runtime::terminal` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod chassis;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! What happens, as it happens.
 
+use kiln_runtime::terminal;
 use std::time::Instant;
 
 /// Prints a line for each step, with the time since the start.
@@ -23,7 +24,9 @@ impl Progress {
     /// Reports a step.
     pub fn say(&self, step: &str, words: &str) {
         if !self.quiet {
-            println!("{:6.2} s  {step:<14} {words}", self.start.elapsed().as_secs_f64());
+            let seconds = self.start.elapsed().as_secs_f64();
+            // A line that cannot be shown is no reason to leave a sandbox half built.
+            let _ = terminal::print(format_args!("{seconds:6.2} s  {step:<14} {words}\n"));
         }
     }
 }

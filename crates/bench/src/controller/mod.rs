@@ -66,14 +66,14 @@ pub(crate) struct Measured {
 /// Runs it; whether Kiln reached what it is to reach.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let peers = crate::binary::peers(options.kiln.clone())?;
-    println!("stock: {}", peers.version(Component::Stock, "ovn-controller")?);
-    println!("kiln:  {}", peers.version(Component::Kiln, "ovn-controller")?);
+    say!("stock: {}", peers.version(Component::Stock, "ovn-controller")?);
+    say!("kiln:  {}", peers.version(Component::Kiln, "ovn-controller")?);
     let folder = Folder::new()?;
-    eprintln!("the southbound database ...");
+    note!("the southbound database ...");
     let filled = folder.fresh("filled")?;
     let flows = fill(&peers, &filled, options)?;
     let measure = |component, name| {
-        eprintln!("{name} controller ...");
+        note!("{name} controller ...");
         let own = folder.fresh(name)?;
         std::fs::copy(filled.join("sb.db"), own.join("sb.db"))?;
         measure(&peers, component, &own, options)

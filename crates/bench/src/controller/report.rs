@@ -8,7 +8,7 @@ const SPEED_RATIO: f64 = 5.0;
 const MEMBER: Duration = Duration::from_millis(1);
 
 fn line(what: &str, unit: &str, stock: f64, kiln: f64, ratio: f64, target: &str) {
-    println!("{what:<56} {unit:<4} {stock:>9.2} {kiln:>9.2} {ratio:>8.1}  {target}");
+    say!("{what:<56} {unit:<4} {stock:>9.2} {kiln:>9.2} {ratio:>8.1}  {target}");
 }
 
 fn verdict(target: &str, met: bool) -> String {
@@ -17,12 +17,13 @@ fn verdict(target: &str, met: bool) -> String {
 
 /// Prints both controllers' figures; whether the targets are met.
 pub(super) fn print(title: &str, flows: u64, stock: &Measured, kiln: &Measured) -> bool {
-    println!("\n{title}");
-    println!(
+    say!("\n{title}");
+    say!(
         "rows of Logical_Flow: {flows}; flows installed: {} by stock, {} by Kiln",
-        stock.installed, kiln.installed
+        stock.installed,
+        kiln.installed
     );
-    println!("{:<61} {:>9} {:>9} {:>8}", "", "stock", "kiln", "ratio");
+    say!("{:<61} {:>9} {:>9} {:>8}", "", "stock", "kiln", "ratio");
     let (s, k) = (stock.compile.as_secs_f64(), kiln.compile.as_secs_f64());
     line("cold compile, the controller's processor time", "s", s, k, s / k, "");
     let (per_s, per_k) = (flows as f64 / s / 1e3, flows as f64 / k / 1e3);

@@ -93,11 +93,11 @@ pub(crate) struct Bounded {
 /// Runs it; whether Kiln reached what it is to reach.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let peers = crate::binary::peers(options.kiln.clone())?;
-    println!("stock: {}", peers.version(Component::Stock, "ovn-controller")?);
-    println!("kiln:  {}", peers.version(Component::Kiln, "ovn-controller")?);
-    println!("both:  {}", peers.version(Component::Stock, "ovs-vswitchd")?);
+    say!("stock: {}", peers.version(Component::Stock, "ovn-controller")?);
+    say!("kiln:  {}", peers.version(Component::Kiln, "ovn-controller")?);
+    say!("both:  {}", peers.version(Component::Stock, "ovs-vswitchd")?);
     let bed = |whose, lifted| {
-        eprintln!("{whose} controller, budgets {} ...", if lifted { "lifted" } else { "as usual" });
+        note!("{whose} controller, budgets {} ...", if lifted { "lifted" } else { "as usual" });
         Bed::build(&peers, whose, lifted)
     };
     let unbounded = unbounded([bed(Component::Stock, true)?, bed(Component::Kiln, true)?], options)?;
@@ -197,7 +197,7 @@ fn unbounded(mut beds: [Bed; 2], options: &Options) -> Result<[Unbounded; 2]> {
         bed.resolve(10)?;
     }
     for round in 1..=options.rounds {
-        eprintln!("round {round} of {} ...", options.rounds);
+        note!("round {round} of {} ...", options.rounds);
         for (bed, measured) in beds.iter_mut().zip(&mut measured) {
             bed.measure_unbounded(options, measured)?;
         }

@@ -23,7 +23,7 @@ fn micros(duration: Duration) -> String {
 /// A line, and whether what it says is reached.
 fn line(what: &str, stock: &str, kiln: &str, verdict: Option<bool>) -> bool {
     let word = verdict.map_or("", |met| if met { "met" } else { "MISSED" });
-    println!("{what:<58} {stock:>14} {kiln:>14}  {word}");
+    say!("{what:<58} {stock:>14} {kiln:>14}  {word}");
     verdict.unwrap_or(true)
 }
 

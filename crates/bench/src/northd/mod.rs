@@ -54,14 +54,14 @@ pub(crate) struct Measured {
 /// Runs it; whether Kiln reached what it is to reach.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let peers = crate::binary::peers(options.kiln.clone())?;
-    println!("stock: {}", peers.version(Component::Stock, "ovn-northd")?);
-    println!("kiln:  {}", peers.version(Component::Kiln, "ovn-northd")?);
+    say!("stock: {}", peers.version(Component::Stock, "ovn-northd")?);
+    say!("kiln:  {}", peers.version(Component::Kiln, "ovn-northd")?);
     let folder = Folder::new()?;
     let mut met = true;
     for switches in &options.switches {
         let title = format!("{switches} switches of {} dual-stack ports with port security", options.ports);
         let measure = |component, name| {
-            eprintln!("{name} northd: {title} ...");
+            note!("{name} northd: {title} ...");
             measure(&peers, component, &folder.fresh(name)?, options, *switches as usize)
         };
         let stock = measure(Component::Stock, "stock")?;

@@ -15,7 +15,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 fn line(what: &str, unit: &str, stock: f64, kiln: f64, target: &str) {
-    println!("{what:<56} {unit:<3} {stock:>9.2} {kiln:>9.2} {:>8.1}  {target}", stock / kiln);
+    say!("{what:<56} {unit:<3} {stock:>9.2} {kiln:>9.2} {:>8.1}  {target}", stock / kiln);
 }
 
 fn verdict(target: &str, met: bool, all: &mut bool) -> String {
@@ -26,9 +26,9 @@ fn verdict(target: &str, met: bool, all: &mut bool) -> String {
 /// Prints both daemons' figures; whether the targets are met.
 pub(crate) fn print(title: &str, stock: &Measured, kiln: &Measured) -> bool {
     let mut met = true;
-    println!("\n{title}");
-    println!("rows of Logical_Flow: {} by stock, {} by Kiln", stock.flows, kiln.flows);
-    println!("{:<60} {:>9} {:>9} {:>8}", "", "stock", "kiln", "ratio");
+    say!("\n{title}");
+    say!("rows of Logical_Flow: {} by stock, {} by Kiln", stock.flows, kiln.flows);
+    say!("{:<60} {:>9} {:>9} {:>8}", "", "stock", "kiln", "ratio");
     let (s, k) = (stock.compile.northd.as_secs_f64(), kiln.compile.northd.as_secs_f64());
     line(
         "cold compile, northd's processor time",

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, builder::Str};
 
-use super::Program;
+use super::{Program, mistake, pidfile_path};
+use crate::dirs::Dirs;
 use crate::tls::TlsOptions;
 
 /// Every option that daemons have in common; flatten it into a program's own, behind those.
@@ -42,7 +43,7 @@ pub struct DaemonOptions {
     /// Do not change directory to '/'
     #[arg(long)]
     pub no_chdir: bool,
-    /// Create pidfile (default: PROGRAM.pid in the run directory)
+    /// Create pidfile (default: {pidfile})
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
     pub pidfile: Option<Option<PathBuf>>,
@@ -62,7 +63,7 @@ pub struct LogOptions {
     #[arg(long, short = 'v', value_name = "SPEC", num_args = 0..=1, require_equals = true,
           default_missing_value = "any:any:dbg", action = ArgAction::Append)]
     pub verbose: Vec<String>,
-    /// Enable logging to FILE (default: PROGRAM.log in the log directory)
+    /// Enable logging to FILE (default: {log_file})
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
     pub log_file: Option<Option<PathBuf>>,
@@ -86,28 +87,84 @@ pub struct ControlOptions {
     pub options: bool,
 }
 
-/// Reads the command line `args` (without the program's name) as `program`, or tells what to print and the code to exit
-/// with: for `--help`, `--version`, `--options`, or a mistake.
+/// How remotes are written that are connected to, for the end of a program's help.
+pub const ACTIVE_METHODS: &str = "  tcp:HOST:PORT   PORT at remote HOST
+  ssl:HOST:PORT   SSL/TLS PORT at remote HOST
+  unix:FILE       Unix domain socket named FILE
+";
+/// The same of remotes that are listened at.
+pub const PASSIVE_METHODS: &str = "  ptcp:PORT[:IP]  Listen to TCP PORT on IP
+  pssl:PORT[:IP]  Listen for SSL/TLS on PORT on IP
+  punix:FILE      Listen on Unix domain socket FILE
+";
+
+/// Reads the command line `args` (without the program's name) as the daemon `program`, or tells what to print and the code
+/// to exit with: for `--help`, `--version`, `--options`, or a mistake.
 ///
 /// As stock does, it accepts a level in one word with `-v`, unambiguous beginnings of long options, and exits with 1
-/// after a mistake.
+/// after a mistake, which it tells in stock's words. In the help of options, `{nb}`, `{sb}` and `{vswitch}` stand for the
+/// databases' default remotes, `{pidfile}` and `{log_file}` for these files' default paths.
 pub fn parse<T: Parser>(
     program: &Program,
     args: impl IntoIterator<Item = OsString>,
+) -> Result<T, (String, u8)> {
+    read(program, args, &|command, error| {
+        mistake::in_stocks_words(program.name, command, error).unwrap_or_else(|| error.render().to_string())
+    })
+}
+
+/// The same for a program that is no daemon, whose mistakes are told at more length.
+pub fn parse_tool<T: Parser>(
+    program: &Program,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<T, (String, u8)> {
+    read(program, args, &|_, error| error.render().to_string())
+}
+
+fn read<T: Parser>(
+    program: &Program,
+    args: impl IntoIterator<Item = OsString>,
+    words: &dyn Fn(&clap::Command, &clap::Error) -> String,
 ) -> Result<T, (String, u8)> {
     let version = format!("{}\n{}", program.version, program.details);
     let version = Str::from(version.trim_end_matches('\n').to_owned());
     let command = T::command().name(program.name).version(version).infer_long_args(true);
     // An option that is given again takes the place of its earlier self, as with getopt.
-    let command = command.args_override_self(true).disable_help_subcommand(true);
+    let command = with_defaults(command.args_override_self(true).disable_help_subcommand(true), program);
     let args = args.into_iter().map(spell_out_verbosity);
     let args: Vec<OsString> = std::iter::once(OsString::from(program.name)).chain(args).collect();
     // Also beside options that would otherwise be missing or wrong, as with --help.
     if args.iter().any(|arg| arg == "--options" || arg == "-o") {
         return Err((list_options(command), 0));
     }
-    let matches = command.try_get_matches_from(args).and_then(|matches| T::from_arg_matches(&matches));
-    matches.map_err(|error| (error.render().to_string(), u8::from(error.exit_code() != 0)))
+    let matches = command.clone().try_get_matches_from(args);
+    matches.and_then(|matches| T::from_arg_matches(&matches)).map_err(|error| match error.exit_code() {
+        0 => (error.render().to_string(), 0),
+        _ => (words(&command, &error), 1),
+    })
+}
+
+/// Puts the defaults that the environment makes into the help of options.
+fn with_defaults(command: clap::Command, program: &Program) -> clap::Command {
+    let dirs = Dirs::from_env();
+    let defaults = [
+        ("{nb}", dirs.default_nb_remote()),
+        ("{sb}", dirs.default_sb_remote()),
+        ("{vswitch}", dirs.default_vswitch_remote()),
+        ("{pidfile}", pidfile_path(program, &dirs, None).display().to_string()),
+        ("{log_file}", default_log_file(program, &dirs).display().to_string()),
+    ];
+    command.mut_args(|arg| {
+        let Some(help) = arg.get_help().map(ToString::to_string).filter(|help| help.contains('{')) else {
+            return arg;
+        };
+        arg.help(defaults.iter().fold(help, |help, (name, default)| help.replace(name, default)))
+    })
+}
+
+/// The file of `--log-file` without a name.
+pub(super) fn default_log_file(program: &Program, dirs: &Dirs) -> PathBuf {
+    dirs.ovs_log.join(format!("{}.log", program.name))
 }
 
 /// `-vSPEC` as `--verbose=SPEC`: a short option whose value is optional cannot otherwise have one without a `=`.
@@ -211,10 +268,27 @@ mod tests {
         assert!(code == 1 && error.contains("--bogus"), "{error}");
         let (options, code) = read("--options").expect_err("printed");
         assert_eq!(code, 0);
+        assert!(help.contains("ovn-northd.pid)") && help.contains("ovn-northd.log)"), "{help}");
         for line in
             ["--ovnsb-db=ARG\n-d ARG\n", "--pidfile=[ARG]\n", "--detach\n", "--verbose=[ARG]\n-v [ARG]\n"]
         {
             assert!(options.contains(line), "{line} in {options}");
         }
+    }
+
+    #[test]
+    fn mistakes_are_told_in_stocks_words() {
+        for (line, words) in [
+            ("--foo", "unrecognized option '--foo'"),
+            ("--foo=x", "unrecognized option '--foo'"),
+            ("-z", "invalid option -- 'z'"),
+            ("--no", "option '--no' is ambiguous; possibilities: '--no-chdir' '--no-self-confinement'"),
+            ("--detach=x", "option '--detach' doesn't allow an argument"),
+            ("--ssl-protocols", "option '--ssl-protocols' requires an argument"),
+        ] {
+            assert_eq!(read(line).expect_err(line), (format!("ovn-northd: {words}\n"), 1), "{line}");
+        }
+        let tool = parse_tool::<Northd>(&PROGRAM, [OsString::from("--foo")]).expect_err("a mistake");
+        assert!(tool.0.contains("Usage:"), "{}", tool.0);
     }
 }
