@@ -78,20 +78,13 @@ fn parents(switch: &Switch, log: &Log) {
     }
 }
 
-/// Of a router's ports, each has addresses of its own, in networks of its own: a packet to a network that two have could
-/// leave by either.
 fn router_networks(router: &Router, log: &Log) {
     let mut taken: BTreeMap<IpAddr, &str> = BTreeMap::new();
-    let mut covered: BTreeMap<IpNet, &str> = BTreeMap::new();
     for (name, port) in &router.ports {
         for net in port.networks.iter().filter(|net| !is_link_local(net.addr())) {
-            let also = covered.insert(net.trunc(), name).filter(|other| other != name);
             if let Some(other) = taken.insert(net.addr(), name) {
                 let found = format!("{}, which `{other}` has", net.addr());
                 log.about(&port.at, "an IP address of its own", found);
-            } else if let Some(other) = also {
-                let found = format!("{}, which `{other}` has", net.trunc());
-                log.about(&port.at, "a network that no other port of the router has", found);
             }
         }
     }

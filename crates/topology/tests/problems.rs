@@ -117,7 +117,6 @@ routers:
         expect![[r#"
             net.yaml:1:25: options.l3_defaults: expected `rfc` or `stock`, found `foo`
             net.yaml:3:30: switches.web.ports.a.type: expected one of router, localnet, localport, switch, external, remote, l2gateway, vtep, virtual, found `foo`
-            net.yaml:8:11: routers.r.ports.r2: expected a network that no other port of the router has, found 10.0.0.0/24, which `r1` has
             net.yaml:11:31: routers.r.policies[0].match: expected an expression, found `ip4.src == `: column 12: expected a constant, found the end of the text
             net.yaml:14:31: routers.r.policies[3].match: expected an expression, found `ip4.sorce == 10.0.0.1`: column 1: expected a field name, found `ip4.sorce'
         "#]],
