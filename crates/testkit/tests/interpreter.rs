@@ -1,6 +1,6 @@
 //! The naive switch does what the manual pages say (ovs-actions(7), ovs-fields(7), OpenFlow 1.5.1).
 
-use kiln_openflow::Field;
+use kiln_openflow::{Action, Field};
 use kiln_testkit::interpreter::{Event, Packet, Switch, Tracker};
 use kiln_types::Rng;
 
@@ -120,6 +120,34 @@ fn time_to_live_runs_out() {
     last.set(Field::NW_TTL, 1);
     let events = switch.run(last, &mut Tracker::default());
     assert!(matches!(&events[..], [Event::Controller { .. }]), "{events:?}");
+}
+
+#[test]
+fn a_packet_that_ran_out_ends_only_its_flow() {
+    let mut switch =
+        switch(&[(0, 1, "ip", "resubmit(,1),output:3"), (1, 1, "ip", "controller(pause),dec_ttl,output:2")]);
+    let mut last = packet();
+    last.set(Field::NW_TTL, 1);
+    let [Event::Controller { packet, rest: Some(rest), .. }] = &switch.run(last, &mut Tracker::default())[..]
+    else {
+        panic!("it waits")
+    };
+    let events = switch.resume(rest.clone(), packet.clone(), &mut Tracker::default());
+    let [Event::Controller { rest: None, .. }, Event::Output { port, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(port.0, 3);
+}
+
+#[test]
+fn the_original_of_a_tracked_packet_is_untracked() {
+    let mut switch = switch(&[
+        (0, 1, "ip", "ct(table=1,zone=5)"),
+        (1, 1, "ct_state=+trk,ip", "ct(commit,zone=5),resubmit(,2)"),
+        (2, 1, "ct_state=+trk,ip", "output:2"),
+        (2, 1, "ct_state=-trk,ip", "output:3"),
+    ]);
+    assert_eq!(outputs(&mut switch, packet()), [(3, 0)]);
 }
 
 #[test]
@@ -280,9 +308,11 @@ fn flows_are_learned() {
 
 #[test]
 fn what_is_not_known_is_said() {
-    let mut switch = switch(&[(0, 1, "", "push_mpls:0x8847,output:2")]);
-    let events = switch.run(packet(), &mut Tracker::default());
-    assert!(matches!(&events[..], [Event::Unsupported(text)] if text.contains("push_mpls")), "{events:?}");
+    // The four bytes of an action of OpenFlow's that nobody has: type 0x7f.
+    let mut switch = switch(&[(0, 1, "", "output:2")]);
+    let actions = kiln_openflow::Actions::encode(&[Action::Unknown([0, 0x7f, 0, 8, 0, 0, 0, 0].into())]);
+    let events = switch.run_actions(&actions.expect("it fits"), packet(), &mut Tracker::default());
+    assert!(matches!(&events[..], [Event::Unsupported(_)]), "{events:?}");
 }
 
 #[test]

@@ -267,6 +267,10 @@ impl Switch {
     }
 
     fn output(&mut self, port: OfPort, packet: &Packet, bytes: &[u8]) {
+        if packet.is_wrapped() {
+            // Frames are made of the bytes that came in, where such headers have no place.
+            return self.fail(|| "a packet leaves with headers that were put in front of it".into());
+        }
         let sent = frame::rewritten(bytes, packet);
         match self.ports.get(&port) {
             Some(Port::Host(host)) => self.out.push(Output::ToHost(*host, sent)),

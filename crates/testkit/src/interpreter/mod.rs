@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `packet` | a packet's fields, registers among them, whatever spelling they are asked for by |
+//! | `headers` | headers that come in front of others and go again |
 //! | `tables` | flows, and which one a packet meets, conjunctive matches included |
 //! | `run` | what actions do |
 //! | `conntrack` | a small connection tracker |
@@ -23,6 +24,7 @@
 //! ```
 
 mod conntrack;
+mod headers;
 mod packet;
 mod run;
 mod tables;

@@ -1,16 +1,26 @@
 //! A packet's fields and the pipeline's.
 
+use super::headers::{Covered, is_ethernets};
 use kiln_openflow::{Field, FieldValue, Match, Subfield};
 use std::collections::BTreeMap;
 
 /// The bit of a VLAN tag's control information that says that there is one.
-const VLAN_PRESENT: u128 = 0x1000;
+pub(super) const VLAN_PRESENT: u128 = 0x1000;
+
+/// The output port of an action set that has none (OpenFlow 1.5.1, section 7.2.1).
+pub(super) const PORT_UNSET: u128 = 0xffff_fff7;
 
 /// A packet and what the pipeline knows of it. What was never set is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     registers: [u32; Field::N_REG as usize],
-    fields: BTreeMap<Field, u128>,
+    pub(super) fields: BTreeMap<Field, u128>,
+    /// 0 is an Ethernet frame.
+    pub(super) packet_type: u32,
+    /// VLAN tags behind the outermost, which is in `fields`: the inner ones first.
+    pub(super) tags: Vec<u128>,
+    /// What other headers that came in front cover, the innermost first.
+    pub(super) covered: Vec<Covered>,
     /// Length of the frame in bytes.
     pub len: usize,
     /// The queue that it leaves by; 0 is the default one.
@@ -52,6 +62,8 @@ impl Packet {
             Field::IP_ECN => plain(Field::NW_TOS) & 3,
             Field::NW_TOS => plain(Field::NW_TOS) & 0xfc,
             Field::IN_PORT => plain(Field::IN_PORT_OXM) & 0xffff,
+            Field::PACKET_TYPE => self.packet_type.into(),
+            Field::ACTSET_OUTPUT => self.fields.get(&field).copied().unwrap_or(PORT_UNSET),
             other => plain(other),
         }
     }
@@ -62,6 +74,10 @@ impl Packet {
             for (i, reg) in self.registers[first..first + count].iter_mut().rev().enumerate() {
                 *reg = (value >> (32 * i)) as u32;
             }
+            return;
+        }
+        if field == Field::PACKET_TYPE {
+            self.packet_type = value as u32;
             return;
         }
         let raw = |packet: &Packet, field: Field| packet.fields.get(&field).copied().unwrap_or(0);
@@ -102,8 +118,10 @@ impl Packet {
 
     /// Whether the packet is what the match says, `conjunction` being the conjunctive match that it completed.
     pub fn matches(&self, flow_match: &Match, conjunction: Option<u32>) -> bool {
+        let is_bare = self.packet_type != 0;
         flow_match.iter().all(|said| match said.field {
             Field::CONJ_ID => conjunction.is_some_and(|id| u128::from(id) == said.value),
+            field if is_bare && is_ethernets(field) => false,
             field => self.get(field) & said.mask == said.value,
         })
     }

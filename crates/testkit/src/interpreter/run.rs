@@ -1,6 +1,6 @@
 //! What flows and actions do.
 
-use super::packet::Packet;
+use super::packet::{PORT_UNSET, Packet};
 use super::tables::{Flow, Tables};
 use kiln_openflow::action::{Action, Ct, CtZone, Learn, LearnDst, LearnSrc, Sample, SampleArg};
 use kiln_openflow::msg::{Bucket, Group};
@@ -43,7 +43,8 @@ pub enum Event {
     },
     /// It was looked up too often.
     TooManyLookups,
-    /// An action that this switch does not have, as the stock tools write it. The packet ends there.
+    /// An action that this switch does not have, as the stock tools write it, or that it refuses to do to this packet, and
+    /// why (ovs-actions(7), "Error handling"). The packet ends there.
     Unsupported(String),
 }
 
@@ -120,11 +121,14 @@ struct Run<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flowing {
     On,
+    /// The flow's actions end, but whatever called it goes on.
+    Returned,
+    /// Everything ends. With `exit` the action set too, whatever ovs-actions(7) says: that is what Open vSwitch does.
     Ended,
     /// It waits for a controller, and so does whatever called it.
     Paused,
 }
-use Flowing::{Ended, On, Paused};
+use Flowing::{Ended, On, Paused, Returned};
 
 impl Switch {
     /// Adds a flow from the stock tools' text.
@@ -167,10 +171,18 @@ impl Switch {
         while flowing == On
             && let Some(list) = lists.next()
         {
+            let of_flow = matches!(list, List::Actions(..));
             flowing = match list {
                 List::Actions(table, actions) => run.list(actions, table, &mut packet, 0),
                 List::Instructions(table, rest) => run.instructions(rest, table, &mut packet, 0),
             };
+            if flowing == Returned {
+                flowing = On;
+                // Behind a flow's actions come its other instructions, and then what called it.
+                if of_flow {
+                    lists.next();
+                }
+            }
         }
         if let Some((_, broken_off)) = &mut run.pausing {
             broken_off.extend(lists);
@@ -187,19 +199,25 @@ impl Continuation {
     }
 }
 
-/// The order in which an action set is executed (OpenFlow 1.5.1, section 5.6).
+/// The order in which an action set is executed (ovs-actions(7), "Action sets"; copies of the time to live, which are not
+/// there, as in OpenFlow 1.5.1, section 5.6).
 fn ordered(mut set: Vec<Action>) -> Vec<Action> {
     set.sort_by_key(|action| match action {
         Action::CopyTtlIn => 0,
-        Action::PopVlan | Action::PopMpls(_) => 1,
-        Action::PushMpls(_) => 2,
-        Action::PushVlan(_) => 3,
-        Action::CopyTtlOut => 4,
-        Action::DecTtl | Action::DecTtlCntIds(_) | Action::DecMplsTtl => 5,
-        Action::SetQueue(_) => 7,
-        Action::Group(_) => 8,
-        Action::Output { .. } => 9,
-        _ => 6,
+        Action::PopVlan => 1,
+        Action::PopMpls(_) => 2,
+        Action::Decap(_) => 3,
+        Action::Encap { .. } => 4,
+        Action::PushMpls(_) => 5,
+        Action::PushVlan(_) => 6,
+        Action::CopyTtlOut => 7,
+        Action::DecTtl | Action::DecTtlCntIds(_) => 8,
+        Action::DecMplsTtl => 9,
+        Action::DecNshTtl => 10,
+        Action::SetQueue(_) => 12,
+        Action::Group(_) => 13,
+        Action::Output { .. } => 14,
+        _ => 11,
     });
     // A group goes before an output, which it replaces.
     if set.iter().any(|a| matches!(a, Action::Group(_))) {
@@ -234,7 +252,7 @@ impl<'a> Run<'a> {
 
     /// The outermost list has ended: what was put off is done, or the packet waits.
     fn end(&mut self, flowing: Flowing, table: u8, mut packet: Packet) {
-        if flowing == On {
+        if matches!(flowing, On | Returned) {
             let set = ordered(std::mem::take(&mut self.set));
             self.list(set, table, &mut packet, 0);
         }
@@ -274,7 +292,10 @@ impl<'a> Run<'a> {
         let now = self.world.now();
         let Some(flow) = self.switch.tables.meet(now, table, seen) else { return On };
         let instructions = flow.instructions.to_vec();
-        self.instructions(instructions, table, packet, depth)
+        match self.instructions(instructions, table, packet, depth) {
+            Returned => On,
+            flowing => flowing,
+        }
     }
 
     fn instructions(
@@ -303,10 +324,12 @@ impl<'a> Run<'a> {
                         self.set.retain(|a| std::mem::discriminant(a) != kind || field(a) != field(&action));
                         self.set.push(action);
                     }
+                    self.say_output(packet);
                     On
                 }
                 Instruction::ClearActions => {
                     self.set.clear();
+                    self.say_output(packet);
                     On
                 }
                 Instruction::Meter(meter) if self.world.passes(meter) => On,
@@ -321,6 +344,16 @@ impl<'a> Run<'a> {
             }
         }
         On
+    }
+
+    /// Says in the packet's field where the action set sends it. A group has no number there.
+    fn say_output(&self, packet: &mut Packet) {
+        let to_group = self.set.iter().any(|action| matches!(action, Action::Group(_)));
+        let port = self.set.iter().find_map(|action| match action {
+            Action::Output { port, .. } if !to_group => Some(port.0),
+            _ => None,
+        });
+        packet.set(Field::ACTSET_OUTPUT, port.map_or(PORT_UNSET, u128::from));
     }
 
     fn unsupported(&mut self, text: String) -> Flowing {
@@ -379,7 +412,7 @@ impl<'a> Run<'a> {
                 rest: None,
             }),
             Action::Ct(ct) => self.track(&ct, packet),
-            Action::CtClear => clear_connection(packet),
+            Action::CtClear => forget_connection(packet),
             Action::Learn(learn) => self.learn(&learn, packet),
             Action::Sample(sample) => self.sample(&sample, packet),
             Action::CheckPktLarger { pkt_len, dst } => {
@@ -399,7 +432,14 @@ impl<'a> Run<'a> {
                     None => return self.output(member, 0, packet),
                 }
             }
-            Action::DecTtl | Action::DecTtlCntIds(_) => return self.dec_ttl(&action, packet),
+            Action::Multipath(multipath) => {
+                let links = usize::from(multipath.max_link) + 1;
+                let link = self.world.choose(packet, links);
+                packet.set_bits(&multipath.dst, link as u128);
+            }
+            Action::DecTtl | Action::DecTtlCntIds(_) => return self.dec_ttl(Field::NW_TTL, &action, packet),
+            Action::DecMplsTtl => return self.dec_ttl(Field::MPLS_TTL, &action, packet),
+            Action::DecNshTtl => return self.dec_ttl(Field::NSH_TTL, &action, packet),
             other => return self.header(other, packet),
         }
         On
@@ -418,12 +458,15 @@ impl<'a> Run<'a> {
             }
             Action::SetQueue(queue) => packet.queue = queue,
             Action::PopQueue => packet.queue = 0,
-            Action::PushVlan(_) => packet.set(Field::VLAN_TCI, 0x1000),
-            Action::PopVlan => packet.set(Field::VLAN_TCI, 0),
             Action::SetNwTtl(ttl) => packet.set(Field::NW_TTL, ttl.into()),
+            Action::SetMplsTtl(ttl) => packet.set(Field::MPLS_TTL, ttl.into()),
             Action::DeleteField(field) => packet.set(field, 0),
             Action::Note(_) | Action::FinTimeout { .. } | Action::Conjunction { .. } | Action::Nat(_) => {}
-            other => return self.unsupported(other.to_string()),
+            other => match packet.reshape(other) {
+                Ok(None) => {}
+                Ok(Some(unknown)) => return self.unsupported(unknown.to_string()),
+                Err(why) => return self.unsupported(why),
+            },
         }
         On
     }
@@ -478,8 +521,8 @@ impl<'a> Run<'a> {
         On
     }
 
-    /// The copy that is tracked starts again at a table; this packet stays as it is.
-    fn track(&mut self, ct: &Ct, packet: &Packet) {
+    /// The copy that is tracked starts again at a table; this packet stays as it is, but untracked.
+    fn track(&mut self, ct: &Ct, packet: &mut Packet) {
         let zone = match &ct.zone {
             CtZone::Imm(zone) => *zone,
             CtZone::Field(bits) => packet.bits(bits) as u16,
@@ -489,12 +532,13 @@ impl<'a> Run<'a> {
         if let Some(table) = ct.table {
             self.tracked.push_back((table, copy, self.stack.clone()));
         }
+        forget_connection(packet);
     }
 
-    fn dec_ttl(&mut self, action: &Action, packet: &mut Packet) -> Flowing {
-        let ttl = packet.get(Field::NW_TTL);
+    fn dec_ttl(&mut self, field: Field, action: &Action, packet: &mut Packet) -> Flowing {
+        let ttl = packet.get(field);
         if ttl > 1 {
-            packet.set(Field::NW_TTL, ttl - 1);
+            packet.set(field, ttl - 1);
             return On;
         }
         // Controllers that want to know get it; here only that of id 0 listens.
@@ -509,7 +553,7 @@ impl<'a> Run<'a> {
                 rest: None,
             });
         }
-        Ended
+        Returned
     }
 
     fn sample(&mut self, sample: &Sample, packet: &Packet) {
@@ -578,8 +622,20 @@ fn as_first_packet(mut packet: Packet) -> Packet {
     packet
 }
 
-fn clear_connection(packet: &mut Packet) {
-    for field in [Field::CT_STATE, Field::CT_ZONE, Field::CT_MARK, Field::CT_LABEL] {
-        packet.set(field, 0);
-    }
+/// As a packet that was never tracked.
+fn forget_connection(packet: &mut Packet) {
+    const FIELDS: [Field; 11] = [
+        Field::CT_STATE,
+        Field::CT_ZONE,
+        Field::CT_MARK,
+        Field::CT_LABEL,
+        Field::CT_NW_PROTO,
+        Field::CT_NW_SRC,
+        Field::CT_NW_DST,
+        Field::CT_IPV6_SRC,
+        Field::CT_IPV6_DST,
+        Field::CT_TP_SRC,
+        Field::CT_TP_DST,
+    ];
+    packet.fields.retain(|field, _| !FIELDS.contains(field));
 }
