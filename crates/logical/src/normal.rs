@@ -11,6 +11,7 @@ use crate::field::Field;
 use crate::symbol::SymbolId;
 use crate::token::write_quoted;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -145,19 +146,31 @@ impl<'e, 'a> Partial<'e, 'a> {
                 Values::Many(_) => self.terms.restrict_by(field_of(comparison), expr, work),
             },
             Expr::Name { symbol, names } => self.terms.restrict(root(*symbol), names_choice(names), work),
-            Expr::And(terms) => {
-                for term in terms {
-                    if !self.require(term, work)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
+            Expr::And(terms) => self.require_all(terms, work),
             Expr::Or(terms) => match only_field(expr) {
                 Some(field) => self.terms.restrict_by(field, expr, work),
                 None => self.open(Open::Any(terms)),
             },
         }
+    }
+
+    /// Adds that all of `terms` hold. What leaves one field of numbers several values waits for the rest and is then intersected
+    /// together, which thousands of terms about one field need.
+    fn require_all(&mut self, terms: &'e [Expr<'a>], work: &mut Work) -> Result<bool, TooComplex> {
+        let mut several: BTreeMap<Field, Vec<&'e Expr<'a>>> = BTreeMap::new();
+        for term in terms {
+            if let Some(field) = several_numbers(term) {
+                several.entry(field).or_default().push(term);
+            } else if !self.require(term, work)? {
+                return Ok(false);
+            }
+        }
+        for (field, terms) in several {
+            if !self.terms.restrict_by_all(field, &terms, work)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn open(&mut self, alternatives: Open<'e, 'a>) -> Result<bool, TooComplex> {
@@ -260,6 +273,27 @@ fn only_field(expr: &Expr<'_>) -> Option<Field> {
     }
 }
 
+/// The one field of numbers that the expression leaves several values, if it does nothing else and need not be multiplied out.
+fn several_numbers(expr: &Expr<'_>) -> Option<Field> {
+    match expr {
+        Expr::Number(
+            Comparison { standing: Standing::Apart, .. } | Comparison { values: Values::One(_), .. },
+        ) => None,
+        Expr::Number(comparison) => Some(field_of(comparison)),
+        Expr::Or(_) => only_field(expr).filter(|_| !is_about_names(expr)),
+        _ => None,
+    }
+}
+
+/// Whether names are compared in it: of an expression over one field they are in all of it or in none.
+fn is_about_names(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Name { .. } => true,
+        Expr::And(terms) | Expr::Or(terms) => terms.first().is_some_and(is_about_names),
+        Expr::Const(_) | Expr::Number(_) | Expr::Resident { .. } => false,
+    }
+}
+
 /// Whether an expression over one field of numbers allows it to be `value`.
 fn allows(expr: &Expr<'_>, value: u128) -> bool {
     match expr {
@@ -279,6 +313,7 @@ fn choice_of<'e>(expr: &'e Expr<'_>, work: &mut Work) -> Result<Choice<'e>, TooC
         },
         Expr::Name { names, .. } => names_choice(names),
         Expr::Const(_) | Expr::Resident { .. } => Choice::Cubes(CubeSet::default()),
+        Expr::And(terms) if !is_about_names(expr) => all_of(terms, work)?,
         Expr::And(terms) => {
             let mut all = choice_of(&terms[0], work)?;
             for term in &terms[1..] {
@@ -288,6 +323,31 @@ fn choice_of<'e>(expr: &'e Expr<'_>, work: &mut Work) -> Result<Choice<'e>, TooC
         }
         Expr::Or(terms) => union(terms, work)?,
     })
+}
+
+/// What all of some expressions over one field of numbers allow it to be. The sets of fewest values are intersected first,
+/// so that a large one is not gone through for each of many small ones.
+fn all_of<'e, 'a: 'e>(
+    terms: impl IntoIterator<Item = &'e Expr<'a>>,
+    work: &mut Work,
+) -> Result<Choice<'e>, TooComplex> {
+    let mut sets: BTreeMap<(usize, usize), Choice<'e>> = BTreeMap::new();
+    let mut made = 0;
+    for term in terms {
+        let choice = choice_of(term, work)?;
+        sets.insert((choice.len(), made), choice);
+        made += 1;
+    }
+    while let Some((_, least)) = sets.pop_first() {
+        let Some((_, next)) = sets.pop_first() else { return Ok(least) };
+        let both = least.intersect(&next, work)?;
+        if both.is_empty() {
+            return Ok(both);
+        }
+        sets.insert((both.len(), made), both);
+        made += 1;
+    }
+    Ok(Choice::Cube(Cube::ANY))
 }
 
 fn union<'e>(terms: &'e [Expr<'_>], work: &mut Work) -> Result<Choice<'e>, TooComplex> {
@@ -384,6 +444,22 @@ impl<'e> Conjunction<'e> {
             Some(value) => Ok(allows(expr, value)),
             None => {
                 let choice = choice_of(expr, work)?;
+                self.restrict(field, choice, work)
+            }
+        }
+    }
+
+    /// The same for several expressions.
+    fn restrict_by_all(
+        &mut self,
+        field: Field,
+        exprs: &[&'e Expr<'_>],
+        work: &mut Work,
+    ) -> Result<bool, TooComplex> {
+        match self.value(field) {
+            Some(value) => Ok(exprs.iter().all(|expr| allows(expr, value))),
+            None => {
+                let choice = all_of(exprs.iter().copied(), work)?;
                 self.restrict(field, choice, work)
             }
         }
@@ -506,6 +582,20 @@ mod tests {
             assert_eq!(form.to_string(), expected, "{input}");
             assert!(form.conjunctions.iter().all(|c| c.choices().count() <= most), "{input}: {most}");
         }
+    }
+
+    /// Each value that is left out costs the same, however many there are.
+    #[test]
+    fn many_values_left_out_one_by_one() {
+        let ports: Vec<String> = (0..20_000).map(|i| (i * 3 + 1).to_string()).collect();
+        let form = |text: &str| {
+            let expr = crate::expr::parse(text, &NoNames).unwrap().annotate();
+            super::normalize(&expr.simplify(&mut |_| false).unwrap()).unwrap().to_string()
+        };
+        let one_by_one =
+            ports.iter().map(|port| format!("tcp.dst != {port}")).collect::<Vec<_>>().join(" && ");
+        let together = format!("tcp.dst != {{{}}}", ports.join(", "));
+        assert_eq!(form(&format!("ip4 && {one_by_one}")), form(&format!("ip4 && {together}")));
     }
 
     #[test]
