@@ -209,9 +209,46 @@ fn evaluation() {
         let found = answers(&["evaluate-expr", packet], &format!("{holds}\n{fails}\n"));
         assert_eq!(found, "1\n0\n", "{packet}");
     }
-    let impossible = run(&["evaluate-expr", "ip4.src=1.1.1.1,ip6.src=::1"], "ip\n");
-    assert!(!impossible.status.success());
-    assert!(String::from_utf8_lossy(&impossible.stderr).contains("eth.type"), "names what contradicts");
+    for (packet, named) in [
+        ("ip4.src=1.1.1.1,ip6.src=::1", "eth.type"),
+        ("inport=vif1,inport=\"vif2\" && ip4", "inport"),
+        ("reg0 != 0", "reg0"),
+    ] {
+        let impossible = run(&["evaluate-expr", packet], "ip\n");
+        assert!(!impossible.status.success(), "{packet}");
+        let problem = String::from_utf8_lossy(&impossible.stderr).into_owned();
+        assert!(problem.contains(named), "{packet}: {problem}: what contradicts is named");
+    }
+}
+
+/// A packet may be said by expressions too; of several values and names the first counts that agrees with the rest.
+#[test]
+fn packets_of_expressions() {
+    for (packet, holds) in [
+        ("inport=@pg", "inport == \"vif1\" && inport == @pg"),
+        ("inport == @pg && ip4", "inport == \"vif1\" && ip4"),
+        ("inport=@pg,inport=vif2", "inport == \"vif2\""),
+        ("inport={\"b,c\", \"d\"}", "inport == \"b,c\""),
+        ("(inport == \"a\" || inport == \"b\") && tcp.dst == 80", "inport == \"a\" && tcp.dst == 80"),
+        ("outport=b,(outport == \"a\" && ip4) || (outport == \"b\" && ip6)", "outport == \"b\" && ip6"),
+        ("tcp.dst == 80 && ip6", "ip6 && tcp.dst == 80"),
+        ("ip4.dst={1.1.1.1,2.2.2.2},reg0=1", "ip4.dst == 1.1.1.1 && reg0 == 1"),
+        ("ip4.src=$web", "ip4.src == 192.0.2.1"),
+    ] {
+        let args: Vec<&str> = ["evaluate-expr", packet].into_iter().chain(WORLD.iter().copied()).collect();
+        assert_eq!(answers(&args, &format!("{holds}\n")), "1\n", "{packet}");
+    }
+}
+
+/// As in a controller, the members of a set that can be read count.
+#[test]
+fn members_that_are_no_addresses() {
+    let output = run(&["parse-expr", "--address-set=s=1.2.3.4,junk,1.2.3.5"], "ip4.src == $s\n");
+    let (answer, warning) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(answer, "ip4.src == 0x1020304 || ip4.src == 0x1020305\n");
+    assert!(warning.starts_with("kiln lflow: --address-set s: junk: "), "{warning}");
+    assert!(output.status.success());
 }
 
 #[test]
@@ -338,11 +375,9 @@ fn dumps_are_checked() {
         code == Some(1) && text.contains("FILE:3: column 1: expected COLUMN : VALUE, found rubbish\n"),
         "{text}"
     );
-    // No flow at all.
-    for (dump, problem) in
-        [("", "FILE:1: column 1: expected what ovn-sbctl"), ("match,actions\n", "comma-separated")]
-    {
-        let (code, text) = checked(dump, &[]);
-        assert!(code == Some(2) && text.contains(problem), "{text}");
-    }
+    // A database without flows, and what is no dump.
+    let none = "0 flows, 0 of them bad; 0 lines that no flow could be read from\n";
+    assert_eq!(checked("", &[]), (Some(0), none.to_owned()));
+    let (code, text) = checked("match,actions\n", &[]);
+    assert!(code == Some(2) && text.contains("comma-separated"), "{text}");
 }

@@ -33,14 +33,13 @@ const FORMS: &str = "what ovn-sbctl dump-flows or ovn-sbctl --format=list list L
 /// The most of a line that a report repeats, in bytes.
 const MAX_SHOWN: usize = 120;
 
-/// The flows of either form, and the lines that are of none. An error if there is no flow at all, or the form is another one.
+/// The flows of either form, and the lines that are of none. A database without flows is an empty file. An error if there is
+/// something in it, but no flow at all, or the form is another one.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Read>, Unread> {
     let lines: Vec<(usize, &[u8])> = (1..).zip(bytes.split(|byte| *byte == b'\n')).collect();
     let is_blank = |line: &[u8]| line.trim_ascii().is_empty();
     let first = lines.iter().find(|(_, text)| !is_blank(text));
-    let Some(&(line, first)) = first else {
-        return Err(unread(1, 1, &format!("expected {FORMS}, found an empty file")));
-    };
+    let Some(&(line, first)) = first else { return Ok(Vec::new()) };
     if let Some(other) = other_form(first) {
         return Err(unread(line, 1, &format!("expected {FORMS}, found a {other}")));
     }
@@ -168,11 +167,26 @@ impl Reader {
 /// `table=0 (ls_in_check_port_sec), priority=50, match=(…), action=(…)`, perhaps after `uuid=…, `.
 fn read_dumped(text: &str, line: usize, egress: bool) -> Option<Flow> {
     let (head, rest) = text.split_once(", match=(")?;
-    let (flow_match, actions) = rest.rsplit_once("), action=(")?;
+    let (flow_match, actions) = split_match(rest)?;
     let actions = actions.trim_end().strip_suffix(')')?;
     let (_, table) = head.split_once("table=")?;
     let table = table.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     Some(Flow { line, egress, table, flow_match: Some(flow_match.into()), actions: Some(actions.into()) })
+}
+
+/// Cuts where the match ends and the actions begin: not within a string, unless there is no other place, for then it is the
+/// string that is broken.
+fn split_match(text: &str) -> Option<(&str, &str)> {
+    const BETWEEN: &str = "), action=(";
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        if !quoted && text[at..].starts_with(BETWEEN) {
+            return Some((&text[..at], &text[at + BETWEEN.len()..]));
+        }
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+    }
+    text.rsplit_once(BETWEEN)
 }
 
 /// A string as ovn-sbctl prints it: bare if it is a word, otherwise quoted as JSON has it.
@@ -236,14 +250,28 @@ mod tests {
     }
 
     #[test]
+    fn a_match_ends_outside_of_its_strings() {
+        for (flow_match, actions) in [
+            ("1", r#"log(name="a), action=(b", verdict=drop);"#),
+            (r#"inport == "a), action=(b""#, "next;"),
+            (r#"inport == "\"), action=(\\""#, "next;"),
+            // A string that does not end.
+            (r#"inport == "a"#, "next;"),
+        ] {
+            let line = format!("  table=3 (x), priority=7, match=({flow_match}), action=({actions})");
+            let read = read_dumped(&line, 1, false).expect("a flow");
+            let found = (read.flow_match.as_deref(), read.actions.as_deref());
+            assert_eq!(found, (Some(flow_match), Some(actions)));
+        }
+    }
+
+    #[test]
     fn lines_that_are_no_flows_are_told_of() {
         let problems = |text: &[u8]| match read(text) {
             Ok(found) => found.into_iter().filter_map(Result::err).collect(),
             Err(problem) => vec![problem],
         };
-        let cases: [(&[u8], usize, &str); 10] = [
-            (b"", 1, "column 1: expected what ovn-sbctl dump-flows"),
-            (b"\n\n", 1, "found an empty file"),
+        let cases: [(&[u8], usize, &str); 8] = [
             (b"rubbish\n", 1, "column 1: expected table=N"),
             (b"Datapath: \"sw0\" ()  Pipeline: egress\n", 1, "found no flow in it"),
             (b"_uuid,actions,match\n", 1, "comma-separated"),
@@ -259,6 +287,7 @@ mod tests {
             assert_eq!(found[0].line, line, "{shown}: {found:?}");
             assert!(found[0].problem.contains(problem), "{shown}: {found:?}");
         }
+        assert_eq!((read(b""), read(b"\n\n")), (Ok(Vec::new()), Ok(Vec::new())));
         let added = |line: &[u8]| problems(&[DUMPED.as_bytes(), line].concat());
         assert!(added(b"rubbish\n")[0].problem.contains("found rubbish"));
         assert_eq!(added(b"  table=\xff"), [unread(3, 9, "expected UTF-8, found other bytes")]);

@@ -1,7 +1,7 @@
 //! A packet made from `FIELD=VALUE,…`, and what expressions say of it.
 
 use super::{text, world::World};
-use kiln_logical::expr::{Comparison, Packet, Relop, Values};
+use kiln_logical::expr::{Comparison, Names, Packet, Relop, Values};
 use kiln_logical::symbol::Kind;
 use kiln_logical::{Expr, Field, FieldRef, SymbolId, expand_templates, expr};
 use std::collections::BTreeMap;
@@ -47,12 +47,6 @@ impl<'w> Made<'w> {
             let comparison = as_comparison(assignment);
             let problem = |problem: String| format!("{assignment}: {problem}");
             let parsed = expr::parse(&comparison, world).map_err(|e| problem(text(&e)))?;
-            if let Expr::Name { symbol, names } = &parsed
-                && let Kind::Field(field) = symbol.get().kind
-            {
-                made.names.insert(field, names.iter().next().unwrap_or_default().to_owned());
-                continue;
-            }
             made.require(parsed.annotate(), &mut open).map_err(problem)?;
         }
         for (expr, assignment) in open.into_iter().map(|expr| (expr, packet)) {
@@ -68,6 +62,7 @@ impl<'w> Made<'w> {
             Expr::Number(Comparison { symbol, op: Relop::Eq, values: Values::One(cube), .. }) => {
                 self.say(symbol, cube.value, cube.mask)
             }
+            Expr::Name { symbol, names: Names::One(name) } => self.say_name(symbol, &name),
             Expr::Const(true) => Ok(()),
             Expr::Const(false) => Err("nothing is like that".to_owned()),
             other => {
@@ -90,6 +85,17 @@ impl<'w> Made<'w> {
         Ok(())
     }
 
+    fn say_name(&mut self, symbol: SymbolId, name: &str) -> Result<(), String> {
+        let Kind::Field(field) = symbol.get().kind else {
+            return Err(format!("expected a field, found {}", symbol.get().name));
+        };
+        let said = self.names.entry(field).or_insert_with(|| name.to_owned());
+        if said == name {
+            return Ok(());
+        }
+        Err(format!("{field} cannot be \"{said}\", as was said before, and \"{name}\""))
+    }
+
     /// Makes the first of the ways hold in which `expr` can be met, if none does.
     fn choose(&mut self, expr: &Expr<'_>) -> Result<(), String> {
         if expr.evaluate(self) {
@@ -97,6 +103,9 @@ impl<'w> Made<'w> {
         }
         let ways = match expr {
             Expr::Or(terms) => terms.clone(),
+            Expr::Name { symbol, names } => {
+                names.iter().map(|name| Expr::Name { symbol: *symbol, names: one(name) }).collect()
+            }
             Expr::Number(Comparison { op: Relop::Eq, .. }) => match expr.clone().one_value_each(usize::MAX) {
                 Expr::Or(values) => values,
                 _ => Vec::new(),
@@ -104,12 +113,12 @@ impl<'w> Made<'w> {
             _ => Vec::new(),
         };
         for way in ways {
-            let before = (self.numbers.clone(), self.said.clone());
+            let before = (self.numbers.clone(), self.said.clone(), self.names.clone());
             let mut open = Vec::new();
             if self.require(way, &mut open).is_ok() && open.iter().all(|inner| self.choose(inner).is_ok()) {
                 return Ok(());
             }
-            (self.numbers, self.said) = before;
+            (self.numbers, self.said, self.names) = before;
         }
         Err(format!("nothing that was said allows {expr}"))
     }
@@ -122,29 +131,51 @@ fn owned(expr: Expr<'_>) -> Expr<'static> {
         Expr::And(terms) => Expr::And(terms.into_iter().map(owned).collect()),
         Expr::Or(terms) => Expr::Or(terms.into_iter().map(owned).collect()),
         Expr::Resident { port, expected } => Expr::Resident { port: port.into_owned().into(), expected },
-        // Names come up in assignments of their own only.
-        Expr::Name { .. } => Expr::Const(false),
+        Expr::Name { symbol, names } => Expr::Name {
+            symbol,
+            names: match names {
+                Names::One(name) => one(&name),
+                Names::Group(group) => Names::Group(group),
+                Names::Many(names) => {
+                    Names::Many(names.into_iter().map(|name| name.into_owned().into()).collect())
+                }
+            },
+        },
     }
 }
 
-/// Cuts at commas outside of quotes.
+fn one(name: &str) -> Names<'static> {
+    Names::One(name.to_owned().into())
+}
+
+/// Cuts at commas outside of quotes and brackets.
 fn split(packet: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+    let (mut quoted, mut depth) = (false, 0_usize);
     packet
         .split(move |c| {
             quoted ^= c == '"';
-            c == ',' && !quoted
+            match c {
+                '{' | '(' if !quoted => depth += 1,
+                '}' | ')' if !quoted => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            c == ',' && !quoted && depth == 0
         })
         .map(str::trim)
         .filter(|part| !part.is_empty())
 }
 
-/// `FIELD=VALUE` as the comparison that says so. The name of a port may stand without quotes.
+/// `FIELD=VALUE` as the comparison that says so; anything else is an expression already. The name of a port may stand without
+/// quotes.
 fn as_comparison(assignment: &str) -> String {
     let Some((field, value)) = assignment.split_once('=') else { return assignment.to_owned() };
     let (field, value) = (field.trim(), value.trim_start_matches('=').trim());
+    if !field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte)) {
+        return assignment.to_owned();
+    }
     let is_port = SymbolId::lookup(field).is_some_and(|symbol| symbol.get().is_string());
-    if is_port && !value.starts_with('"') {
+    // A string, a port group, or a set of either.
+    if is_port && !value.starts_with(['"', '@', '{']) {
         return format!("{field} == \"{value}\"");
     }
     format!("{field} == {value}")
