@@ -72,7 +72,9 @@ impl World {
             let (set, bad) = AddressSet::parse(list(members));
             // As in a controller, the other members count.
             for (member, problem) in bad {
-                eprintln!("kiln lflow: --address-set {name}: {member}: {problem}; it is left out");
+                let left_out =
+                    format_args!("kiln lflow: --address-set {name}: {member}: {problem}; it is left out\n");
+                kiln_runtime::terminal::complain(left_out);
             }
             world.address_sets.insert(name.to_owned(), Arc::new(set));
         }
