@@ -254,6 +254,7 @@ impl Responder {
             }
             Opcode::HELD_DOWN => self.unreachable(punt, neighbors)?,
             Opcode::FRAGMENT => self.fragment(punt, packet_in)?,
+            Opcode::PUT_ND_RA_OPTS => self.advertise_solicited(opcode, punt, packet_in)?,
             Opcode::PUT_ARP => {
                 let neighbor = put_mac_binding::neighbor(punt, punt.metadata.reg0().into())?;
                 self.judge(now, opcode, neighbor, neighbors)?;
@@ -262,60 +263,73 @@ impl Responder {
                 let neighbor = put_mac_binding::neighbor(punt, punt.metadata.xxreg0().into())?;
                 self.judge(now, opcode, neighbor, neighbors)?;
             }
+            Opcode::PUT_FDB | Opcode::ACTIVATION_STRATEGY | Opcode::LOG => {
+                self.note(now, opcode, punt, packet_in.table_id)?;
+            }
+            _ => self.reply(opcode, punt)?,
+        }
+        Ok(None)
+    }
+
+    /// Takes note of what a packet tells, for others to do something about it.
+    fn note(&mut self, now: Instant, opcode: Opcode, punt: &Punt<'_>, table: u8) -> Result<(), DropReason> {
+        let event = match opcode {
             Opcode::PUT_FDB => {
                 let (datapath, mac, port) = put_fdb::entry(punt)?;
                 self.fdb.offer(now, (datapath, mac), port).map_err(|_| DropReason::LearnedFull)?;
-                self.counters.count(Some(opcode), Event::Learned);
+                Event::Learned
             }
             Opcode::ACTIVATION_STRATEGY => {
-                let port = punt.metadata.datapath().zip(punt.metadata.inport());
-                let port = port.ok_or(DropReason::NoMetadata)?;
+                let port = punt.metadata.place().ok_or(DropReason::NoMetadata)?;
                 if self.activated.len() >= MAX_PENDING && !self.activated.contains(&port) {
                     return Err(DropReason::LearnedFull);
                 }
                 self.activated.insert(port);
-                self.counters.count(Some(opcode), Event::Learned);
+                Event::Learned
             }
+            _ => {
+                let line = answer::acl_log::line(punt, table)?;
+                if self.logs.len() >= MAX_LOGS {
+                    return Err(DropReason::LogsFull);
+                }
+                self.logs.push(line);
+                Event::Logged
+            }
+        };
+        self.counters.count(Some(opcode), event);
+        Ok(())
+    }
+
+    /// Sends what a packet is answered with, which follows from it alone.
+    fn reply(&mut self, opcode: Opcode, punt: &Punt<'_>) -> Result<(), DropReason> {
+        let (actions, packet) = match opcode {
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(punt, opcode == Opcode::ND_NA_ROUTER)?;
-                let (actions, _) = self.nested(punt.payload(), punt)?;
-                self.send(opcode, actions, packet);
+                (self.nested(punt.payload(), punt)?.0, packet)
             }
             Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
                 let by_protocol = opcode == Opcode::ICMP;
                 let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
                 let (actions, mtu) = self.nested(punt.payload(), punt)?;
-                let packet = icmp_error::about(punt, mtu, code)?.to_vec();
-                self.send(opcode, actions, packet);
+                (actions, icmp_error::about(punt, mtu, code)?.to_vec())
             }
-            Opcode::PUT_ND_RA_OPTS => self.advertise_solicited(opcode, punt, packet_in)?,
             Opcode::TCP_RESET => {
                 let packet = tcp_reset::answering(punt)?.to_vec();
-                let (actions, _) = self.nested(punt.payload(), punt)?;
-                self.send(opcode, actions, packet);
+                (self.nested(punt.payload(), punt)?.0, packet)
             }
             Opcode::SCTP_ABORT => {
                 let packet = sctp_abort::answering(punt)?.to_vec();
-                let (actions, _) = self.nested(punt.payload(), punt)?;
-                self.send(opcode, actions, packet);
-            }
-            Opcode::LOG => {
-                let line = answer::acl_log::line(punt, packet_in.table_id)?;
-                if self.logs.len() >= MAX_LOGS {
-                    return Err(DropReason::LogsFull);
-                }
-                self.logs.push(line);
-                self.counters.count(Some(opcode), Event::Logged);
+                (self.nested(punt.payload(), punt)?.0, packet)
             }
             Opcode::REJECT => {
                 let (actions, mtu) = self.nested(punt.payload(), punt)?;
-                let packet = reject::refusal(punt, mtu)?;
-                self.send(opcode, actions, packet);
+                (actions, reject::refusal(punt, mtu)?)
             }
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
             _ => return Err(DropReason::UnknownOpcode),
-        }
-        Ok(None)
+        };
+        self.send(opcode, actions, packet);
+        Ok(())
     }
 
     fn pay(&mut self, now: Instant, class: Class, payer: &Payer) -> Result<(), DropReason> {
