@@ -198,16 +198,7 @@ fn an_end_without_restart_leaves_no_more_than_stock_leaves() {
         assert!(left > standing / 2, "hosts on one chassis can still talk");
         remains(&all)
     });
-    // Stock leaves that its ports are up, that their flows are installed, and when it started.
-    assert!(
-        kiln.iter().all(|line| !line.contains("up true") && !line.contains("ovn-installed")),
-        "{kiln:#?}"
-    );
-    let cleaned = |lines: Vec<String>| -> Vec<String> {
-        let marks = [", \"ovn-installed\", \"ovn-installed-ts\"", ", \"ovn-startup-ts\""];
-        let without = |line: String| marks.iter().fold(line, |line, mark| line.replace(mark, ""));
-        lines.into_iter().map(|line| without(line).replace("up true", "up false")).collect()
-    };
-    assert_eq!(cleaned(kiln.clone()), cleaned(stock));
+    // What stays says that ports are up and their flows installed: with another controller in its place, nothing has changed.
+    assert_eq!(kiln, stock);
     assert!(kiln.contains(&"Chassis: 1".to_owned()), "only the neighbour is left: {kiln:#?}");
 }
