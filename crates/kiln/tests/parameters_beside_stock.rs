@@ -632,21 +632,24 @@ fn northd_version() {
     both.acknowledge();
 }
 
-/// Tunnels stand for as long as there is no other value: a key that is gone, or wrong, takes none down.
-#[test]
-fn no_encapsulation() {
-    let mut both = Both::start();
-    let names = |both: &Both| {
+/// Both come to have tunnels by these names, and no others.
+#[track_caller]
+fn assert_tunnels(both: &Both, expected: &[&str]) {
+    let names = || {
         let names = |(chassis, _): &(Chassis, Server)| {
             tunnel_options(&both.lab, chassis).into_keys().collect::<Vec<_>>()
         };
         both.sides.each_ref().map(names)
     };
-    let becomes = |both: &Both, expected: &[&str]| {
-        let [stock, kiln] = settled(|| names(both), |stock, kiln| stock == expected && stock == kiln);
-        assert_eq!(stock, expected);
-        assert_eq!(kiln, expected);
-    };
+    let [stock, kiln] = settled(names, |stock, kiln| stock == expected && stock == kiln);
+    assert_eq!(stock, expected);
+    assert_eq!(kiln, expected);
+}
+
+/// Tunnels stand for as long as there is no other value: a key that is gone, or wrong, takes none down.
+#[test]
+fn no_encapsulation() {
+    let mut both = Both::start();
     let told = |both: &Both| {
         both.wait("the log to say so", |lab, chassis, _| match chassis.controller.whose {
             Component::Kiln => logs(lab, chassis, &["WARN", "must be set"]),
@@ -659,19 +662,19 @@ fn no_encapsulation() {
                 .for_each(|(chassis, _)| drop(both.lab.ask(&chassis.controller, "debug/status")));
         }
     };
-    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    assert_tunnels(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
     let flows = |both: &Both| on_bridge(&both.lab, &both.sides[1].0, "br-int").0;
     let before = flows(&both);
     both.configure("remove Open_vSwitch . external_ids ovn-encap-ip");
     told(&both);
-    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    assert_tunnels(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
     assert_eq!(flows(&both), before, "packets are still sent there");
     both.set("ovn-encap-ip", "127.0.0.9");
-    becomes(&both, &["ovn-hv2-1", "ovn-hv4-1"]);
+    assert_tunnels(&both, &["ovn-hv2-1", "ovn-hv4-1"]);
     both.acknowledge();
     both.configure("remove Open_vSwitch . external_ids ovn-encap-type");
     told(&both);
-    becomes(&both, &["ovn-hv2-1", "ovn-hv4-1"]);
+    assert_tunnels(&both, &["ovn-hv2-1", "ovn-hv4-1"]);
     assert_eq!(flows(&both), before, "packets are still sent there");
     // A controller that starts finds its own tunnels too.
     let (kiln, _) = both.sides[1].clone();
@@ -684,7 +687,7 @@ fn no_encapsulation() {
     told(&both);
     assert_eq!(flows(&both), before, "packets are still sent there");
     both.set("ovn-encap-type", "vxlan");
-    becomes(&both, &["ovn-hv3-0", "ovn-hv4-1"]);
+    assert_tunnels(&both, &["ovn-hv3-0", "ovn-hv4-1"]);
 }
 
 /// A table that was prepared when the schema took less is prepared for all that it takes now.
@@ -880,18 +883,7 @@ fn ipsec() {
 #[test]
 fn no_type_in_common() {
     let mut both = Both::start();
-    let names = |both: &Both| {
-        let names = |(chassis, _): &(Chassis, Server)| {
-            tunnel_options(&both.lab, chassis).into_keys().collect::<Vec<_>>()
-        };
-        both.sides.each_ref().map(names)
-    };
-    let becomes = |both: &Both, expected: &[&str]| {
-        let [stock, kiln] = settled(|| names(both), |stock, kiln| stock == expected && stock == kiln);
-        assert_eq!(stock, expected);
-        assert_eq!(kiln, expected);
-    };
-    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    assert_tunnels(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
     both.acknowledge();
     let (kiln, south) = &both.sides[1];
     let file = both.lab.folder().join(format!("{}.log", kiln.controller.name));
@@ -902,9 +894,9 @@ fn no_type_in_common() {
     both.lab.ctl("ovn-sbctl", south, "set Chassis hv3 other_config:is-vtep=true");
     both.lab.ctl("ovn-sbctl", &both.sides[0].1, "set Chassis hv3 other_config:is-vtep=true");
     both.acknowledge();
-    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    assert_tunnels(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
     both.set("ovn-encap-type", "geneve,vxlan");
-    becomes(&both, &["ovn-hv2-0", "ovn-hv3-0", "ovn-hv4-0"]);
+    assert_tunnels(&both, &["ovn-hv2-0", "ovn-hv3-0", "ovn-hv4-0"]);
     both.set("ovn-encap-type", "geneve");
-    becomes(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
+    assert_tunnels(&both, &["ovn-hv2-0", "ovn-hv4-0"]);
 }
