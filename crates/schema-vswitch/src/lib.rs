@@ -21,7 +21,6 @@ kiln_schema::database! {
         cur_cfg: i64 = one(integer()),
         statistics: Map<Text, Text> = map(string(), string()).ephemeral(),
         ovs_version: Option<Text> = opt(string()),
-        db_version: Option<Text> = opt(string()),
         system_type: Option<Text> = opt(string()),
         system_version: Option<Text> = opt(string()),
         datapath_types: Set<Text> = set(string()),

@@ -72,7 +72,7 @@ impl Chassis {
               "row": { "name": "br-int", "ports": ["named-uuid", "p"] } },
             { "op": "insert", "table": "Open_vSwitch",
               "row": { "external_ids": ids, "bridges": ["named-uuid", "b"], "iface_types": kinds,
-                       "db_version": "8.8.0", "ovs_version": "4.0.0" } },
+                       "ovs_version": "4.0.0" } },
         ]);
         local.transact(Instant::ZERO, &operations.to_string());
         let mut chassis = Chassis {
