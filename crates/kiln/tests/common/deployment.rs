@@ -51,13 +51,16 @@ impl Deployment {
             json!({ "op": "update", "table": "NB_Global", "where": [], "row": { "nb_cfg": self.sync } });
         let mut northbound = self.nb.client();
         northbound.transact(&[set]);
+        until("ports to be up", LONG, || {
+            // Ports of routers are up without a chassis.
+            let plugged = json!([["type", "==", ""], ["up", "==", true]]);
+            let up = northbound.select("Logical_Switch_Port", &plugged, &["name"]);
+            (up.len() >= 2).then_some(())
+        });
+        // Not before: without a chassis there is nobody to wait for, so that the count is reached at once.
         let wanted = self.sync.to_string();
         until("the chassis to catch up", LONG, || {
             (northbound.column("NB_Global", "hv_cfg") == [&*wanted]).then_some(())
-        });
-        until("ports to be up", LONG, || {
-            let up = northbound.select("Logical_Switch_Port", &json!([["up", "==", true]]), &["name"]);
-            (up.len() >= 2).then_some(())
         });
         let installed = map([("ovn-installed", "true")]);
         until("interfaces to be marked", LONG, || {
@@ -68,11 +71,9 @@ impl Deployment {
             );
             (marked.len() >= 2).then_some(())
         });
-        // A server may tell of a change before its file has it.
-        let record = format!("\"hv_cfg\":{wanted}");
-        until("the northbound file to have it", LONG, || {
-            self.nb.log().iter().any(|line| line.contains(&record)).then_some(())
-        });
+        for database in [&self.nb, &self.sb, &self.chassis.database] {
+            database.flush(self.sync);
+        }
     }
 
     /// What the three servers have written so far: nothing is ever taken away from it.
