@@ -101,6 +101,24 @@ fn actions_of_ovn_are_read() {
     }
 }
 
+/// Stock reads the last two in a switch that was started for tests only, and does not know the first two (OpenFlow 1.5.1,
+/// sections 7.2.6.5 and 7.2.6.6, and openflow.h's numbers).
+#[test]
+fn actions_that_no_stock_switch_takes() {
+    let cases = [
+        ("001a0008 88e70000", "push_pbb:0x88e7"),
+        ("001b0008 00000000", "pop_pbb"),
+        ("ffff0010 00002320 00fe 0000 00000000", "debug_slow"),
+        ("ffff0010 00002320 00ff 0000 00000000", "debug_recirc"),
+    ];
+    for (hex, text) in cases {
+        let actions = kiln_openflow::Actions::decode(Version::V1_5, &unhex(hex)).unwrap();
+        assert_eq!(actions.to_string(), text);
+        assert_eq!(actions.as_bytes(), unhex(hex), "{text}");
+        assert_eq!(actions, text.parse().unwrap(), "{text}");
+    }
+}
+
 #[test]
 fn older_forms_become_the_canonical_ones() {
     let cases = [

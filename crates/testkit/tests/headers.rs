@@ -133,6 +133,42 @@ fn tags_stand_behind_each_other_and_before_labels() {
 }
 
 #[test]
+fn a_backbone_tag_covers_the_frame_with_its_tags() {
+    let flows = [
+        (
+            0,
+            "ip",
+            "push_vlan:0x8100,set_field:0x1005->vlan_tci,push_pbb:0x88e7,set_field:00:00:00:00:00:09->eth_src,\
+             push_vlan:0x88a8,output:2,resubmit(,1)",
+        ),
+        (1, "dl_type=0x88e7", "pop_pbb,resubmit(,2)"),
+        (2, "dl_vlan=5,ip,nw_proto=6", "output:2"),
+    ];
+    let [tagged, bare] = &sent(&flows, packet())[..] else { panic!("two") };
+    let outer = [Field::ETH_TYPE, Field::ETH_SRC, Field::ETH_DST, Field::VLAN_TCI, Field::IP_PROTO];
+    assert_eq!(outer.map(|field| tagged.get(field)), [0x88e7, 9, packet().get(Field::ETH_DST), 0x1000, 0]);
+    assert_eq!(tagged.len, packet().len + 4 + 18 + 4);
+    let mut with_tag = packet();
+    with_tag.set(Field::VLAN_TCI, 0x1005);
+    with_tag.len += 4;
+    assert_eq!(*bare, with_tag);
+    // Nothing to pop, and what came in with a tag has nothing behind it that is known.
+    let [same] = &sent(&[(0, "ip", "pop_pbb,output:2")], packet())[..] else { panic!("one") };
+    assert_eq!(*same, packet());
+    let mut came = Packet::default();
+    came.len = 100;
+    came.set(Field::ETH_TYPE, 0x88e7);
+    let [out] = &sent(&[(0, "", "pop_pbb,output:2")], came)[..] else { panic!("one") };
+    assert_eq!((out.get(Field::ETH_TYPE), out.len), (0, 82));
+}
+
+#[test]
+fn actions_for_a_switchs_own_tests_change_nothing() {
+    let [out] = &sent(&[(0, "ip", "debug_slow,debug_recirc,output:2")], packet())[..] else { panic!("one") };
+    assert_eq!(*out, packet());
+}
+
+#[test]
 fn times_to_live_are_copied_out_and_in() {
     let flows = [(
         0,
@@ -242,10 +278,10 @@ fn a_path_of_many_is_chosen() {
     assert_eq!((packet.get(Field::reg(0)), packet.get(Field::reg(1))), (3, 0x600));
 }
 
-#[test]
-fn the_port_of_the_action_set_can_be_asked_for() {
-    let mut switch = switch(&[(1, "actset_output=2", "set_field:1->reg0")]);
-    let written = "output:2".parse().expect("an action");
+/// What a flow with this action set does with [`packet`], on to a second table.
+fn events_of_set(written: &str, flows: &[(u8, &str, &str)]) -> Vec<Event> {
+    let mut switch = switch(flows);
+    let written = written.parse().expect("actions");
     let instructions = [Instruction::WriteActions(written), Instruction::GotoTable(1)];
     switch.tables.add(Flow {
         table: 0,
@@ -254,8 +290,21 @@ fn the_port_of_the_action_set_can_be_asked_for() {
         instructions: instructions.into_iter().collect(),
         cookie: 0,
     });
+    switch.run(packet(), &mut Tracker::default())
+}
+
+#[test]
+fn the_port_of_the_action_set_can_be_asked_for() {
     assert_eq!(packet().get(Field::ACTSET_OUTPUT), 0xffff_fff7);
-    let events = switch.run(packet(), &mut Tracker::default());
+    let events = events_of_set("output:2", &[(1, "actset_output=2", "set_field:1->reg0")]);
     let [Event::Output { port: OfPort(2), packet }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(packet.get(Field::reg(0)), 1);
+}
+
+#[test]
+fn an_action_set_puts_a_backbone_tag_between_labels_and_vlan_tags() {
+    let events = events_of_set("output:2,push_vlan:0x88a8,push_pbb:0x88e7,push_mpls:0x8847", &[]);
+    let [Event::Output { packet: out, .. }] = &events[..] else { panic!("{events:?}") };
+    let seen = [Field::ETH_TYPE, Field::VLAN_TCI, Field::MPLS_TTL].map(|field| out.get(field));
+    assert_eq!((seen, out.len), ([0x88e7, 0x1000, 0], packet().len + 4 + 18 + 4));
 }

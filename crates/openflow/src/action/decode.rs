@@ -73,6 +73,8 @@ fn standard(r: &mut Reader<'_>, typ: u16, raw: &[u8]) -> wire::Result<Action> {
         of::POP_VLAN => Action::PopVlan,
         of::PUSH_MPLS => Action::PushMpls(r.u16()?),
         of::POP_MPLS => Action::PopMpls(r.u16()?),
+        of::PUSH_PBB => Action::PushPbb(r.u16()?),
+        of::POP_PBB => Action::PopPbb,
         of::SET_QUEUE => Action::SetQueue(r.u32()?),
         of::GROUP => Action::Group(r.u32()?),
         of::SET_NW_TTL => Action::SetNwTtl(r.u8()?),
@@ -225,6 +227,8 @@ fn nicira_plain(r: &mut Reader<'_>, subtype: u16, raw: &[u8]) -> wire::Result<Ac
         nx::ENCAP => Action::Encap { hdr_size: r.u16()?, packet_type: r.u32()?, properties: r.rest().into() },
         nx::DECAP => Action::Decap(after(r, 2)?),
         nx::DEC_NSH_TTL => Action::DecNshTtl,
+        nx::DEBUG_SLOW => Action::DebugSlow,
+        nx::DEBUG_RECIRC => Action::DebugRecirc,
         _ => Action::Unknown(raw.into()),
     })
 }

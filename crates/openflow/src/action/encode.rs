@@ -57,6 +57,8 @@ pub(super) mod nx {
     pub(crate) const CHECK_PKT_LARGER: u16 = 49;
     pub(crate) const DELETE_FIELD: u16 = 50;
     pub(crate) const SAMPLE4: u16 = 51;
+    pub(crate) const DEBUG_SLOW: u16 = 254;
+    pub(crate) const DEBUG_RECIRC: u16 = 255;
 }
 
 /// OpenFlow's action numbers, 1.1 and later (OpenFlow 1.5.1, section 7.2.6).
@@ -75,6 +77,8 @@ pub(super) mod of {
     pub(crate) const SET_NW_TTL: u16 = 23;
     pub(crate) const DEC_NW_TTL: u16 = 24;
     pub(crate) const SET_FIELD: u16 = 25;
+    pub(crate) const PUSH_PBB: u16 = 26;
+    pub(crate) const POP_PBB: u16 = 27;
     pub(crate) const COPY_FIELD: u16 = 28;
     pub(crate) const METER: u16 = 29;
     pub(crate) const EXPERIMENTER: u16 = 0xffff;
@@ -199,6 +203,8 @@ impl Action {
             Action::PopVlan => with_u32(of::POP_VLAN, 0),
             Action::PushMpls(ethertype) => with_u32(of::PUSH_MPLS, upper16(ethertype)),
             Action::PopMpls(ethertype) => with_u32(of::POP_MPLS, upper16(ethertype)),
+            Action::PushPbb(ethertype) => with_u32(of::PUSH_PBB, upper16(ethertype)),
+            Action::PopPbb => with_u32(of::POP_PBB, 0),
             Action::SetMplsTtl(ttl) => with_u32(of::SET_MPLS_TTL, upper8(ttl)),
             Action::DecMplsTtl => with_u32(of::DEC_MPLS_TTL, 0),
             Action::CopyTtlOut => with_u32(of::COPY_TTL_OUT, 0),
@@ -258,6 +264,8 @@ impl Action {
                 at
             }
             Action::CtClear => start_nx(out, nx::CT_CLEAR),
+            Action::DebugSlow => start_nx(out, nx::DEBUG_SLOW),
+            Action::DebugRecirc => start_nx(out, nx::DEBUG_RECIRC),
             Action::Conjunction { id, clause, n_clauses } => {
                 let at = start_nx(out, nx::CONJUNCTION);
                 out.put_u8(*clause);
@@ -317,9 +325,12 @@ impl Action {
                 return put_set_field(&FieldValue::exact(Field::NW_TTL, ttl.into()), Version::V1_0, out);
             }
             // These have no form in 1.0, and stock switches say so in the form of later versions.
-            Action::PushVlan(_) | Action::CopyTtlIn | Action::CopyTtlOut | Action::Meter(_) => {
-                return self.put_standard(out);
-            }
+            Action::PushVlan(_)
+            | Action::PushPbb(_)
+            | Action::PopPbb
+            | Action::CopyTtlIn
+            | Action::CopyTtlOut
+            | Action::Meter(_) => return self.put_standard(out),
             _ => return self.put_nicira(out),
         };
         finish(out, at)

@@ -69,6 +69,11 @@ pub enum Action {
     PushMpls(u16),
     /// Pops the outermost MPLS label stack entry; the packet then has this Ethernet type.
     PopMpls(u16),
+    /// Pushes a provider backbone service tag of this Ethernet type, behind addresses that are copies of the frame's. Open
+    /// vSwitch does not have it.
+    PushPbb(u16),
+    /// Pops the outermost provider backbone service tag, and what is in front of it. Open vSwitch does not have it.
+    PopPbb,
     /// Sets the MPLS TTL.
     SetMplsTtl(u8),
     /// Decrements the MPLS TTL.
@@ -173,6 +178,10 @@ pub enum Action {
     Decap(u32),
     /// Decrements the NSH TTL (Nicira 48).
     DecNshTtl,
+    /// Has the packet go through the datapath once more (Nicira 255). Only a switch that was started for tests takes it.
+    DebugRecirc,
+    /// Has the packet handled by the switch itself, not its datapath (Nicira 254), likewise.
+    DebugSlow,
     /// What is not known here, as it is on the wire, its header included.
     Unknown(Box<[u8]>),
 }

@@ -73,6 +73,8 @@ impl fmt::Display for Action {
             Action::Ct(ct) => print_ct(f, ct),
             Action::Nat(nat) => print_nat(f, nat),
             Action::CtClear => f.write_str("ct_clear"),
+            Action::DebugSlow => f.write_str("debug_slow"),
+            Action::DebugRecirc => f.write_str("debug_recirc"),
             Action::Clone(actions) => write!(f, "clone({actions})"),
             Action::Learn(learn) => learn_text::print(learn, f),
             Action::Conjunction { id, clause, n_clauses } => {
@@ -114,6 +116,8 @@ fn print_header_action(action: &Action, f: &mut dyn Write) -> fmt::Result {
         Action::PopVlan => f.write_str("pop_vlan"),
         Action::PushMpls(ethertype) => write!(f, "push_mpls:{ethertype:#06x}"),
         Action::PopMpls(ethertype) => write!(f, "pop_mpls:{ethertype:#06x}"),
+        Action::PushPbb(ethertype) => write!(f, "push_pbb:{ethertype:#06x}"),
+        Action::PopPbb => f.write_str("pop_pbb"),
         Action::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
         Action::DecMplsTtl => f.write_str("dec_mpls_ttl"),
         Action::CopyTtlOut => f.write_str("copy_ttl_out"),

@@ -1,5 +1,5 @@
-//! Headers that come in front of others and go again: VLAN tags, MPLS labels, Ethernet and NSH (ovs-actions(7), "Encapsulation
-//! and decapsulation actions").
+//! Headers that come in front of others and go again: VLAN tags, MPLS labels, backbone tags, Ethernet and NSH
+//! (ovs-actions(7), "Encapsulation and decapsulation actions"; OpenFlow 1.5.1, sections 5.8 and 7.2.6).
 //!
 //! What a header covers is not seen until it is taken away: a switch does not look behind a label. A packet that came in
 //! with such a header covers nothing that is known.
@@ -26,6 +26,9 @@ const MAX_LABELS: usize = 3;
 const LABEL_LEN: usize = 4;
 const TAG_LEN: usize = 4;
 const ETHERNET_LEN: usize = 14;
+/// A backbone service tag (IEEE 802.1Q, 9.5) with the addresses in front of it: type, control information, addresses.
+const PBB: u128 = 0x88e7;
+const PBB_LEN: usize = 2 + 4 + 12;
 
 const MPLS: [Field; 4] = [Field::MPLS_LABEL, Field::MPLS_TC, Field::MPLS_BOS, Field::MPLS_TTL];
 
@@ -103,6 +106,8 @@ impl Packet {
             Action::PopVlan => self.pop_vlan(),
             Action::PushMpls(eth_type) => self.push_mpls(eth_type)?,
             Action::PopMpls(eth_type) => self.pop_mpls(eth_type),
+            Action::PushPbb(eth_type) => self.push_pbb(eth_type)?,
+            Action::PopPbb => self.pop_pbb(),
             Action::CopyTtlOut => self.copy_ttl(true),
             Action::CopyTtlIn => self.copy_ttl(false),
             Action::Encap { packet_type, properties, .. } => self.encap(packet_type, &properties)?,
@@ -117,17 +122,20 @@ impl Packet {
         !self.covered.is_empty() || !self.tags.is_empty()
     }
 
+    fn is_tagged(&self) -> bool {
+        self.get(Field::VLAN_TCI) & VLAN_PRESENT != 0
+    }
+
     fn push_vlan(&mut self) {
-        let outermost = self.get(Field::VLAN_TCI);
-        if outermost & VLAN_PRESENT != 0 {
-            self.tags.push(outermost);
+        if self.is_tagged() {
+            self.tags.push(self.get(Field::VLAN_TCI));
         }
         self.set(Field::VLAN_TCI, VLAN_PRESENT);
         self.len += TAG_LEN;
     }
 
     fn pop_vlan(&mut self) {
-        if self.get(Field::VLAN_TCI) & VLAN_PRESENT != 0 {
+        if self.is_tagged() {
             self.len = self.len.saturating_sub(TAG_LEN);
         }
         let next = self.tags.pop();
@@ -203,6 +211,28 @@ impl Packet {
         self.len = self.len.saturating_sub(LABEL_LEN);
     }
 
+    /// The frame, its tags included, comes to stand behind the tag and other addresses, which at first are the same.
+    fn push_pbb(&mut self, eth_type: u16) -> Result<(), String> {
+        if self.packet_type != ETHERNET {
+            return Err(UNSUPPORTED.into());
+        }
+        let addresses = [Field::ETH_DST, Field::ETH_SRC].map(|field| (field, self.get(field)));
+        self.cover(ETHERNET, |_| true);
+        for (field, value) in addresses {
+            self.set(field, value);
+        }
+        self.set(Field::ETH_TYPE, eth_type.into());
+        self.len += PBB_LEN;
+        Ok(())
+    }
+
+    fn pop_pbb(&mut self) {
+        if self.packet_type == ETHERNET && self.get(Field::ETH_TYPE) == PBB {
+            let tags = std::mem::take(&mut self.tags).len() + usize::from(self.is_tagged());
+            self.bare(ETHERNET, PBB_LEN + tags * TAG_LEN);
+        }
+    }
+
     /// Copies the time to live of the outermost label from, or to, what is behind it (OpenFlow 1.5.1, section 5.8). Open
     /// vSwitch does not have these actions.
     fn copy_ttl(&mut self, outwards: bool) {
@@ -264,7 +294,7 @@ impl Packet {
     fn decap(&mut self, said: u32) -> Result<(), String> {
         match self.packet_type {
             ETHERNET => {
-                if self.get(Field::VLAN_TCI) & VLAN_PRESENT != 0 {
+                if self.is_tagged() {
                     return Err(UNSUPPORTED.into());
                 }
                 self.packet_type = BY_ETHERTYPE | self.get(Field::ETH_TYPE) as u32;

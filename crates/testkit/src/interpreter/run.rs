@@ -199,25 +199,27 @@ impl Continuation {
     }
 }
 
-/// The order in which an action set is executed (ovs-actions(7), "Action sets"; copies of the time to live, which are not
-/// there, as in OpenFlow 1.5.1, section 5.6).
+/// The order in which an action set is executed (ovs-actions(7), "Action sets"; copies of the time to live and
+/// backbone tags, which are not there, as in OpenFlow 1.5.1, section 5.6).
 fn ordered(mut set: Vec<Action>) -> Vec<Action> {
     set.sort_by_key(|action| match action {
         Action::CopyTtlIn => 0,
         Action::PopVlan => 1,
-        Action::PopMpls(_) => 2,
-        Action::Decap(_) => 3,
-        Action::Encap { .. } => 4,
-        Action::PushMpls(_) => 5,
-        Action::PushVlan(_) => 6,
-        Action::CopyTtlOut => 7,
-        Action::DecTtl | Action::DecTtlCntIds(_) => 8,
-        Action::DecMplsTtl => 9,
-        Action::DecNshTtl => 10,
-        Action::SetQueue(_) => 12,
-        Action::Group(_) => 13,
-        Action::Output { .. } => 14,
-        _ => 11,
+        Action::PopPbb => 2,
+        Action::PopMpls(_) => 3,
+        Action::Decap(_) => 4,
+        Action::Encap { .. } => 5,
+        Action::PushMpls(_) => 6,
+        Action::PushPbb(_) => 7,
+        Action::PushVlan(_) => 8,
+        Action::CopyTtlOut => 9,
+        Action::DecTtl | Action::DecTtlCntIds(_) => 10,
+        Action::DecMplsTtl => 11,
+        Action::DecNshTtl => 12,
+        Action::SetQueue(_) => 14,
+        Action::Group(_) => 15,
+        Action::Output { .. } => 16,
+        _ => 13,
     });
     // A group goes before an output, which it replaces.
     if set.iter().any(|a| matches!(a, Action::Group(_))) {
@@ -461,7 +463,12 @@ impl<'a> Run<'a> {
             Action::SetNwTtl(ttl) => packet.set(Field::NW_TTL, ttl.into()),
             Action::SetMplsTtl(ttl) => packet.set(Field::MPLS_TTL, ttl.into()),
             Action::DeleteField(field) => packet.set(field, 0),
-            Action::Note(_) | Action::FinTimeout { .. } | Action::Conjunction { .. } | Action::Nat(_) => {}
+            Action::Note(_)
+            | Action::FinTimeout { .. }
+            | Action::Conjunction { .. }
+            | Action::Nat(_)
+            | Action::DebugRecirc
+            | Action::DebugSlow => {}
             other => match packet.reshape(other) {
                 Ok(None) => {}
                 Ok(Some(unknown)) => return self.unsupported(unknown.to_string()),
