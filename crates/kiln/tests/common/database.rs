@@ -1,8 +1,7 @@
 //! Database servers, and what they have written to their logs.
 
-use super::client::{Client, map};
+use super::client::Client;
 use super::{Daemon, Folder, Whose, program, run, share};
-use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
@@ -11,33 +10,30 @@ use std::path::PathBuf;
 pub struct Database {
     pub server: Daemon,
     pub name: &'static str,
-    /// The table that has one row, which holds what belongs to no other.
-    root: &'static str,
     pub socket: PathBuf,
     /// The server's log of transactions.
     pub file: PathBuf,
 }
 
-/// The word that files and sockets are named by, the database's name, its table of one row, and its schema's file.
-const SCHEMAS: [(&str, &str, &str, &str); 3] = [
-    ("nb", "OVN_Northbound", "NB_Global", "ovn/ovn-nb.ovsschema"),
-    ("sb", "OVN_Southbound", "SB_Global", "ovn/ovn-sb.ovsschema"),
-    ("conf", "Open_vSwitch", "Open_vSwitch", "openvswitch/vswitch.ovsschema"),
+/// The word that files and sockets are named by, the database's name, and its schema's file.
+const SCHEMAS: [(&str, &str, &str); 3] = [
+    ("nb", "OVN_Northbound", "ovn/ovn-nb.ovsschema"),
+    ("sb", "OVN_Southbound", "ovn/ovn-sb.ovsschema"),
+    ("conf", "Open_vSwitch", "openvswitch/vswitch.ovsschema"),
 ];
 
 impl Database {
     /// Makes an empty database, `WORD.db`, and serves it on `WORD.sock`.
     #[track_caller]
     pub fn start(folder: &Folder, word: &str) -> Database {
-        let (_, name, root, schema) =
-            SCHEMAS.into_iter().find(|(known, ..)| *known == word).expect("a database");
+        let (_, name, schema) = SCHEMAS.into_iter().find(|(known, ..)| *known == word).expect("a database");
         let file = folder.path(&format!("{word}.db"));
         let socket = folder.path(&format!("{word}.sock"));
         run(program(Whose::Stock, "ovsdb-tool").arg("create").arg(&file).arg(share(Whose::Stock, schema)));
         let mut command = program(Whose::Stock, "ovsdb-server");
         command.arg(&file).arg(format!("--remote=punix:{}", socket.display()));
         let server = Daemon::start(folder, word, command);
-        Database { server, name, root, socket, file }
+        Database { server, name, socket, file }
     }
 
     pub fn remote(&self) -> String {
@@ -51,19 +47,6 @@ impl Database {
     /// Every transaction that the server has written, as text, the schema first.
     pub fn log(&self) -> Vec<String> {
         records(&fs::read(&self.file).expect("the database has a file"))
-    }
-
-    /// Waits until all that the server tells of is in its file too, by a change of its own that is told only then:
-    /// of others a server may tell before. `number` is another one each time.
-    #[track_caller]
-    pub fn flush(&self, number: i64) {
-        let number = number.to_string();
-        let mark = map([("test-flushed", number.as_str())]);
-        let change = json!({
-            "op": "mutate", "table": self.root, "where": [],
-            "mutations": [["external_ids", "delete", "test-flushed"], ["external_ids", "insert", mark]]
-        });
-        self.client().transact(&[change, json!({ "op": "commit", "durable": true })]);
     }
 
     /// Kills the server and starts it again.

@@ -71,9 +71,6 @@ impl Deployment {
             );
             (marked.len() >= 2).then_some(())
         });
-        for database in [&self.nb, &self.sb, &self.chassis.database] {
-            database.flush(self.sync);
-        }
     }
 
     /// What the three servers have written so far: nothing is ever taken away from it.
