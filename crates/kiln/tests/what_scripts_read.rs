@@ -18,7 +18,7 @@ const BOTH: [Whose; 2] = [Whose::Stock, Whose::Kiln];
 /// The databases with a switch in them, and both daemons on them.
 struct System {
     nb: Database,
-    _sb: Database,
+    sb: Database,
     northd: Daemon,
     chassis: Chassis,
     folder: Folder,
@@ -29,7 +29,7 @@ fn system(whose: Whose) -> System {
     let (nb, sb) = (Database::start(&folder, "nb"), Database::start(&folder, "sb"));
     let northd = northd(&folder, "northd", whose);
     let chassis = Chassis::start(&folder, "hv1", whose, &[]);
-    let system = System { nb, _sb: sb, northd, chassis, folder };
+    let system = System { nb, sb, northd, chassis, folder };
     system.sync(1);
     system
 }
@@ -45,7 +45,12 @@ impl System {
         let set = json!({ "op": "update", "table": "NB_Global", "where": [], "row": { "nb_cfg": nb_cfg } });
         until("NB_Global", LONG, || (northbound.count("NB_Global") == 1).then_some(()));
         northbound.transact(&[set]);
+        // What northd says of all chassis is true of none as well.
+        let mut southbound = self.sb.client();
         until("the chassis to catch up", LONG, || {
+            (southbound.column("Chassis_Private", "nb_cfg") == [&*nb_cfg.to_string()]).then_some(())
+        });
+        until("northd to say so", LONG, || {
             (northbound.column("NB_Global", "hv_cfg") == [&*nb_cfg.to_string()]).then_some(())
         });
     }
