@@ -111,6 +111,7 @@ fn a_paused_northd_lets_another_one_work() {
         (first.ask(&["is-paused"]).as_str(), first.ask(&["status"]).as_str()),
         ("true", "Status: paused")
     );
+    assert_eq!(first.log_lines("This ovn-northd instance is now paused.").len(), 1);
     control.change("10.0.7.2");
     first.ask(&["resume"]);
     wait_status(&first, "standby");

@@ -296,6 +296,9 @@ impl NorthdDaemon {
 
     /// Stops writing and lets another northd have the lock.
     pub fn pause(&mut self) {
+        if !self.paused {
+            info!(target: "northd", "This ovn-northd instance is now paused.");
+        }
         self.paused = true;
         self.southbound.session_mut().unlock();
     }
