@@ -184,6 +184,13 @@ impl RouterPort {
     pub fn configured_ipv6(&self) -> &[Ipv6Net] {
         &self.ipv6[..self.ipv6.len() - usize::from(self.own_link_local)]
     }
+
+    /// The IPv4 addresses that stand for all hosts of its networks (RFC 1122, section 3.2.1.3); a network of two hosts has none
+    /// (RFC 3021).
+    pub(crate) fn all_hosts(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let shared = self.ipv4.iter().filter(|net| net.prefix_len() < 31);
+        shared.flat_map(|net| [net.network(), net.broadcast()])
+    }
 }
 
 /// Declares [`Db`] with each table named once. A table's type has the names of the kernel's two kinds, so that it can be

@@ -55,7 +55,12 @@ fn add_chassis(world: &mut World, name: &str, config: &str) {
 #[test]
 fn packets_are_cut_where_every_chassis_can() {
     let told = ["ip4 icmp4_error", "ip6 icmp6_error"];
-    let cut = ["ip4 fragment(1400) next;", "ip4 fragment(1400) reg9[1] = 0; next(3);", "ip6 icmp6_error"];
+    let cut = [
+        "ip4 fragment(1400) next;",
+        "ip4 fragment(1400) reg9[1] = 0; next(3);",
+        "ip4 reg9[1] = 0; next(3); reg9[1] = 0; next(3);",
+        "ip6 icmp6_error",
+    ];
     assert_eq!(larger(&network("")), told, "nobody asked for it");
     let mut world = network(r#",["fragment","true"]"#);
     assert_eq!(larger(&world), cut);
@@ -92,6 +97,47 @@ fn an_error_about_a_packet_that_may_not_be_cut_is_stocks() {
             .map(|(a, _)| a.to_owned())
     };
     assert_eq!(of(&network(r#",["fragment","true"]"#)), of(&network("")));
+}
+
+#[test]
+fn what_is_meant_for_the_router_itself_is_not_cut() {
+    let of = |world: &World| {
+        let flows = world.flows("lr_in_ip_input").into_iter();
+        flows.filter(|flow| flow.starts_with("152 ")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(&network(r#",["fragment","true"]"#)),
+        [
+            r#"152 inport == "b" && ip4.dst == {10.0.0.1, 10.0.1.1} && reg9[1] && reg9[0] == 0 -> reg9[1] = 0; next(3);"#
+        ]
+    );
+    assert!(of(&network("")).is_empty(), "stock refuses it");
+}
+
+#[test]
+fn nobody_is_told_of_packets_to_all_hosts() {
+    let to_all = "ip4.dst == {10.0.0.0, 10.0.0.255, 10.0.1.0, 10.0.1.255} && reg9[1] && reg9[0] == 0";
+    let of = |world: &World| {
+        let flows = [world.flows("lr_in_ip_input"), world.flows("lr_in_larger_pkts")].concat().into_iter();
+        flows.filter(|flow| flow.contains(to_all)).collect::<Vec<_>>()
+    };
+    let mut world = network(r#",["fragment","true"]"#);
+    assert!(of(&world).is_empty(), "stock tells of them");
+    world.must(
+        r#"{"op":"update","table":"NB_Global","where":[],"row":{"options":["map",[["l3_defaults","rfc"]]]}}"#,
+    );
+    let silent = |actions: [&str; 2]| {
+        [
+            format!(r#"151 inport == "b" && {to_all} -> {}"#, actions[0]),
+            format!(r#"170 outport == "b" && {to_all} -> {}"#, actions[1]),
+        ]
+    };
+    let cut = silent(["fragment(1400) { drop; }; reg9[1] = 0; next(3);", "fragment(1400) { drop; }; next;"]);
+    assert_eq!(of(&world), cut);
+    world.must(
+        r#"{"op":"update","table":"Logical_Router_Port","where":[["name","==","b"]],"row":{"options":["map",[["gateway_mtu","1400"],["fragment","false"]]]}}"#,
+    );
+    assert_eq!(of(&world), silent(["drop;", "drop;"]));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Budgets, Class, Limits, Payer};
 use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
+use kiln_packet::Unfragmentable;
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -426,6 +427,10 @@ impl Responder {
             Cut::Fragments(fragments) => fragments,
             Cut::Refused(error) => {
                 let nested = punt.payload().get(fragment::ARGUMENTS_LEN..).ok_or(DropReason::BadActions)?;
+                // Nobody is to be told.
+                if nested.is_empty() {
+                    return Err(Unfragmentable::DontFragment.into());
+                }
                 let (actions, _) = self.nested(nested, punt)?;
                 self.send(Opcode::FRAGMENT, actions, error.to_vec());
                 return Ok(());

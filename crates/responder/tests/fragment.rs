@@ -111,6 +111,13 @@ fn what_cannot_be_cut_is_dropped() {
     assert_eq!(reason(packet_in(&MTU_600, datagram(0x1fff, 1400))), Some("drop_bad_fragment"));
     let unpaused = PacketIn { continuation: None, ..*packet_in(&MTU_600, datagram(0, 1400)) };
     assert_eq!(reason(Box::new(unpaused)), Some("drop_not_paused"));
+    let nobody_told = |flags| {
+        let mut packet_in = packet_in(&MTU_600, datagram(flags, 1400));
+        packet_in.userdata = packet_in.userdata[..16].into();
+        packet_in
+    };
+    assert_eq!(reason(nobody_told(0x4000)), Some("drop_must_not_be_cut"));
+    assert_eq!(served(nobody_told(0)).1.len(), 3, "what may be cut is");
 }
 
 /// A datagram costs as much as it comes to, so that large ones are not cheap.

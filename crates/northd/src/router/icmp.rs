@@ -144,8 +144,7 @@ fn silent(ctx: &Ctx<'_>, row: &RouterPort, stage: Stage, priority: u16, flows: &
 /// RFC 1122, section 3.2.2, and RFC 1812, section 4.3.2.7: no errors about packets to all hosts of a network. Stock tells of them, and
 /// so does a router that tells no more than stock.
 fn silent_to_all(ctx: &Ctx<'_>, row: &RouterPort, flows: &mut Flows<'_>) {
-    let shared = row.ipv4.iter().filter(|net| net.prefix_len() < 31);
-    let to_all: Vec<_> = shared.flat_map(|net| [net.network(), net.broadcast()]).collect();
+    let to_all: Vec<_> = row.all_hosts().collect();
     if !to_all.is_empty() {
         let matches = format!("ip4.dst == {} && ip.ttl == {{0, 1}}", set(to_all.into_iter()));
         flows.drop(ctx, STAGE, 32, matches);

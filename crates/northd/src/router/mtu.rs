@@ -1,7 +1,8 @@
 //! Stages `lr_in_admission`, `lr_in_ip_input`, `lr_in_chk_pkt_len` and `lr_in_larger_pkts`: packets larger than a link takes
 //! (`Logical_Router_Port.options:gateway_mtu`), and what their senders are told (RFC 1191, RFC 8201).
 
-use super::port_flows;
+use super::ip_input::set;
+use super::{port_flows, unreachable};
 use crate::copp::Protection;
 use crate::features;
 use crate::flow::{Flow, Flows};
@@ -11,8 +12,9 @@ use crate::tables::{Ctx, RouterPort};
 use kiln_abi::options::chassis_feature as feature;
 use kiln_abi::stages::Stage;
 use kiln_types::Uuid;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Bytes of an Ethernet header, which the MTU does not count and the length of a packet does.
 const ETH_LEN: u16 = 14;
@@ -56,6 +58,11 @@ impl Mtu {
         Some(Mtu { bytes, bypass, fragments })
     }
 
+    /// The actions that cut an IPv4 packet and do `then` with its pieces, and `error` with what its sender is told if that must not be.
+    fn cut(&self, error: &str, then: fmt::Arguments<'_>) -> String {
+        format!("fragment({}) {{ {error} }}; {then}", self.bytes)
+    }
+
     /// The action that measures a packet.
     fn measure(&self) -> String {
         format!("reg9[1] = check_pkt_larger({});", self.bytes + ETH_LEN)
@@ -91,15 +98,14 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             Stage::LR_IN_IP_INPUT,
             150,
             format_args!("inport == \"{name}\" && {}", error.matches()),
-            error.actions("", format_args!("reg9[1] = 0; next({});", Stage::LR_IN_IP_INPUT.number)),
+            error.actions("", format_args!("{}", anew())),
             protection.error_meter(source.is_ipv4()),
         );
     }
     // An answer to a connection whose destination was translated: the error has to look as if it came from there.
     let translated = if saves { "reg4[5] && reg4[3] && reg4[7]" } else { "ct.trk && ct.rpl && ct.dnat" };
-    let Some(router) = ctx.row(&ctx.nb.logical_router, &row.router) else { return };
-    for other in router.ports().all().iter().filter(|other| *other != port) {
-        let Some(inport) = ctx.value(&ctx.router_ports, other) else { continue };
+    let ports = ports(ctx, &row.router);
+    for (_, inport) in ports.iter().filter(|(other, _)| other != port) {
         for source in sources(inport) {
             let error = Error { mtu: &mtu, inport, source };
             let larger = format!("inport == \"{}\" && {leaving} && {}", inport.name, error.matches());
@@ -113,9 +119,61 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
             say(160, &translated, "flags.icmp_snat = 1; ");
         }
     }
+    let ports: Vec<&RouterPort> = ports.into_iter().map(|(_, port)| port).collect();
+    if mtu.fragments {
+        meant_for_itself(row, &ports, &mut flows);
+    }
+    if unreachable::is_told(ctx, &row.router) {
+        meant_for_all(ctx, &mtu, row, &ports, &mut flows);
+    }
     if saves {
         flows.add(Stage::LR_OUT_POST_SNAT, 100, "icmp && flags.icmp_snat == 1", "ct_commit_nat(snat);");
     }
+}
+
+/// The ports of a router, by their rows.
+fn ports<'r>(ctx: &'r Ctx<'_>, router: &Uuid) -> Vec<(Uuid, &'r RouterPort)> {
+    let Some(router) = ctx.row(&ctx.nb.logical_router, router) else { return Vec::new() };
+    let all = router.ports().all().iter();
+    all.filter_map(|port| Some((*port, ctx.value(&ctx.router_ports, port)?))).collect()
+}
+
+/// The actions that let a packet in anew, as one that is not too large.
+fn anew() -> String {
+    format!("reg9[1] = 0; next({});", Stage::LR_IN_IP_INPUT.number)
+}
+
+/// IPv4 packets to any of these addresses that were found too large, and are no errors themselves.
+fn larger(to: impl Iterator<Item = Ipv4Addr>) -> Option<String> {
+    let to: BTreeSet<Ipv4Addr> = to.collect();
+    (!to.is_empty()).then(|| format!("ip4.dst == {} && reg9[1] && reg9[0] == 0", set(to.iter())))
+}
+
+/// Packets that came in by a port, larger than its link takes, and go no further than the router: it puts no pieces together, so
+/// that cut ones would be lost, and there is no other link that they might be too large for. Stock refuses them.
+fn meant_for_itself(row: &RouterPort, ports: &[&RouterPort], flows: &mut Flows<'_>) {
+    let own = ports.iter().flat_map(|port| port.ipv4.iter().map(|net| net.addr()));
+    if let Some(larger) = larger(own) {
+        let matches = format!("inport == \"{}\" && {larger}", row.name);
+        flows.add(Stage::LR_IN_IP_INPUT, 152, matches, anew());
+    }
+}
+
+/// RFC 1122, section 3.2.2: nobody is told that a packet to all hosts of a network is too large. Stock tells of it, and so does a
+/// router that tells no more than stock.
+fn meant_for_all(ctx: &Ctx<'_>, mtu: &Mtu, row: &RouterPort, ports: &[&RouterPort], flows: &mut Flows<'_>) {
+    let name = &row.name;
+    let Some(larger) = larger(ports.iter().flat_map(|port| port.all_hosts())) else { return };
+    let mut quietly = |stage, priority, matches: String, then: &str| {
+        if mtu.fragments {
+            let meter = Protection::of_router(ctx, &row.router).error_meter(true);
+            flows.add_metered(stage, priority, matches, mtu.cut("drop;", format_args!("{then}")), meter);
+        } else {
+            flows.drop(ctx, stage, priority, matches);
+        }
+    };
+    quietly(Stage::LR_IN_IP_INPUT, 151, format!("inport == \"{name}\" && {larger}"), &anew());
+    quietly(Stage::LR_IN_LARGER_PKTS, 170, format!("outport == \"{name}\" && {larger}"), "next;");
 }
 
 /// The addresses that a port speaks with about packets that are too large: the first of each family.
@@ -148,14 +206,14 @@ impl Error<'_> {
         let (of, mtu, source, mac) = (self.family(), self.mtu.bytes, self.source, self.inport.mac);
         let (kind, code) = if source.is_ipv4() { (3, 4) } else { (2, 0) };
         let error = format!(
-            "{{ {first}reg9[0] = 1; reg9[1] = 0; eth.dst = {mac}; ip{of}.dst = ip{of}.src; ip{of}.src = {source}; \
+            "{first}reg9[0] = 1; reg9[1] = 0; eth.dst = {mac}; ip{of}.dst = ip{of}.src; ip{of}.src = {source}; \
              ip.ttl = 255; icmp{of}.type = {kind}; icmp{of}.code = {code}; icmp{of}.frag_mtu = {mtu}; \
-             next(pipeline=ingress, table=0); }}"
+             next(pipeline=ingress, table=0);"
         );
         if source.is_ipv4() && self.mtu.fragments {
-            format!("fragment({mtu}) {error}; {then}")
+            self.mtu.cut(&error, then)
         } else {
-            format!("icmp{of}_error {error};")
+            format!("icmp{of}_error {{ {error} }};")
         }
     }
 }
