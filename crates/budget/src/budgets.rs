@@ -102,6 +102,17 @@ struct Port {
 }
 
 impl Port {
+    /// One that has used nothing.
+    fn new(limits: &ClassLimits, now: Instant) -> Port {
+        Port {
+            bucket: Bucket::full(limits.port, now),
+            of_router: Share::none(now),
+            of_chassis: Share::none(now),
+            sources: Crowd::new(MAX_SOURCES),
+            counts: Counts::default(),
+        }
+    }
+
     /// Whether nothing would be different if it were forgotten, but for its counts.
     fn is_idle(&mut self, limits: &ClassLimits, now: Instant) -> bool {
         self.bucket.refill(limits.port, now);
@@ -134,6 +145,15 @@ impl Accounts {
         }
     }
 
+    /// Forgets all use, but not what was counted.
+    fn begin_anew(&mut self, limits: &ClassLimits) {
+        self.chassis = None;
+        self.routers = Crowd::new(MAX_ROUTERS);
+        for port in self.ports.iter_mut() {
+            *port = Port { counts: port.counts, ..Port::new(limits, Instant::default()) };
+        }
+    }
+
     fn pay(&mut self, now: Instant, limits: &ClassLimits, payer: &Payer, cost: u32) -> Result<(), Level> {
         let chassis = self.chassis.get_or_insert_with(|| Bucket::full(limits.chassis, now));
         chassis.refill(limits.chassis, now);
@@ -148,17 +168,10 @@ impl Accounts {
             drop,
         );
         router.refill(limits.router, now);
-        let new_port = || Port {
-            bucket: Bucket::full(limits.port, now),
-            of_router: Share::none(now),
-            of_chassis: Share::none(now),
-            sources: Crowd::new(MAX_SOURCES),
-            counts: Counts::default(),
-        };
         let forgotten = &mut self.forgotten;
         let (port, own_port) = self.ports.entry(
             (payer.router, payer.port),
-            new_port,
+            || Port::new(limits, now),
             |port| port.is_idle(limits, now),
             |port| forgotten.add(&port.counts),
         );
@@ -227,8 +240,14 @@ impl Budgets {
         Budgets { limits, accounts: Class::ALL.map(|_| Accounts::new()) }
     }
 
-    /// Takes other limits, which hold from the next payment on.
+    /// Takes other limits, which hold from the next payment on. Whatever was used under those of a class that change is forgotten:
+    /// what little a wide limit gives to one may be more than all of a narrow one, and would keep it from its share for long.
     pub fn set_limits(&mut self, limits: Limits) {
+        for class in Class::ALL {
+            if limits.of(class) != self.limits.of(class) {
+                self.accounts[class as usize].begin_anew(limits.of(class));
+            }
+        }
         self.limits = limits;
     }
 

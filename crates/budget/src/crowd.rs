@@ -82,6 +82,10 @@ impl<K: Copy + Eq + Hash, V> Crowd<K, V> {
         let rest = self.rest.as_deref().map(|rest| (None, rest));
         self.entries.iter().map(|(key, value)| (Some(key), value)).chain(rest)
     }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.values_mut().chain(self.rest.as_deref_mut())
+    }
 }
 
 #[cfg(test)]

@@ -185,3 +185,25 @@ fn refusals_name_the_level() {
         assert_eq!(budgets.pay(now, Class::Rest, &payer(1, 1, 1)), Ok(()), "classes are apart");
     }
 }
+
+/// A port that had much of a wide limit is not kept from its share of a narrow one.
+#[test]
+fn limits_that_change_begin_anew() {
+    let class = Class::Error;
+    let wide = ClassLimits { chassis: Limit::new(1000, 1000), ..ClassLimits::NONE };
+    let narrow = ClassLimits { chassis: Limit::new(1, 4), ..ClassLimits::NONE };
+    let mut budgets = Budgets::new(limits(class, wide));
+    let now = Instant::from_secs(1);
+    let paid = |budgets: &mut Budgets, tries: usize| {
+        (0..tries).filter(|_| budgets.pay(now, class, &payer(1, 1, 1)).is_ok()).count()
+    };
+    assert_eq!(paid(&mut budgets, 100), 100);
+    budgets.set_limits(limits(class, narrow));
+    assert_eq!(paid(&mut budgets, 100), 2, "half of what is there, since others may come");
+    budgets.set_limits(limits(class, narrow));
+    assert_eq!(paid(&mut budgets, 100), 0, "nothing has changed");
+    budgets.set_limits(limits(class, wide));
+    assert_eq!(paid(&mut budgets, 100), 100);
+    let counted: Vec<_> = budgets.counts_by_port(class).filter(|(port, _)| port.is_some()).collect();
+    assert_eq!(counted[0].1.paid, 202, "what was counted stays");
+}
