@@ -39,6 +39,7 @@ mod punt;
 mod reachability;
 mod renewal;
 mod responder;
+mod rewrite;
 mod shares;
 mod timetable;
 mod unresolved;

@@ -2,18 +2,20 @@
 
 use crate::DropReason;
 use crate::metadata::Metadata;
+use crate::rewrite::Rewrite;
 use kiln_abi::opcodes::{OVN_FIELD_TAG, ovn_field};
-use kiln_openflow::{Action, Actions, Version};
+use kiln_openflow::{Action, Actions, Match, Version};
 use kiln_types::HashMap;
 
 /// Most bytes that are remembered of nested actions; when they are more, all are forgotten.
 const MAX_BYTES: usize = 4 << 20;
 
-/// What is remembered of actions of this many bytes: how they came, how they were read, and how they last went down, behind
-/// actions that take no more than this to write sixteen registers and the metadata.
+/// What is remembered of actions of this many bytes: how they came, how they were read, how they last went down, behind
+/// actions that take no more than this to write sixteen registers and the metadata, and what is done of them here, with the
+/// rest and the state, which takes no more bytes in a match.
 const fn weight(len: usize) -> usize {
     const STATE_BYTES: usize = 17 * 16;
-    3 * len + STATE_BYTES
+    (4 + Rewrite::WEIGHT) * len + 2 * STATE_BYTES
 }
 
 /// Nested actions as they were read, by their bytes: a flow hands up the same ones with every packet.
@@ -42,7 +44,10 @@ impl Readings {
         }
         self.bytes += weight;
         self.places.insert(bytes.into(), self.read.len());
-        self.read.push(Nested { mtu: FragMtu::of(&actions), actions, last: None });
+        let (rewrite, rest) = Rewrite::split(&actions);
+        let rest = Actions::encode(&rest).map_err(|_| DropReason::BadActions)?;
+        let mtu = FragMtu::of(&actions);
+        self.read.push(Nested { mtu, actions, last: None, rewrite, rest, rewritten: None });
         Ok(self.read.len() - 1)
     }
 }
@@ -55,6 +60,11 @@ pub(crate) struct Nested {
     pub(crate) mtu: FragMtu,
     /// How they last went down: packets that a flow hands up are mostly in the same state.
     last: Option<(Metadata, Actions)>,
+    /// What is done of them here, and what is left.
+    rewrite: Rewrite,
+    rest: Actions,
+    /// In what state an answer last went down, for the same reason.
+    rewritten: Option<(Metadata, Match)>,
 }
 
 impl Nested {
@@ -68,6 +78,23 @@ impl Nested {
         let actions = self.actions.after(state.restore()).map_err(|_| DropReason::BadActions)?;
         self.last = Some((*state, actions.clone()));
         Ok(actions)
+    }
+}
+
+impl Nested {
+    /// Does to a made packet what can be done here; with what state and actions it goes down.
+    pub(crate) fn rewrite(
+        &mut self,
+        state: &Metadata,
+        frame: &mut [u8],
+    ) -> Result<(Match, Actions), DropReason> {
+        let mut after = *state;
+        if !self.rewrite.apply(frame, &mut after) {
+            return Ok((Metadata::default().to_match(), self.behind(state)?));
+        }
+        let last = self.rewritten.take().filter(|(last, _)| *last == after);
+        let (_, fields) = self.rewritten.insert(last.unwrap_or_else(|| (after, after.to_match())));
+        Ok((fields.clone(), self.rest.clone()))
     }
 }
 

@@ -19,8 +19,8 @@ use crate::unresolved::{Arrival, Due, Held, MAX_NEXT_HOPS, Unresolved};
 use crate::{Counters, DropReason, Event, Failure, NextHop};
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Budgets, Class, Limits, Payer};
-use kiln_openflow::Actions;
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
+use kiln_openflow::{Actions, Match};
 use kiln_packet::Unfragmentable;
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
 use std::collections::{BTreeSet, VecDeque};
@@ -303,33 +303,28 @@ impl Responder {
 
     /// Sends what a packet is answered with, which follows from it alone.
     fn reply(&mut self, opcode: Opcode, punt: &Punt<'_>) -> Result<(), DropReason> {
-        let (actions, packet) = match opcode {
+        match opcode {
             Opcode::ND_NA | Opcode::ND_NA_ROUTER => {
                 let packet = nd_na::advertisement(punt, opcode == Opcode::ND_NA_ROUTER)?;
-                (self.nested(punt.payload(), punt)?.0, packet)
+                let (actions, _) = self.nested(punt.payload(), punt)?;
+                self.send(opcode, actions, packet);
+                return Ok(());
             }
-            Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {
-                let by_protocol = opcode == Opcode::ICMP;
-                let code = if by_protocol { icmp_error::Code::ByProtocol } else { icmp_error::Code::Host };
-                let (actions, mtu) = self.nested(punt.payload(), punt)?;
-                (actions, icmp_error::about(punt, mtu, code)?.to_vec())
-            }
-            Opcode::TCP_RESET => {
-                let packet = tcp_reset::answering(punt)?.to_vec();
-                (self.nested(punt.payload(), punt)?.0, packet)
-            }
-            Opcode::SCTP_ABORT => {
-                let packet = sctp_abort::answering(punt)?.to_vec();
-                (self.nested(punt.payload(), punt)?.0, packet)
-            }
-            Opcode::REJECT => {
-                let (actions, mtu) = self.nested(punt.payload(), punt)?;
-                (actions, reject::refusal(punt, mtu)?)
-            }
+            Opcode::ICMP | Opcode::ICMP4_ERROR | Opcode::ICMP6_ERROR => {}
+            Opcode::TCP_RESET | Opcode::SCTP_ABORT | Opcode::REJECT => {}
             _ if opcode.action().is_some() => return Err(DropReason::NotServed),
             _ => return Err(DropReason::UnknownOpcode),
+        }
+        let nested = self.nested.read(punt.payload())?;
+        let mut packet = match opcode {
+            Opcode::TCP_RESET => tcp_reset::answering(punt)?.to_vec(),
+            Opcode::SCTP_ABORT => sctp_abort::answering(punt)?.to_vec(),
+            Opcode::REJECT => reject::refusal(punt, nested.mtu)?,
+            Opcode::ICMP => icmp_error::about(punt, nested.mtu, icmp_error::Code::ByProtocol)?.to_vec(),
+            _ => icmp_error::about(punt, nested.mtu, icmp_error::Code::Host)?.to_vec(),
         };
-        self.send(opcode, actions, packet);
+        let (state, actions) = nested.rewrite(&punt.metadata, &mut packet)?;
+        self.send_in(opcode, state, actions, packet);
         Ok(())
     }
 
@@ -533,6 +528,13 @@ impl Responder {
     fn send(&mut self, opcode: Opcode, actions: Actions, packet: Vec<u8>) {
         self.counters.count(Some(opcode), Event::Answered);
         let packet_out = PacketOut::new(OfPort::CONTROLLER, actions, packet.into());
+        self.output.push_back(Message::PacketOut(Box::new(packet_out)));
+    }
+
+    /// The same for a packet that is in the middle of a pipeline.
+    fn send_in(&mut self, opcode: Opcode, state: Match, actions: Actions, packet: Vec<u8>) {
+        self.counters.count(Some(opcode), Event::Answered);
+        let packet_out = PacketOut::in_state(state, actions, packet.into());
         self.output.push_back(Message::PacketOut(Box::new(packet_out)));
     }
 

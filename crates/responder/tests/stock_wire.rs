@@ -1,7 +1,9 @@
-//! The same packets as stock ovn-controller got, and the same answers, byte for byte.
+//! The same packets as stock ovn-controller got, and the same answers: byte for byte, or where the responder does what stock has
+//! the switch do, the same once that is done.
 
 mod common;
 
+use common::settled::settled;
 use common::{Case, cases, hex, packet_in};
 use kiln_openflow::msg::{Message, PacketOut, Xid};
 use kiln_openflow::{Action, Actions, Field, Version};
@@ -48,9 +50,16 @@ fn answers_are_those_of_stock() {
             // stock's solicitation goes to a group that no action corrects; ours is checked below
             ours.remove(0);
         }
-        let [stock, ours] =
-            [stock.into_iter().map(hex).collect::<Vec<_>>(), ours.iter().map(|m| hex(m)).collect::<Vec<_>>()];
-        assert_eq!(ours, stock, "{}", case.name);
+        assert_eq!(ours.len(), stock.len(), "{}", case.name);
+        for (ours, stock) in ours.iter().zip(stock) {
+            match [&ours[..], stock].map(|m| Message::decode(m).expect("a message").1) {
+                [Message::PacketOut(ours), Message::PacketOut(stock)] if ours.metadata != stock.metadata => {
+                    assert!(ours.actions.iter().count() < stock.actions.iter().count());
+                    assert_eq!(settled(&ours), settled(&stock), "{}", case.name);
+                }
+                _ => assert_eq!(hex(ours), hex(stock), "{}", case.name),
+            }
+        }
     }
 }
 
@@ -105,14 +114,13 @@ fn long_packets_are_quoted_up_to_the_limit() {
         let ours = packet_out(&out[0]);
         let stock = Message::decode(&case.messages[1].1).expect("stock's message").1;
         let stock = packet_out(&stock);
-        assert_eq!(ours.actions, stock.actions, "{}", case.name);
+        let [after, before] = [ours, stock].map(settled);
+        assert_eq!((&after.fields, &after.rest), (&before.fields, &before.rest), "{}", case.name);
         let (packet, theirs) = (Packet::parse(&ours.packet), Packet::parse(&stock.packet));
         let limit = if packet.key.is_ipv4() { QUOTE_MAX_V4 } else { QUOTE_MAX_V6 };
         let (message, other) = (packet.transport().expect("ICMP"), theirs.transport().expect("ICMP"));
         assert_eq!((message.len(), other.len()), (8 + limit, 8 + limit - 14), "{}", case.name);
-        assert_eq!(hex(&message[..2]), hex(&other[..2]), "{}: type and code", case.name);
         assert_eq!(hex(&message[4..8 + limit - 14]), hex(&other[4..]), "{}: MTU and quote", case.name);
-        assert_eq!(packet.key, theirs.key, "{}", case.name);
     }
 }
 

@@ -24,7 +24,11 @@ pub struct PacketOut {
 impl PacketOut {
     /// Executes actions on a frame as if it had come in by `in_port`.
     pub fn new(in_port: OfPort, actions: Actions, packet: Box<[u8]>) -> PacketOut {
-        let metadata = Match::of_in_port(in_port);
+        PacketOut::in_state(Match::of_in_port(in_port), actions, packet)
+    }
+
+    /// Executes actions on a frame that is in the middle of a pipeline; `in_port` must be among the fields. Needs OpenFlow 1.5.
+    pub fn in_state(metadata: Match, actions: Actions, packet: Box<[u8]>) -> PacketOut {
         PacketOut { buffer_id: NO_BUFFER, metadata, actions, packet }
     }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unnecessary_box_returns, reason = "messages carry packets boxed")]
 
+pub mod settled;
+
 use kiln_openflow::msg::{Message, PacketIn};
 
 /// A heading of a file of messages, and what follows it: whether the message came up, and its bytes.
