@@ -201,6 +201,11 @@ impl Engine for Shell {
         self.daemon.poll_transmit(side(link))
     }
 
+    /// A switch that has handed up a batch of packets waits for the first answer, and takes longer for each than this program.
+    fn is_awaited(&self, link: Link) -> bool {
+        side(link) == Side::Packets
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         self.daemon.poll_timeout()
     }

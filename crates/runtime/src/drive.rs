@@ -139,6 +139,13 @@ pub trait Engine {
         true
     }
 
+    /// Whether the peer on a link waits for answers, and takes longer over one than it takes to make: after a pause, only the
+    /// beginning of what it says is read, and what answers that is sent before the rest is read, so that the peer works on
+    /// the first answers while the others are made.
+    fn is_awaited(&self, _link: Link) -> bool {
+        false
+    }
+
     /// The commands it has beside the common ones; asked once. One of these may be `exit`, which is then its to answer.
     fn commands(&self) -> Vec<Command> {
         Vec::new()
@@ -156,6 +163,8 @@ const ENDING_SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 /// Read at most this much from one link before other work gets its turn.
 const READ_BUDGET_BYTES: usize = 4 << 20;
 const READ_BUFFER_BYTES: usize = 64 << 10;
+/// How much is read at first from a peer that waits for answers: two or three of a switch's short packets.
+const FIRST_READ_BYTES: usize = 1 << 10;
 /// An engine whose timeout has passed is asked again no sooner than this.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// A turn that takes longer is worth a warning: probes of peers go unanswered meanwhile.
@@ -481,17 +490,25 @@ impl<'d, E: Engine> Loop<'d, E> {
         while let Some((link, io)) = self.links.get_mut(at) {
             let link = *link;
             let wants_input = budget > 0 && self.engine.wants_input(link);
-            let buffer = wants_input.then_some(&mut self.buffer[..]);
+            let is_first = io.is_still && self.engine.is_awaited(link);
+            let most = if is_first { FIRST_READ_BYTES } else { READ_BUFFER_BYTES };
+            let buffer = wants_input.then_some(&mut self.buffer[..most]);
             let Poll::Ready(event) = io.poll(cx, &mut self.tls, buffer, &mut self.failures) else {
+                io.is_still |= wants_input;
                 break;
             };
             let now = self.clock.now();
             match event {
                 Event::Up => self.engine.handle(now, Input::Up { link }),
                 Event::Read(len) => {
+                    io.is_still = false;
                     self.engine.handle(now, Input::Bytes { link, bytes: &self.buffer[..len] });
                     budget = budget.saturating_sub(len);
                     woken.more |= budget == 0;
+                    if is_first && len == most {
+                        woken.input = true;
+                        break;
+                    }
                 }
                 Event::Down(reason) => self.engine.handle(now, Input::Down { link, reason: &reason }),
                 Event::Room => {

@@ -53,6 +53,8 @@ pub(crate) struct LinkIo {
     successor: Option<Stream>,
     /// Whether the engine wants a connection: from its asking until it is told of the end.
     wanted: bool,
+    /// Whether there was nothing to read when that was last tried.
+    pub(crate) is_still: bool,
     out: Outgoing,
 }
 
@@ -73,6 +75,7 @@ impl LinkIo {
             stream: None,
             successor: None,
             wanted: true,
+            is_still: true,
             out: Outgoing::default(),
         }
     }

@@ -36,6 +36,10 @@ struct Shared {
     pieces: usize,
     transmitted: usize,
     deaf: bool,
+    /// The peer waits for answers.
+    awaited: bool,
+    /// How much had come at each step.
+    bytes_at_steps: Vec<u64>,
     steps: usize,
     step_times: Vec<StdInstant>,
     timeouts: VecDeque<Duration>,
@@ -89,6 +93,7 @@ impl Engine for Probe {
         let due = self.due;
         let next = self.with(|shared| {
             shared.steps += 1;
+            shared.bytes_at_steps.push(shared.bytes);
             shared.step_times.push(StdInstant::now());
             shared.now = Some(now);
             if due.is_none_or(|due| now.at >= due) {
@@ -118,6 +123,10 @@ impl Engine for Probe {
 
     fn wants_input(&self, _: Link) -> bool {
         !self.with(|shared| shared.deaf)
+    }
+
+    fn is_awaited(&self, _: Link) -> bool {
+        self.with(|shared| shared.awaited)
     }
 
     fn commands(&self) -> Vec<Command> {
@@ -273,6 +282,32 @@ fn a_peer_that_does_not_read_bounds_what_is_asked_of_the_engine() {
         assert!(buffer.iter().all(|byte| *byte == left as u8), "piece {left}");
     }
     assert_eq!(running.probe.with(|shared| (shared.pieces, shared.transmitted)), (0, PIECE * PIECES));
+    running.exit();
+}
+
+#[test]
+fn what_a_peer_that_waits_says_first_is_worked_on_before_the_rest_is_read() {
+    const SAID: u64 = 30_000;
+    let running = Running::start(|shared| shared.awaited = true);
+    let listener = listener(&running.path("peer"));
+    running.connect_to("unix:peer");
+    let mut peer = accept(&listener);
+    assert_eq!(running.next_events(), ["up 0"]);
+    for round in 0..3 {
+        let before = round * SAID;
+        running.probe.with(|shared| shared.bytes_at_steps.clear());
+        peer.write_all(&vec![1; SAID as usize]).expect("write");
+        wait_for("the bytes", || {
+            (running.probe.with(|shared| shared.bytes_at_steps.last().copied()) == Some(before + SAID))
+                .then_some(())
+        });
+        let seen: Vec<u64> = running.probe.with(|shared| {
+            let steps = shared.bytes_at_steps.iter().map(|bytes| bytes - before);
+            steps.filter(|bytes| *bytes > 0).collect()
+        });
+        // All that was there is read after the beginning.
+        assert_eq!(seen, [1024, SAID]);
+    }
     running.exit();
 }
 
