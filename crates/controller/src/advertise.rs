@@ -3,6 +3,7 @@
 
 use crate::port::Delivery;
 use crate::tables::Ctx;
+use kiln_logical::action::advertised::{Route, labels, listed};
 use kiln_packet::{Preference, RaOptions, RouterAdvert};
 use kiln_responder::PeriodicAdvert;
 use kiln_types::{DatapathKey, Ipv6Net, PortKey, Uuid};
@@ -21,61 +22,56 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<PeriodicAdvert>) 
         return;
     }
     let Some(switch) = ctx.value(&ctx.ports, &peer) else { return };
-    let mut bad = |key: &str| {
-        let text = options.get(key).map_or("", |text| text);
-        ctx.report(format!(
-            "Port_Binding {row}: column options: {key} `{text}` is not understood; it is skipped"
-        ));
+    let mut bad = |key: &str, what: &str, then: &str| {
+        ctx.report(format!("Port_Binding {row}: column options: {key}: `{what}` is not understood; {then}"));
     };
     let get = |key: &str| options.get(key).map(|text| &**text);
     let Some(advert) = advert(&get, &mut bad) else { return };
     let pause = |key: &str| options.get(key).and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let (Some(min), Some(max)) = (pause("ipv6_ra_min_interval"), pause("ipv6_ra_max_interval")) else {
-        return bad("ipv6_ra_max_interval");
+        return bad("ipv6_ra_max_interval", get("ipv6_ra_max_interval").unwrap_or_default(), SKIPPED);
     };
     let place = (DatapathKey(switch.datapath_key), PortKey(switch.key));
     out.push(PeriodicAdvert::new(place, (min.max(Duration::from_secs(1)), max), &advert));
 }
 
-/// The advertisement that options ask for; `bad` is called with each key whose value is not understood.
-fn advert<'t>(get: &dyn Fn(&str) -> Option<&'t str>, bad: &mut dyn FnMut(&str)) -> Option<RouterAdvert> {
-    let Some(mac) = get("ipv6_ra_src_eth").and_then(|text| text.parse().ok()) else {
-        bad("ipv6_ra_src_eth");
+/// Told of a key, of what is wrong there, and of what becomes of that.
+type Bad<'a> = dyn FnMut(&str, &str, &str) + 'a;
+
+const SKIPPED: &str = "it is skipped";
+
+/// The advertisement that options ask for. What is not understood is told of and left out, and the rest advertised, as by solicited
+/// ones.
+fn advert<'t>(get: &dyn Fn(&str) -> Option<&'t str>, bad: &mut Bad<'_>) -> Option<RouterAdvert> {
+    let text = |key: &str| get(key).unwrap_or_default();
+    let Ok(mac) = text("ipv6_ra_src_eth").parse() else {
+        bad("ipv6_ra_src_eth", text("ipv6_ra_src_eth"), SKIPPED);
         return None;
     };
-    let mode = get("ipv6_ra_address_mode").unwrap_or_default();
+    let mode = text("ipv6_ra_address_mode");
     let managed = mode == "dhcpv6_stateful";
     let mut content = RaOptions::new();
     content.source_link_layer(mac);
     if let Some(text) = get("ipv6_ra_mtu") {
         match text.parse() {
             Ok(mtu) => drop(content.mtu(mtu)),
-            Err(_) => bad("ipv6_ra_mtu"),
+            Err(_) => bad("ipv6_ra_mtu", text, SKIPPED),
         }
     }
-    for text in get("ipv6_ra_prefixes").unwrap_or_default().split_ascii_whitespace() {
+    for text in text("ipv6_ra_prefixes").split_ascii_whitespace() {
         match text.parse::<Ipv6Net>() {
             Ok(net) => drop(content.prefix(net, true, !managed, FOREVER_S, FOREVER_S)),
-            Err(_) => bad("ipv6_ra_prefixes"),
+            Err(_) => bad("ipv6_ra_prefixes", text, SKIPPED),
         }
     }
     if let Some(text) = get("ipv6_ra_rdnss") {
         match text.parse::<Ipv6Addr>() {
             Ok(server) => drop(content.dns_servers(&[server], FOREVER_S)),
-            Err(_) => bad("ipv6_ra_rdnss"),
+            Err(_) => bad("ipv6_ra_rdnss", text, SKIPPED),
         }
     }
-    if let Some(text) = get("ipv6_ra_dnssl")
-        && !content.search_domains(text.split(',').map(str::trim), FOREVER_S)
-    {
-        bad("ipv6_ra_dnssl");
-    }
-    for text in get("ipv6_ra_route_info").unwrap_or_default().split(',').filter(|text| !text.is_empty()) {
-        match route(text) {
-            Some((net, preference)) => drop(content.route(net, preference, FOREVER_S)),
-            None => bad("ipv6_ra_route_info"),
-        }
-    }
+    domains(text("ipv6_ra_dnssl"), &mut content, bad);
+    routes(text("ipv6_ra_route_info"), &mut content, bad);
     let mut advert = RouterAdvert::multicast(mac, u16::MAX, content);
     (advert.managed, advert.other) = (managed, mode == "dhcpv6_stateless");
     if let Some(ip) = get("ipv6_ra_src_addr").and_then(|text| text.parse().ok()) {
@@ -84,10 +80,43 @@ fn advert<'t>(get: &dyn Fn(&str) -> Option<&'t str>, bad: &mut dyn FnMut(&str)) 
     if let Some(text) = get("ipv6_ra_prf") {
         match preference(text) {
             Some(preference) => advert.preference = preference,
-            None => bad("ipv6_ra_prf"),
+            None => bad("ipv6_ra_prf", text, SKIPPED),
         }
     }
     Some(advert)
+}
+
+/// Domains to search.
+fn domains(text: &str, content: &mut RaOptions, bad: &mut Bad<'_>) {
+    let key = "ipv6_ra_dnssl";
+    let mut names = Vec::new();
+    for entry in listed(text) {
+        let name = labels(entry).collect::<Vec<_>>().join(".");
+        if RaOptions::new().search_domains([&*name], FOREVER_S) {
+            names.push(name);
+        } else {
+            bad(key, entry, SKIPPED);
+        }
+    }
+    if !names.is_empty() && !content.search_domains(names.iter().map(|name| &**name), FOREVER_S) {
+        bad(key, text, "there is no room for all of it, so that it is skipped");
+    }
+}
+
+/// Routes to more than the link.
+fn routes(text: &str, content: &mut RaOptions, bad: &mut Bad<'_>) {
+    let key = "ipv6_ra_route_info";
+    for entry in listed(text) {
+        let Ok(Some(route)) = Route::read(entry) else {
+            bad(key, entry, SKIPPED);
+            continue;
+        };
+        let preferred = preference(route.preference);
+        if preferred.is_none() {
+            bad(key, route.preference, "it is taken for MEDIUM");
+        }
+        content.route(route.prefix, preferred.unwrap_or_default(), FOREVER_S);
+    }
 }
 
 fn preference(text: &str) -> Option<Preference> {
@@ -97,12 +126,6 @@ fn preference(text: &str) -> Option<Preference> {
         "LOW" => Some(Preference::Low),
         _ => None,
     }
-}
-
-/// `PREFERENCE-PREFIX`.
-fn route(text: &str) -> Option<(Ipv6Net, Preference)> {
-    let (preferred, net) = text.split_once('-')?;
-    Some((net.parse().ok()?, preference(preferred)?))
 }
 
 #[cfg(test)]
@@ -124,7 +147,7 @@ mod tests {
 
     fn frame(options: &[(&'static str, &'static str)], bad: &mut Vec<String>) -> Option<Vec<u8>> {
         let get = |key: &str| options.iter().find(|(name, _)| *name == key).map(|(_, text)| *text);
-        let advert = advert(&get, &mut |key| bad.push(key.to_owned()))?;
+        let advert = advert(&get, &mut |key, what, _| bad.push(format!("{key}: {what}")))?;
         let mut frame = vec![0; advert.buffer_len()];
         advert.emit(&mut frame);
         Some(frame)
@@ -165,14 +188,40 @@ mod tests {
             ("ipv6_ra_mtu", "much"),
             ("ipv6_ra_prefixes", "fd00::1"),
             ("ipv6_ra_rdnss", "10.0.0.1"),
-            ("ipv6_ra_dnssl", "a..b"),
+            ("ipv6_ra_dnssl", "."),
             ("ipv6_ra_route_info", "HIGH"),
             ("ipv6_ra_prf", "high"),
         ];
         let made = frame(&options, &mut bad).unwrap();
-        let keys = ["mtu", "prefixes", "rdnss", "dnssl", "route_info", "prf"];
-        assert_eq!(bad, keys.map(|key| format!("ipv6_ra_{key}")));
+        assert_eq!(
+            bad,
+            [
+                "ipv6_ra_mtu: much",
+                "ipv6_ra_prefixes: fd00::1",
+                "ipv6_ra_rdnss: 10.0.0.1",
+                "ipv6_ra_dnssl: .",
+                "ipv6_ra_route_info: HIGH",
+                "ipv6_ra_prf: high"
+            ]
+        );
         assert_eq!(made.len(), 14 + 40 + 16 + 8, "the Ethernet address is all that is told");
         assert_eq!(frame(&[], &mut bad), None);
+    }
+
+    #[test]
+    fn one_wrong_entry_does_not_keep_back_the_others() {
+        let options = |dnssl, routes| {
+            let options = [OPTIONS[8], ("ipv6_ra_dnssl", dnssl), ("ipv6_ra_route_info", routes)];
+            let mut bad = Vec::new();
+            (frame(&options, &mut bad).unwrap(), bad)
+        };
+        let (good, bad) = options("a.b,c", "HIGH-fd77::/64,MEDIUM-fd78::/48");
+        assert!(bad.is_empty(), "{bad:?}");
+        let long = format!("a..b.,{}.d, ,c", "x".repeat(64)).leak();
+        let (rest, bad) = options(long, "HIGH,HIGH-x,HIGH-fd77::/64-x,,high-fd78::/48");
+        assert_eq!(rest, good);
+        let told = ["dnssl: ".to_owned() + &"x".repeat(64) + ".d"].into_iter();
+        let told = told.chain(["HIGH", "HIGH-x", "high"].map(|entry| format!("route_info: {entry}")));
+        assert_eq!(bad, told.map(|what| format!("ipv6_ra_{what}")).collect::<Vec<_>>());
     }
 }

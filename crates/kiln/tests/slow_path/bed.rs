@@ -45,11 +45,17 @@ impl Bed {
     /// Daemons for a network, with these ports on the chassis; `lines` are commands of `ovs-vsctl` before the controller starts.
     #[track_caller]
     pub fn start(whose: Component, network: &str, ports: &[&str], lines: &str) -> Bed {
+        Bed::compiled(whose, whose, network, ports, lines)
+    }
+
+    /// The same with northd and controller of different make.
+    #[track_caller]
+    pub fn compiled(northd: Component, whose: Component, network: &str, ports: &[&str], lines: &str) -> Bed {
         let mut lab = Lab::new(env!("CARGO_BIN_EXE_kiln"));
         let north = lab.serve("nb", Database::Northbound);
         let south = lab.serve("sb", Database::Southbound);
         lab.ctl_lines("ovn-nbctl", &north, network);
-        lab.northd("northd", whose, &north, &south);
+        lab.northd("northd", northd, &north, &south);
         let chassis = lab.chassis("c", whose, "hv1", &south, lines);
         let switch = Daemon { name: "c-switch".into(), whose: Component::Stock };
         let bed = Bed { lab, north, south, chassis, switch };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests look at files and the clock")]
 
+mod advertised;
 mod aged;
 mod announced;
 mod bed;

@@ -1,5 +1,6 @@
 //! Actions: what a flow does to the packets that it matches (ovn-sb(5), Logical_Flow, actions).
 
+pub mod advertised;
 mod parse;
 mod parse_ct;
 mod parse_lookup;

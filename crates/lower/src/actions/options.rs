@@ -3,12 +3,11 @@
 use super::{Encoder, userdata};
 use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
+use kiln_logical::action::advertised::{Route, labels, listed};
 use kiln_logical::action::{OptionValue, OptionsOf, ra};
 use kiln_logical::constant::Constant;
 use kiln_logical::env::OptionKind;
 use kiln_openflow::Subfield;
-use kiln_types::Ipv6Net;
-use std::net::Ipv6Addr;
 
 /// DHCPv4 codes with a meaning of their own here.
 mod dhcpv4 {
@@ -160,11 +159,6 @@ fn static_routes(data: &mut Vec<u8>, numbers: &[Constant]) -> Encoded {
         data.extend_from_slice(&ipv4(gateway)?.to_be_bytes());
     }
     Ok(())
-}
-
-/// The entries of a list with commas, those without anything left out.
-fn listed(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 /// The longest label: what is above says something else (RFC 1035, section 4.1.4).
@@ -320,7 +314,7 @@ fn dnssl(data: &mut Vec<u8>, names: &str) -> Encoded {
     data.extend_from_slice(&[31, 0, 0, 0]);
     data.extend_from_slice(&FOREVER);
     for name in listed(names) {
-        name.split('.').filter(|part| !part.is_empty()).try_for_each(|part| label(data, part))?;
+        labels(name).try_for_each(|part| label(data, part))?;
         data.push(0);
     }
     let units = (data.len() - at).div_ceil(8);
@@ -330,25 +324,12 @@ fn dnssl(data: &mut Vec<u8>, names: &str) -> Encoded {
     Ok(())
 }
 
-/// `PREFERENCE-PREFIX` (RFC 4191, section 2.3). As in stock, an unknown preference is the medium one, and what lacks preference or
-/// prefix is left out.
+/// RFC 4191, section 2.3.
 fn route_info(data: &mut Vec<u8>, route: &str) -> Encoded {
-    let mut parts = route.split('-').map(str::trim).filter(|part| !part.is_empty());
-    let (Some(preferred), Some(prefix)) = (parts.next(), parts.next()) else { return Ok(()) };
-    let prefix = route_prefix(prefix)
-        .ok_or_else(|| format!("expected routes as in HIGH-fd00::/64, found {route:?}"))?;
+    let Some(Route { preference: preferred, prefix }) = Route::read(route)? else { return Ok(()) };
     let units = 1 + prefix.prefix_len().div_ceil(64);
     data.extend_from_slice(&[24, units, prefix.prefix_len(), preference(preferred).unwrap_or(0)]);
     data.extend_from_slice(&FOREVER);
     data.extend_from_slice(&prefix.network().octets()[..8 * usize::from(units - 1)]);
     Ok(())
-}
-
-/// An address, perhaps with the prefix's length or mask.
-fn route_prefix(text: &str) -> Option<Ipv6Net> {
-    let Some((ip, mask)) = text.split_once('/') else { return text.parse().map(Ipv6Addr::into).ok() };
-    match mask.parse() {
-        Ok::<Ipv6Addr, _>(mask) => Ipv6Net::with_netmask(ip.parse().ok()?, mask).ok(),
-        Err(_) => text.parse().ok(),
-    }
 }

@@ -6,6 +6,7 @@ use crate::copp::{Protection, Protocol};
 use crate::flow::Flow;
 use crate::tables::{Ctx, Peer, RouterPort};
 use kiln_abi::stages::Stage;
+use kiln_logical::action::advertised::{Route, labels};
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
 use kiln_types::Uuid;
@@ -17,6 +18,9 @@ const MIN_MTU: u32 = 1280;
 const MAX_INTERVAL_S: (u32, u32, u32) = (600, 4, 1800);
 /// The same of `MinRtrAdvInterval`: at least.
 const MIN_INTERVAL_S: u32 = 3;
+
+/// RFC 1035, section 3.1: the most bytes of a label.
+const MAX_LABEL: usize = 63;
 
 /// What a port advertises.
 #[derive(Debug, Default)]
@@ -34,16 +38,26 @@ fn is_preference(text: &str) -> bool {
     matches!(text, "HIGH" | "MEDIUM" | "LOW")
 }
 
-fn is_route_info(text: &str) -> bool {
-    text.split(',').all(|route| {
-        route.split_once('-').is_some_and(|(preference, prefix)| {
-            is_preference(preference) && prefix.parse::<kiln_types::Ipv6Net>().is_ok()
-        })
-    })
+/// The entries of a list that a flow can name and chassis can read; `bad` is called with each of the others. `None` if there are none.
+fn entries(value: &Text, is_good: impl Fn(&str) -> bool, bad: &mut dyn FnMut(&str)) -> Option<Text> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | ' ');
+    let is_read = |entry: &&str| {
+        let good = entry.chars().all(is_plain) && is_good(entry);
+        if !good {
+            bad(entry);
+        }
+        good
+    };
+    let good: Vec<&str> = value.split(',').filter(|entry| !entry.trim().is_empty()).filter(is_read).collect();
+    (!good.is_empty()).then(|| good.join(",").into())
 }
 
-fn is_domain_list(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ',' | ' '))
+fn is_route(entry: &str) -> bool {
+    matches!(Route::read(entry), Ok(Some(_)))
+}
+
+fn is_domain(entry: &str) -> bool {
+    !entry.contains([':', '/']) && labels(entry.trim()).all(|label| label.len() <= MAX_LABEL)
 }
 
 /// What the row asks for; `bad` is called with each key and value that is not understood.
@@ -71,12 +85,12 @@ fn read(
                 true
             }
             "rdnss" => value.parse().map(|ip| found.rdnss = Some(ip)).is_ok(),
-            "dnssl" if is_domain_list(value) => {
-                found.dnssl = Some(value.clone());
+            "dnssl" => {
+                found.dnssl = entries(value, is_domain, &mut |entry| bad(key, entry));
                 true
             }
-            "route_info" if is_route_info(value) => {
-                found.route_info = Some(value.clone());
+            "route_info" => {
+                found.route_info = entries(value, is_route, &mut |entry| bad(key, entry));
                 true
             }
             "send_periodic" => matches!(&**value, "true" | "false"),
