@@ -102,6 +102,8 @@ pub mod datapath {
 pub mod lflow_tag {
     /// The port that the match needs as input port (ingress) or output port (egress).
     pub const IN_OUT_PORT: &str = "in_out_port";
+    /// Whether the match's ports and protocol of the transport layer are those of the packet's connection.
+    pub const ACL_CT_TRANSLATION: &str = "acl_ct_translation";
 }
 
 /// Keys of `Logical_Flow.external_ids`.

@@ -16,6 +16,7 @@ use crate::resources::{Mode, Wanted, World};
 use crate::tables::Ctx;
 use kiln_abi::options::{lflow_tag, sb_global as option};
 use kiln_abi::stages::Pipeline;
+use kiln_logical::expr::Transport;
 use kiln_logical::{Expr, action, expand_templates};
 use kiln_lower::{Apart, Context, Part, PerMember, Resources, Tables, lower_actions, lower_apart};
 use kiln_openflow::{Action, Actions, Field, FieldValue, Match};
@@ -194,6 +195,15 @@ fn concerns_another_chassis(ctx: &Ctx<'_>, flow: &sb::view::LogicalFlow<'_>) -> 
     ctx.all(&ctx.port_named, port).first().is_none_or(|row| !binding::is_related(ctx, row))
 }
 
+/// Of what the match's ports and protocol are.
+fn transport(flow: &sb::view::LogicalFlow<'_>) -> Transport {
+    let mut tags = flow.tags().all().iter();
+    let is_translated = |(key, value): &(Text, Text)| {
+        &**key == lflow_tag::ACL_CT_TRANSLATION && value.eq_ignore_ascii_case("true")
+    };
+    if tags.any(is_translated) { Transport::Connection } else { Transport::Packet }
+}
+
 fn scope<'c, 'd>(
     ctx: &'c Ctx<'d>,
     flow: &sb::view::LogicalFlow<'_>,
@@ -311,6 +321,6 @@ fn lowered_match(
     let text = expand_templates(flow.r#match(), scope);
     let context = [FieldValue::exact(Field::METADATA, datapath.key.into())];
     let notation = |name: &str| address_set::notation(scope.ctx, name);
-    lower_apart(&text, prerequisite, scope, &notation, &context, first_conjunction)
+    lower_apart(&text, transport(flow), prerequisite, scope, &notation, &context, first_conjunction)
         .map_err(|error| error.to_string())
 }

@@ -338,7 +338,7 @@ fn actions(line: &str, world: &World, context: &Context<'_>, out: &mut String) {
 
 /// `NAME = MEANING`, in the order of the names.
 fn symbols(out: &mut dyn Write) -> io::Result<()> {
-    let mut all: Vec<&Symbol> = SYMBOLS.iter().filter(|symbol| !symbol.old).collect();
+    let mut all: Vec<&Symbol> = SYMBOLS.iter().filter(|symbol| !symbol.unlisted).collect();
     all.sort_by_key(|symbol| symbol.name);
     for symbol in all {
         match symbol.kind {

@@ -377,10 +377,37 @@ fn flows_of_a_stock_northd() {
 
 #[test]
 fn flows_of_an_old_stock_northd() {
-    // Mirrors to ports and DHCP relays are younger; before them this northd stands still.
-    for file in networks().into_iter().filter(|file| !file.ends_with("mirrors_and_relays.txt")) {
-        beside_stock(&file, Release::Old);
+    // Mirrors to ports and DHCP relays are younger; before them this northd stands still. So is the translation of ports.
+    let younger = ["mirrors_and_relays.txt", "connections.txt"];
+    let files = networks();
+    for file in files.iter().filter(|file| !younger.iter().any(|name| file.ends_with(name))) {
+        beside_stock(file, Release::Old);
     }
+}
+
+/// Members that come to and go from a set in matches of connections' ports: what a stock controller makes of the set at once is what
+/// each member by itself comes to.
+#[test]
+fn members_beside_ports_of_connections() {
+    let mut lab = Lab::new("members");
+    lab.up(Release::Stock);
+    let network = networks().into_iter().find(|file| file.ends_with("connections.txt")).expect("it");
+    for line in std::fs::read_to_string(network).expect("a network").lines() {
+        let words = words(line);
+        lab.nbctl(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    lab.controller(true);
+    lab.nbctl(&["--wait=hv", "add", "Address_Set", "friends", "addresses", "10.9.9.9,10.9.8.0/24"]);
+    lab.nbctl(&["--wait=hv", "remove", "Address_Set", "friends", "addresses", "10.0.0.1"]);
+    let kiln = lab.flows();
+    assert!(kiln.iter().any(|flow| flow.contains("ct_tp_dst=443") && flow.contains("nw_src=10.9.9.9")));
+    lab.stop("controller");
+    lab.ofctl(&["del-flows"]);
+    lab.ofctl(&["del-groups"]);
+    lab.controller(false);
+    let stock = lab.flows();
+    let differ: Vec<&String> = stock.symmetric_difference(&kiln).take(20).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
 }
 
 /// Where a chassis does not say that connections' states may stand in their marks, an old northd keeps them in their labels.

@@ -56,6 +56,7 @@ macro_rules! fields {
 // The last column: whether several values of the field multiply the expression out, since other fields' meaning hangs
 // on them, instead of becoming a dimension of a conjunctive match.
 fields! {
+    CtProto "(ct_proto)" 8 Nominal Never true,
     InportKey "__inport" 32 Ordinal Always false,
     OutportKey "__outport" 32 Ordinal Always false,
     ArpOp "arp.op" 16 Nominal Always false,

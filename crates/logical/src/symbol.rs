@@ -37,8 +37,8 @@ pub struct Symbol {
     pub level: Level,
     /// The symbol that must hold for this one to have a meaning.
     pub prerequisite: Option<&'static str>,
-    /// Whether only releases before 26.03 write it: it is read, and not among the symbols that are listed.
-    pub old: bool,
+    /// Whether it is not among the symbols that are listed: only releases before 26.03 write it, or nobody can.
+    pub unlisted: bool,
 }
 
 impl Symbol {
@@ -110,7 +110,7 @@ const fn field(field: Field, prerequisite: Option<&'static str>) -> Symbol {
         width: field.width(),
         level: field.level(),
         prerequisite,
-        old: false,
+        unlisted: false,
     }
 }
 
@@ -121,7 +121,7 @@ const fn part(name: &'static str, of: Field, first: u8, last: u8) -> Symbol {
         width: last - first + 1,
         level: Level::Ordinal,
         prerequisite: None,
-        old: false,
+        unlisted: false,
     }
 }
 
@@ -131,11 +131,16 @@ const fn part_if(name: &'static str, of: Field, first: u8, last: u8, prerequisit
 
 /// A bit of a connection's label that northd uses where a chassis does not say that it keeps it in the mark.
 const fn old_label(name: &'static str, bit: u8) -> Symbol {
-    Symbol { old: true, ..part(name, F::CtLabel, bit, bit) }
+    Symbol { unlisted: true, ..part(name, F::CtLabel, bit, bit) }
 }
 
 const fn predicate(name: &'static str, level: Level, expansion: &'static str) -> Symbol {
-    Symbol { name, kind: Kind::Predicate(expansion), width: 1, level, prerequisite: None, old: false }
+    Symbol { name, kind: Kind::Predicate(expansion), width: 1, level, prerequisite: None, unlisted: false }
+}
+
+/// What only stands for something else in the language: no text can name it.
+const fn unnamed(of: Field) -> Symbol {
+    Symbol { unlisted: true, ..field(of, None) }
 }
 
 const fn boolean(name: &'static str, expansion: &'static str) -> Symbol {
@@ -153,7 +158,7 @@ const fn ovn(field: OvnField) -> Symbol {
         width: field.width(),
         level: Level::Nominal,
         prerequisite: None,
-        old: false,
+        unlisted: false,
     }
 }
 
@@ -330,6 +335,7 @@ pub static SYMBOLS: &[Symbol] = &[
     field(F::SctpSrc, Some("sctp")),
     field(F::SctpDst, Some("sctp")),
     field(F::PktMark, None),
+    unnamed(F::CtProto),
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, SymbolId>> =

@@ -8,7 +8,7 @@
 
 use kiln_logical::action::{self, Pipeline, Place};
 use kiln_logical::env::{OptionDef, OptionKind};
-use kiln_logical::field::{Level, Writable};
+use kiln_logical::field::{Field, Level, Writable};
 use kiln_logical::symbol::{Kind, SYMBOLS, Symbol};
 use kiln_logical::{AddressSet, Environment, expr};
 use kiln_types::Rng;
@@ -66,7 +66,7 @@ impl Generator {
     fn symbol(&mut self, wanted: impl Fn(&Symbol) -> bool) -> &'static Symbol {
         loop {
             let symbol = &SYMBOLS[self.0.usize(..SYMBOLS.len())];
-            if wanted(symbol) {
+            if wanted(symbol) && symbol.name != Field::CtProto.name() {
                 return symbol;
             }
         }

@@ -1,6 +1,7 @@
 //! Where Open vSwitch keeps each logical field (ovn-architecture(7), and [`kiln_abi::registers`]).
 
 use kiln_logical::Field as Logical;
+use kiln_logical::normal::Conjunction;
 use kiln_openflow::Field;
 
 /// The switch's field for a logical one. Names of ports stand as their keys in registers.
@@ -18,6 +19,7 @@ pub const fn of(field: Logical) -> Field {
         Logical::ArpSpa => Field::ARP_SPA,
         Logical::ArpTha => Field::ARP_THA,
         Logical::ArpTpa => Field::ARP_TPA,
+        Logical::CtProto => Field::CT_NW_PROTO,
         Logical::CtLabel => Field::CT_LABEL,
         Logical::CtMark => Field::CT_MARK,
         Logical::CtState => Field::CT_STATE,
@@ -51,4 +53,22 @@ pub const fn of(field: Logical) -> Field {
         Logical::UdpSrc => Field::UDP_SRC,
         Logical::VlanTci => Field::VLAN_TCI,
     }
+}
+
+/// The switch's field for a logical one beside others: ports are the connection's where the protocol is.
+pub(crate) fn within(field: Logical, conjunction: &Conjunction<'_>) -> Field {
+    match field {
+        Logical::TcpSrc | Logical::UdpSrc | Logical::SctpSrc if is_of_connection(conjunction) => {
+            Field::CT_TP_SRC
+        }
+        Logical::TcpDst | Logical::UdpDst | Logical::SctpDst if is_of_connection(conjunction) => {
+            Field::CT_TP_DST
+        }
+        other => of(other),
+    }
+}
+
+/// Whether the transport layer is that of the packet's connection.
+pub(crate) fn is_of_connection(conjunction: &Conjunction<'_>) -> bool {
+    conjunction.terms.iter().any(|term| term.field == Logical::CtProto)
 }

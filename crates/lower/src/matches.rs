@@ -163,7 +163,7 @@ impl Lowering<'_> {
     fn conjunction(&mut self, conjunction: &Conjunction<'_>) -> Result<(), LowerError> {
         let mut common = self.context.clone();
         let mut dimensions: SmallVec<[Alternatives; 2]> = SmallVec::new();
-        for term in &conjunction.terms {
+        for term in conjunction.terms.iter().filter(|term| !is_lost(term, conjunction)) {
             let values = self.alternatives(term, conjunction)?;
             match values.as_slice() {
                 // Ports that nobody knows, or a tag that cannot be: no packet is like that.
@@ -230,8 +230,16 @@ impl Lowering<'_> {
     }
 }
 
+/// Whether a term is left out since the switch could not check it: the connection tracker knows no flags of TCP, and the packet's
+/// own can be told only where its own protocol is. Stock controllers leave them out as well.
+fn is_lost(term: &Term<'_>, within: &Conjunction<'_>) -> bool {
+    term.field == Logical::TcpFlags
+        && fields::is_of_connection(within)
+        && prerequisite::lacking(within, Field::TCP_FLAGS.info().prereq).is_some()
+}
+
 fn numbers(field: Logical, cubes: &[Cube], within: &Conjunction<'_>) -> Result<Alternatives, LowerError> {
-    let of = fields::of(field);
+    let of = fields::within(field, within);
     let info = of.info();
     if let Some(needed) = prerequisite::lacking(within, info.prereq) {
         return Err(LowerError::Prerequisite { column: 1, field, needed });

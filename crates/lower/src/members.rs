@@ -9,7 +9,7 @@ use crate::matches::{LowerError, Part, lower_expr};
 use kiln_logical::constant::{Constant, Format};
 use kiln_logical::cubes::Cube;
 use kiln_logical::env::OptionDef;
-use kiln_logical::expr::{Expr, Relop};
+use kiln_logical::expr::{Expr, Relop, Transport};
 use kiln_logical::{AddressSet, Environment, Field as Logical, expr, most_choices};
 use kiln_openflow::{Field, FieldValue, Match};
 use std::borrow::Cow;
@@ -51,12 +51,13 @@ impl PerMember {
     }
 }
 
-/// Lowers the text of a match, whose templates are replaced, and that `needed` holds besides; sets that `notation` has an answer
+/// Lowers the text of a match, whose templates are replaced, and that `needed` holds besides, always of the packet itself; sets that `notation` has an answer
 /// for are taken apart where that goes. The answer is the notation that all members of a set have, if the set has two or more
 /// of which none holds another: with one, there would be no choice. The other arguments are those of
 /// [`crate::lower_match`].
 pub fn lower_apart(
     text: &str,
+    transport: Transport,
     needed: &Expr<'static>,
     names: &dyn Names,
     notation: &dyn Fn(&str) -> Option<Format>,
@@ -67,7 +68,7 @@ pub fn lower_apart(
     loop {
         let probe = Probe { names, notation, whole: &whole, met: RefCell::default() };
         let parsed = expr::parse(text, &probe)?;
-        let expr = Expr::all([parsed, needed.clone()]).annotate();
+        let expr = Expr::all([parsed.annotate_of(transport), needed.clone().annotate()]);
         let met = probe.met.borrow().clone();
         let fields = met.iter().map(|(name, met)| (name, met, met.field(&expr)));
         let (apart, joined): (Vec<_>, Vec<_>) = fields.partition(|(.., field)| field.is_some());

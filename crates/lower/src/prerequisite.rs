@@ -1,6 +1,7 @@
 //! Whether a conjunction says what a switch needs to know before it looks at a field (ovs-fields(7), Prerequisites).
 
 use kiln_logical::Field;
+use kiln_logical::cubes::Cube;
 use kiln_logical::normal::{Choice, Conjunction};
 use kiln_openflow::field::Prereq;
 
@@ -16,7 +17,7 @@ pub(crate) const LATER_FRAGMENT: u128 = 2;
 pub(crate) fn looks_behind_ip(conjunction: &Conjunction<'_>) -> bool {
     conjunction.terms.iter().any(|term| {
         matches!(
-            crate::fields::of(term.field).info().prereq,
+            crate::fields::within(term.field, conjunction).info().prereq,
             Prereq::Tcp
                 | Prereq::Udp
                 | Prereq::Sctp
@@ -42,7 +43,8 @@ pub(crate) fn lacking(conjunction: &Conjunction<'_>, prereq: Prereq) -> Option<&
     let ip = || is(Field::EthType, &[IPV4, IPV6]);
     let (holds, needed) = match prereq {
         Prereq::None | Prereq::Ethernet | Prereq::Vlan => return None,
-        Prereq::Ip | Prereq::Ct => (ip(), "ip4 or ip6"),
+        Prereq::Ip => (ip(), "ip4 or ip6"),
+        Prereq::Ct => (is_of_a_connection(conjunction), "ct.trk and !ct.inv"),
         Prereq::Ipv4 | Prereq::CtIpv4 => (is(Field::EthType, &[IPV4]), "ip4"),
         Prereq::Ipv6 | Prereq::CtIpv6 => (is(Field::EthType, &[IPV6]), "ip6"),
         Prereq::Arp => (is(Field::EthType, &[ARP, RARP]), "arp or rarp"),
@@ -57,4 +59,19 @@ pub(crate) fn lacking(conjunction: &Conjunction<'_>, prereq: Prereq) -> Option<&
         Prereq::Mpls | Prereq::Nsh => (false, "what the language cannot say"),
     };
     (!holds).then_some(needed)
+}
+
+/// Whether packets are tracked and not invalid. Each alternative may say so if they are multiplied out: parts of a conjunctive
+/// match stand alone.
+fn is_of_a_connection(conjunction: &Conjunction<'_>) -> bool {
+    const TRACKED: u128 = 1 << 5;
+    const INVALID: u128 = 1 << 4;
+    let says = |cube: &Cube| {
+        cube.mask & (TRACKED | INVALID) == TRACKED | INVALID && cube.value & (TRACKED | INVALID) == TRACKED
+    };
+    conjunction.terms.iter().filter(|term| term.field == Field::CtState).any(|term| match &term.choice {
+        Choice::Cube(cube) => says(cube),
+        Choice::Cubes(cubes) => conjunction.choices().count() == 1 && cubes.as_slice().iter().all(says),
+        Choice::Name(_) | Choice::Names(_) => false,
+    })
 }

@@ -1,6 +1,7 @@
 //! A member of an address set makes the same flows alone as within its set.
 
 use kiln_logical::constant::{Constant, Format};
+use kiln_logical::expr::Transport;
 use kiln_logical::{AddressSet, Environment, Expr};
 use kiln_lower::{Apart, Names, Part, lower_apart, lower_match};
 use kiln_openflow::{Field, FieldValue, Match};
@@ -61,7 +62,7 @@ const OTHERS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 fn apart(text: &str) -> Apart {
     let network = Network(Arc::new(AddressSet::parse(MEMBERS).0));
     let notation = |name: &str| ["set", "other"].contains(&name).then_some(Format::Ipv4);
-    lower_apart(text, &Expr::Const(true), &network, &notation, &context(), 1).expect(text)
+    lower_apart(text, Transport::Packet, &Expr::Const(true), &network, &notation, &context(), 1).expect(text)
 }
 
 #[test]
@@ -111,7 +112,9 @@ fn what_actions_need_counts_too() {
     let network = Network(Arc::new(AddressSet::parse(MEMBERS).0));
     let needed = kiln_logical::expr::parse("ip4.src == 10.0.0.1", &kiln_logical::NoNames).expect("it");
     let notation = |_: &str| Some(Format::Ipv4);
-    let apart = lower_apart("ip4.src == $set", &needed, &network, &notation, &context(), 1).expect("it");
+    let apart =
+        lower_apart("ip4.src == $set", Transport::Packet, &needed, &network, &notation, &context(), 1)
+            .expect("it");
     assert!(apart.sets.is_empty());
     assert_eq!(sorted(apart.rest), whole("ip4.src == $set && ip4.src == 10.0.0.1", &MEMBERS));
 }

@@ -335,7 +335,7 @@ fn every_symbol() {
     let can_be_compared = |text: &String| {
         lower(text).is_some() && !draw::is_long(text) && !OTHERWISE_ONCE.contains(&text.as_str())
     };
-    let is_matched = |symbol: &&Symbol| !symbol.old && !matches!(symbol.kind, Kind::Ovn(_));
+    let is_matched = |symbol: &&Symbol| !symbol.unlisted && !matches!(symbol.kind, Kind::Ovn(_));
     let symbols = SYMBOLS.iter().filter(is_matched).filter(|symbol| !OTHERWISE.contains(&symbol.name));
     let expressions: Vec<String> = symbols.flat_map(shows).filter(can_be_compared).collect();
     let mut stock = Stock::new();

@@ -30,12 +30,54 @@ fn cached(id: SymbolId) -> Expr<'static> {
     MEANINGS[id.index()].clone()
 }
 
+/// Of what ports and the protocol of the transport layer are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The packet's own.
+    Packet,
+    /// Those that the first packet of its connection had, as the connection tracker knows them: later fragments and packets
+    /// whose addresses are translated have them too. Packets of no connection have none.
+    Connection,
+}
+
 impl<'a> Expr<'a> {
     /// Writes out predicates and subfields and adds prerequisites. Afterwards every symbol is a field.
     #[must_use]
     pub fn annotate(self) -> Expr<'a> {
-        annotate(self, true, &cached)
+        self.annotate_of(Transport::Packet)
     }
+
+    /// The same with the transport layer of something else. The fields of ports keep their names: beside
+    /// [`Field::CtProto`] they are the connection's.
+    #[must_use]
+    pub fn annotate_of(self, transport: Transport) -> Expr<'a> {
+        match transport {
+            Transport::Packet => annotate(self, true, &cached),
+            Transport::Connection => annotate(self, true, &of_connection),
+        }
+    }
+}
+
+/// The meaning of a symbol of one bit where the transport layer is the connection's.
+fn of_connection(id: SymbolId) -> Expr<'static> {
+    let proto = match id.get().name {
+        "tcp" => 6,
+        "udp" => 17,
+        "sctp" => 132,
+        _ => return cached(id),
+    };
+    let is = |field, cube| {
+        Expr::Number(Comparison {
+            symbol: SymbolId::of_field(field),
+            op: Relop::Eq,
+            values: Values::One(cube),
+            standing: Standing::Plain,
+        })
+    };
+    // Tracked, and not invalid: others have no connection.
+    let tracked = Cube { value: 1 << 5, mask: 1 << 5 | 1 << 4 };
+    let proto = Cube { value: proto, mask: Field::CtProto.mask() };
+    Expr::all([is(Field::CtState, tracked), is(Field::CtProto, proto)])
 }
 
 /// The column of the word in `text` that tests `field`: the first that names it or a part of it, else the first that is
@@ -182,6 +224,23 @@ mod tests {
                 assert_eq!(symbol.level, level_of(text), "{}", symbol.name);
             }
         }
+    }
+
+    #[test]
+    fn transport_of_the_connection() {
+        let cases = "
+            tcp => ct_state[4..5] == 0x2 && (ct_proto) == 0x6
+            ip4 && udp.dst == 53 => eth.type == 0x800 && udp.dst == 0x35 && ct_state[4..5] == 0x2 && (ct_proto) == 0x11
+            sctp.src != 1 => sctp.src != 0x1 && ct_state[4..5] == 0x2 && (ct_proto) == 0x84
+            ip.proto == 6 => ip.proto == 0x6 && (eth.type == 0x800 || eth.type == 0x86dd)
+            icmp4.code == 8 => icmp4.code == 0x8 && eth.type == 0x800 && ip.proto == 0x1 && (eth.type == 0x800 || eth.type == 0x86dd)
+        ";
+        for case in cases.lines().map(str::trim).filter(|l| !l.is_empty()) {
+            let (input, expected) = case.split_once(" => ").unwrap();
+            let expr = super::super::parse(input, &NoNames).unwrap();
+            assert_eq!(expr.annotate_of(Transport::Connection).to_string(), expected, "{input}");
+        }
+        assert!(super::super::parse("(ct_proto) == 6", &NoNames).is_err());
     }
 
     #[test]

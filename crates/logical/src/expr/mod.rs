@@ -14,7 +14,7 @@ mod parse;
 mod print;
 mod simplify;
 
-pub use annotate::column_of;
+pub use annotate::{Transport, column_of};
 pub use evaluate::Packet;
 pub use parse::parse;
 pub(crate) use print::print_comparison;
