@@ -62,6 +62,9 @@ pub enum StartError {
     /// `--syslog-target` has a wrong argument.
     #[error("--syslog-target: expected IP:PORT, got \"{0}\"")]
     SyslogTarget(String),
+    /// The file of `--log-file` cannot be opened; the console and syslog have been told why.
+    #[error("the log file cannot be opened: {0}")]
+    LogFile(LogError),
     /// `--user` cannot be followed.
     #[error(transparent)]
     User(#[from] UserError),
@@ -167,8 +170,7 @@ fn set_up_log(
     }
     if let Some(path) = &options.log_file {
         let path = path.clone().unwrap_or_else(|| options::default_log_file(program, dirs));
-        // A daemon that cannot write its log serves all the same; what failed is on the console and in syslog.
-        let _ = logger.set_log_file(std::path::absolute(&path).unwrap_or(path));
+        logger.set_log_file(std::path::absolute(&path).unwrap_or(path)).map_err(StartError::LogFile)?;
     }
     Ok(())
 }

@@ -116,12 +116,16 @@ fn a_failed_start_is_told() {
         (&["--syslog-method=foo"], "unsupported syslog method \"foo\""),
         (&["--to=udp:x"], "udp:x"),
         (&["--bogus"], "--bogus"),
+        (
+            &["--log-file=/nonexistent/x"],
+            "failed to open /nonexistent/x for logging: No such file or directory",
+        ),
     ] {
         let output = place.parrot(args);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(1) && text.contains(message), "{args:?}: {output:?}");
     }
-    // A log that cannot be written stops nobody.
+    // Who only asks for the version needs no log.
     let output = place.parrot(&["--log-file=/nonexistent/x", "--version"]);
     assert!(
         output.status.success() && output.stdout == b"parrot 26.03.0\nKiln Library 0.1.0\n",
