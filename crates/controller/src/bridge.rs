@@ -223,8 +223,20 @@ pub(crate) fn wanted_patches(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Text, Pat
     else {
         return;
     };
-    let Some(network) = port.options().get("network_name") else { return };
+    let name = port.logical_port();
+    let Some(network) = port.options().get("network_name") else {
+        return ctx.report(format!(
+            "Port_Binding \"{name}\": column options: expected the network_name of a port of type {kind}, found none",
+            kind = port.r#type()
+        ));
+    };
     let Some((_, outer_name)) = settings.bridge_mappings.iter().find(|(name, _)| name == network) else {
+        // A localnet port may lead nowhere from here: a switch of several segments has one for each of them.
+        if kind == PortKind::L2gateway {
+            ctx.report(format!(
+                "Open_vSwitch external_ids:ovn-bridge-mappings: expected a bridge for network \"{network}\" of the layer 2 gateway \"{name}\", found none"
+            ));
+        }
         return;
     };
     let Some(outer) = ctx.all(&ctx.bridge_named, outer_name).first() else {
