@@ -4,9 +4,10 @@
 use kiln_incr::RuleStats;
 use std::collections::BTreeMap;
 
-/// What stands behind a daemon's name in `version` and `--version`: the release that it stands in for, then whose it is.
+/// What stands behind a daemon's name in `version` and `--version`: the release that it stands in for, then whose it is, and the
+/// library that this release is built with.
 pub(crate) const VERSION: &str =
-    concat!("26.03.1 (Kiln ", env!("CARGO_PKG_VERSION"), ")\nOpen vSwitch Library 4.0.0");
+    concat!("26.03.1 (Kiln ", env!("CARGO_PKG_VERSION"), ")\nOpen vSwitch Library 3.7.1");
 
 /// What `vlog/list` of stock's `ovn-northd` has. Kiln logs under some of these; the others stay silent.
 pub(crate) const NORTHD_MODULES: &str =
