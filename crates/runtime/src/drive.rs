@@ -139,9 +139,9 @@ pub trait Engine {
         true
     }
 
-    /// Whether the peer on a link waits for answers, and takes longer over one than it takes to make: after a pause, only the
-    /// beginning of what it says is read, and what answers that is sent before the rest is read, so that the peer works on
-    /// the first answers while the others are made.
+    /// Whether the peer on a link waits for answers, and takes longer over one than it takes to make: after a pause, what answers
+    /// the beginning of what it says is sent before the rest is handed over, so that the peer works on the first answers while
+    /// the others are made.
     fn is_awaited(&self, _link: Link) -> bool {
         false
     }
@@ -163,8 +163,8 @@ const ENDING_SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 /// Read at most this much from one link before other work gets its turn.
 const READ_BUDGET_BYTES: usize = 4 << 20;
 const READ_BUFFER_BYTES: usize = 64 << 10;
-/// How much is read at first from a peer that waits for answers: two or three of a switch's short packets.
-const FIRST_READ_BYTES: usize = 1 << 10;
+/// How much of what a peer says that waits for answers is answered first: two or three of a switch's short packets.
+const FIRST_BYTES: usize = 1 << 10;
 /// An engine whose timeout has passed is asked again no sooner than this.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// A turn that takes longer is worth a warning: probes of peers go unanswered meanwhile.
@@ -341,11 +341,7 @@ impl<'d, E: Engine> Loop<'d, E> {
             self.obey(output);
         }
         for (link, io) in &mut self.links {
-            while io.wants_output()
-                && let Some(bytes) = self.engine.poll_transmit(*link)
-            {
-                io.send(bytes);
-            }
+            transmit(&mut self.engine, *link, io);
         }
     }
 
@@ -490,9 +486,7 @@ impl<'d, E: Engine> Loop<'d, E> {
         while let Some((link, io)) = self.links.get_mut(at) {
             let link = *link;
             let wants_input = budget > 0 && self.engine.wants_input(link);
-            let is_first = io.is_still && self.engine.is_awaited(link);
-            let most = if is_first { FIRST_READ_BYTES } else { READ_BUFFER_BYTES };
-            let buffer = wants_input.then_some(&mut self.buffer[..most]);
+            let buffer = wants_input.then_some(&mut self.buffer[..]);
             let Poll::Ready(event) = io.poll(cx, &mut self.tls, buffer, &mut self.failures) else {
                 io.is_still |= wants_input;
                 break;
@@ -501,14 +495,20 @@ impl<'d, E: Engine> Loop<'d, E> {
             match event {
                 Event::Up => self.engine.handle(now, Input::Up { link }),
                 Event::Read(len) => {
-                    io.is_still = false;
-                    self.engine.handle(now, Input::Bytes { link, bytes: &self.buffer[..len] });
+                    let was_still = std::mem::take(&mut io.is_still);
+                    let mut bytes = &self.buffer[..len];
+                    if was_still && len > FIRST_BYTES && self.engine.is_awaited(link) {
+                        let (first, rest) = bytes.split_at(FIRST_BYTES);
+                        self.engine.handle(now, Input::Bytes { link, bytes: first });
+                        self.engine.step(now);
+                        transmit(&mut self.engine, link, io);
+                        // What goes wrong is told of when there is nothing more to read.
+                        let _ = io.poll_flush(cx);
+                        bytes = rest;
+                    }
+                    self.engine.handle(now, Input::Bytes { link, bytes });
                     budget = budget.saturating_sub(len);
                     woken.more |= budget == 0;
-                    if is_first && len == most {
-                        woken.input = true;
-                        break;
-                    }
                 }
                 Event::Down(reason) => self.engine.handle(now, Input::Down { link, reason: &reason }),
                 Event::Room => {
@@ -565,5 +565,14 @@ impl<'d, E: Engine> Loop<'d, E> {
         });
         // A peer that does not read holds nobody up.
         let _ = tokio::time::timeout(FAREWELL, flush).await;
+    }
+}
+
+/// Takes over what the engine has to send on a link, as far as there is room.
+fn transmit(engine: &mut impl Engine, link: Link, io: &mut LinkIo) {
+    while io.wants_output()
+        && let Some(bytes) = engine.poll_transmit(link)
+    {
+        io.send(bytes);
     }
 }

@@ -286,7 +286,7 @@ fn a_peer_that_does_not_read_bounds_what_is_asked_of_the_engine() {
 }
 
 #[test]
-fn what_a_peer_that_waits_says_first_is_worked_on_before_the_rest_is_read() {
+fn what_a_peer_that_waits_says_first_is_worked_on_before_the_rest() {
     const SAID: u64 = 30_000;
     let running = Running::start(|shared| shared.awaited = true);
     let listener = listener(&running.path("peer"));
@@ -305,7 +305,7 @@ fn what_a_peer_that_waits_says_first_is_worked_on_before_the_rest_is_read() {
             let steps = shared.bytes_at_steps.iter().map(|bytes| bytes - before);
             steps.filter(|bytes| *bytes > 0).collect()
         });
-        // All that was there is read after the beginning.
+        // All that was there comes after the beginning.
         assert_eq!(seen, [1024, SAID]);
     }
     running.exit();
