@@ -124,6 +124,27 @@ routers:
 }
 
 #[test]
+fn every_mistake_is_told_of_once() {
+    check(
+        "switches: { web: { exclude_ips: [10.0.1.9..10.0.1.2, 10.0.1.2..10.0.1.9] } }
+routers:
+  r:
+    policies:
+      - { priority: 99999, match: 'ip4 &&', action: maybe }
+    routes: [{ to: 10.0.0.0/8, via: 1.2.3 }, { to: 11.0.0.0/8, via: [] }]
+",
+        expect![[r#"
+            net.yaml:1:34: switches.web.exclude_ips[0]: expected an IPv4 address or a range, as in 10.0.1.2..10.0.1.10, found `10.0.1.9..10.0.1.2`
+            net.yaml:5:21: routers.r.policies[0].priority: expected a number from 0 to 32767, found `99999`
+            net.yaml:5:35: routers.r.policies[0].match: expected an expression, found `ip4 &&`: column 7: expected a constant, found the end of the text
+            net.yaml:5:53: routers.r.policies[0].action: expected `action: allow`, `action: drop`, next hops `via`, or a chain to `jump` to, found `maybe`
+            net.yaml:6:37: routers.r.routes[0].via: expected an IPv4 or IPv6 address, found `1.2.3`
+            net.yaml:6:69: routers.r.routes[1].via: expected at least one next hop, or `discard`, found a list of 0
+        "#]],
+    );
+}
+
+#[test]
 fn a_list_of_none_says_so() {
     check(
         "routers: { r: { ports: { p: { switch: web } }, routes: [{ to: 10.0.1.0/24, via: 10.0.0.2 }] } }\n",

@@ -1,6 +1,6 @@
 //! YAML 1.2 into the tree, from the parser's events.
 //!
-//! Aliases and tags are refused: a network file needs neither, and an alias lets a short file stand for a huge one.
+//! Anchors, aliases and tags are refused: a network file needs none, and an alias lets a short file stand for a huge one.
 
 use super::{Entry, Node, Place, Problem, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
@@ -40,10 +40,15 @@ impl<'t> Events<'t> {
         if depth > DEPTH_MAX {
             return Err(refusal(at, &format!("at most {DEPTH_MAX} levels"), "one more"));
         }
-        let tag = match &event {
-            Event::Scalar(_, _, _, tag) | Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) => tag,
-            _ => &None,
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag)
+            | Event::SequenceStart(anchor, tag)
+            | Event::MappingStart(anchor, tag) => (*anchor, tag),
+            _ => (0, &None),
         };
+        if anchor != 0 {
+            return Err(refusal(at, "a value without an anchor", "an anchor"));
+        }
         if let Some(tag) = tag {
             return Err(refusal(at, "a value without a tag", &format!("`{tag}`")));
         }
@@ -117,7 +122,9 @@ mod tests {
     #[test]
     fn what_makes_a_file_larger_than_its_text_is_refused() {
         let laughs = "a: &a [x, x]\nb: [*a, *a]\n";
-        assert_eq!(parse(laughs).unwrap_err().at, Place { line: 2, column: 5 });
+        assert_eq!(parse(laughs).unwrap_err().at.line, 1);
+        assert!(parse("a: &a\n  b: 1\n").unwrap_err().expected.contains("anchor"));
+        assert!(parse("a: &a 1\n").unwrap_err().expected.contains("anchor"));
         let deep = "[".repeat(100) + &"]".repeat(100);
         assert!(parse(&deep).unwrap_err().expected.contains("levels"));
         assert!(parse("--- 1\n--- 2\n").unwrap_err().expected.contains("one document"));

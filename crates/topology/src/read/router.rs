@@ -125,31 +125,37 @@ fn via(cursor: &Cursor<'_>) -> Option<Via> {
         return Some(Via::Discard);
     }
     let hops: Vec<IpAddr> = word::addresses(cursor);
-    if hops.is_empty() { cursor.fail("at least one next hop, or `discard`") } else { Some(Via::Hops(hops)) }
+    // What is no address has been told of.
+    if cursor.one_or_more().is_empty() {
+        cursor.fail("at least one next hop, or `discard`")
+    } else {
+        Some(Via::Hops(hops))
+    }
 }
 
 fn policy(cursor: &Cursor<'_>) -> Option<Policy> {
     let mut fields = cursor.fields("a map: the policy's `priority`, `match` and `action`");
     let priority =
-        fields.get("priority").map_or_else(|| cursor.fail("a `priority`"), |c| c.number(0..=32767))?;
-    let matches = fields.get("match").map_or_else(|| cursor.fail("a `match`"), |c| word::expression(&c))?;
+        fields.get("priority").map_or_else(|| cursor.fail("a `priority`"), |c| c.number(0..=32767));
+    let matches = fields.get("match").map_or_else(|| cursor.fail("a `match`"), |c| word::expression(&c));
     let via = fields.get("via");
     let jump = fields.get("jump");
     let action = fields.get("action");
     let word = action.as_ref().map(|cursor| cursor.scalar().unwrap_or_default());
     let action = match (word, via, jump) {
-        (None | Some("reroute"), Some(via), None) => PolicyAction::Reroute(word::addresses(&via)),
-        (None | Some("jump"), None, Some(chain)) => PolicyAction::Jump(word::name(&chain)?),
-        (Some("allow"), None, None) => PolicyAction::Allow,
-        (Some("drop"), None, None) => PolicyAction::Drop,
+        (None | Some("reroute"), Some(via), None) => Some(PolicyAction::Reroute(word::addresses(&via))),
+        (None | Some("jump"), None, Some(chain)) => word::name(&chain).map(PolicyAction::Jump),
+        (Some("allow"), None, None) => Some(PolicyAction::Allow),
+        (Some("drop"), None, None) => Some(PolicyAction::Drop),
         _ => {
             let expected = "`action: allow`, `action: drop`, next hops `via`, or a chain to `jump` to";
-            return action.as_ref().unwrap_or(cursor).fail(expected);
+            action.as_ref().unwrap_or(cursor).fail(expected)
         }
     };
     let chain = fields.get("chain").and_then(|cursor| word::name(&cursor));
     let options = fields.texts("options");
     fields.end();
-    let matches = matches.to_owned();
+    // Each of them has been told of by now.
+    let (priority, matches, action) = (priority?, matches?.to_owned(), action?);
     Some(Policy { at: cursor.origin(), priority: priority as u16, matches, action, chain, options })
 }

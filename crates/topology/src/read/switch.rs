@@ -5,7 +5,7 @@ use crate::file::Cursor;
 use crate::mac::derived_mac;
 use crate::model::{Switch, SwitchPort};
 use kiln_types::EthAddr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 pub(super) fn read(cursor: &Cursor<'_>) -> Switch {
     let mut switch = Switch { at: cursor.origin(), ..Switch::default() };
@@ -49,10 +49,10 @@ fn insert(switch: &mut Switch, key: &str, cursor: &Cursor<'_>) {
 fn exclusion<'a>(cursor: &Cursor<'a>) -> Option<&'a str> {
     let expected = "an IPv4 address or a range, as in 10.0.1.2..10.0.1.10";
     let text = cursor.text(expected)?;
-    let is_address = |text: &str| text.parse::<std::net::Ipv4Addr>().is_ok();
+    let address = |text: &str| text.parse::<Ipv4Addr>().ok();
     let fits = match text.split_once("..") {
-        Some((first, last)) => is_address(first) && is_address(last),
-        None => is_address(text),
+        Some((first, last)) => address(first).zip(address(last)).is_some_and(|(first, last)| first <= last),
+        None => address(text).is_some(),
     };
     if fits { Some(text) } else { cursor.fail(expected) }
 }
