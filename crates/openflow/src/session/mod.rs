@@ -275,6 +275,8 @@ pub struct Session {
     /// A message that has not come whole; less than 64 KiB between calls.
     rx: Vec<u8>,
     tx: Vec<u8>,
+    /// How much was drained the last time but one, and the last time.
+    drained: [usize; 2],
     events: VecDeque<Event>,
     next_xid: u32,
     sent_log: SentLog,
@@ -296,6 +298,7 @@ impl Session {
             state: State::Disconnected,
             rx: Vec::new(),
             tx: Vec::new(),
+            drained: [0; 2],
             events: VecDeque::new(),
             next_xid: 1,
             sent_log,
@@ -401,8 +404,9 @@ impl Session {
         if self.tx.is_empty() {
             return None;
         }
-        // What comes next is often about as much.
-        let next = Vec::with_capacity(self.tx.len().min(MAX_SPARE_TX));
+        // What comes next is often about as much as one of the last: answers to a batch go out in two parts.
+        self.drained = [self.drained[1], self.tx.len()];
+        let next = Vec::with_capacity(self.drained[0].max(self.drained[1]).min(MAX_SPARE_TX));
         Some(std::mem::replace(&mut self.tx, next))
     }
 
