@@ -223,6 +223,7 @@ const MATCHES: &[&str] = &[
     "ip4.src == $s0",
     "ip4.src == $g0_ip4",
     "inport == @g1",
+    "ip4.src == ^vip",
     "ip4.src == ",
     "1) || (1",
 ];

@@ -122,6 +122,13 @@ fn a_set_that_appears_heals_the_matches_that_name_it() {
     assert_eq!(policies(&world), ["10 ip4.src == $hosts -> drop;"]);
 }
 
+#[test]
+fn what_a_template_variable_stands_for_is_up_to_each_chassis() {
+    let mut world = network();
+    add_policy(&mut world, r#""priority":10,"match":"ip4.src == ^hosts && ^more","action":"drop""#);
+    assert_eq!(policies(&world), ["10 ip4.src == ^hosts && ^more -> drop;"]);
+}
+
 fn sets(world: &World) -> Vec<String> {
     let all = world.dump(SB, "Address_Set", &["name", "addresses"]);
     all.into_iter().filter(|set| !set.contains("svc_monitor_mac")).collect()
