@@ -98,6 +98,19 @@ fn vlans_and_variables() {
     same("northd_vlans_and_variables", include_str!("networks/vlans-and-variables.nbctl"));
 }
 
+const ACLS: &str = include_str!("networks/acls.nbctl");
+
+#[test]
+fn acls() {
+    same("northd_acls", ACLS);
+}
+
+#[test]
+fn acls_on_what_the_connection_tracker_knows() {
+    let network = format!("{ACLS}\nset NB_Global . options:acl_ct_translation=true");
+    same("northd_acls_translated", &network);
+}
+
 #[test]
 fn odd_inputs() {
     same("northd_odd_inputs", include_str!("networks/odd-inputs.nbctl"));

@@ -7,9 +7,10 @@ use crate::global;
 use crate::outstanding::{self, NbOp};
 use crate::rules;
 use crate::tables::Db;
+use kiln_abi::options::lflow_tag::ACL_CT_TRANSLATION;
 use kiln_abi::stages::{Datapath, Pipeline, Stage};
 use kiln_incr::{Engine, Report, RuleStats};
-use kiln_ovsdb::column::Pairs;
+use kiln_ovsdb::column::{Map, Pairs};
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, RowDecoder, RowError, Text};
 use kiln_types::{HashSet, Instant, Uuid};
@@ -270,6 +271,7 @@ struct FlowRow {
     matches: Text,
     actions: Text,
     meter: Option<Text>,
+    tags: Map<Text, Text>,
 }
 
 impl FlowRow {
@@ -280,12 +282,18 @@ impl FlowRow {
     /// Whether the row's uuid is the one that its content has.
     fn is_own(&self, uuid: Uuid) -> bool {
         let pipeline = if &*self.pipeline == "ingress" { Pipeline::Ingress } else { Pipeline::Egress };
+        let translated = match self.tags.as_slice() {
+            [] => false,
+            [(key, value)] if &**key == ACL_CT_TRANSLATION && &**value == "true" => true,
+            _ => return false,
+        };
         let (Ok(number), Ok(priority)) = (u8::try_from(self.table_id), u16::try_from(self.priority)) else {
             return false;
         };
         [Datapath::Switch, Datapath::Router].into_iter().any(|datapath| {
             let stage = Stage { datapath, pipeline, number, name: "" };
-            flow_uuid(stage, priority, &self.matches, &self.actions, self.meter.as_deref()) == uuid
+            let FlowRow { matches, actions, meter, .. } = self;
+            flow_uuid(stage, priority, matches, actions, meter.as_deref(), translated) == uuid
         })
     }
 }
@@ -311,6 +319,7 @@ impl Replica for SouthboundReplica<'_> {
                 "match" => flow.matches = row.value()?,
                 "actions" => flow.actions = row.value()?,
                 "controller_meter" => flow.meter = row.value()?,
+                "tags" => flow.tags = row.value()?,
                 _ => row.skip()?,
             }
         }
@@ -337,7 +346,7 @@ impl Replica for SouthboundReplica<'_> {
             match column {
                 "logical_datapath" => flow.logical_datapath = row.value()?,
                 "logical_dp_group" => flow.logical_dp_group = row.value()?,
-                "external_ids" | "tags" | "flow_desc" => row.skip()?,
+                "external_ids" | "flow_desc" => row.skip()?,
                 _ => {
                     foreign = true;
                     row.skip()?;

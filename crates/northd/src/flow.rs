@@ -10,6 +10,7 @@ pub use table::FlowTable;
 
 use crate::drops;
 use crate::tables::Ctx;
+use kiln_abi::options::lflow_tag;
 use kiln_abi::stages::{Datapath, Pipeline, Stage};
 use kiln_ovsdb::Text;
 use kiln_types::Uuid;
@@ -38,6 +39,8 @@ pub(crate) struct Content {
     split: u32,
     /// Column `controller_meter`.
     pub(crate) meter: Option<Text>,
+    /// Column `tags` has `acl_ct_translation`: the match is about what the connection tracker knows of the packet.
+    pub(crate) translated: bool,
     /// The first digits of the northbound row's uuid that the flow is for; not part of its identity.
     pub(crate) hint: Option<u32>,
     /// Where it is made; not part of its identity.
@@ -54,23 +57,39 @@ impl Content {
     }
 
     pub(crate) fn uuid(&self) -> Uuid {
-        uuid_of(self.stage, self.priority, &self.text, self.split, self.meter.as_deref())
+        uuid_of(self.stage, self.priority, &self.text, self.split, self.meter.as_deref(), self.translated)
     }
 }
 
 /// The uuid of the row with this content (RFC 9562 version 8): its stage, though not the stage's name, and priority,
-/// match, actions and meter.
-pub fn flow_uuid(stage: Stage, priority: u16, matches: &str, actions: &str, meter: Option<&str>) -> Uuid {
-    uuid_of(stage, priority, &[matches, actions].concat(), matches.len() as u32, meter)
+/// match, actions, meter, and whether the match is about what the connection tracker knows (`translated`).
+pub fn flow_uuid(
+    stage: Stage,
+    priority: u16,
+    matches: &str,
+    actions: &str,
+    meter: Option<&str>,
+    translated: bool,
+) -> Uuid {
+    uuid_of(stage, priority, &[matches, actions].concat(), matches.len() as u32, meter, translated)
 }
 
 /// The same for match and actions one behind the other. What is not part of that text goes into the seed.
-fn uuid_of(stage: Stage, priority: u16, text: &str, split: u32, meter: Option<&str>) -> Uuid {
+fn uuid_of(
+    stage: Stage,
+    priority: u16,
+    text: &str,
+    split: u32,
+    meter: Option<&str>,
+    translated: bool,
+) -> Uuid {
     let kind =
         u8::from(stage.datapath == Datapath::Router) << 1 | u8::from(stage.pipeline == Pipeline::Egress);
     let place = u32::from_be_bytes([kind, stage.number, (priority >> 8) as u8, priority as u8]);
     let seed = u64::from(place) << 32 | u64::from(split);
     let seed = meter.map_or(seed, |meter| xxh3_64_with_seed(meter.as_bytes(), seed));
+    let tag = || xxh3_64_with_seed(lflow_tag::ACL_CT_TRANSLATION.as_bytes(), !seed);
+    let seed = if translated { tag() } else { seed };
     uuid_from_hash(xxh3_128_with_seed(text.as_bytes(), seed))
 }
 
@@ -105,7 +124,20 @@ impl<'a> Flows<'a> {
     /// Adds a flow.
     #[track_caller]
     pub(crate) fn add(&mut self, stage: Stage, priority: u16, matches: impl Display, actions: impl Display) {
-        self.add_metered(stage, priority, matches, actions, None);
+        self.push(stage, priority, matches, actions, None, false);
+    }
+
+    /// Adds a flow whose match may be about what the connection tracker knows of the packet.
+    #[track_caller]
+    pub(crate) fn add_translated(
+        &mut self,
+        stage: Stage,
+        priority: u16,
+        matches: impl Display,
+        actions: impl Display,
+        translated: bool,
+    ) {
+        self.push(stage, priority, matches, actions, None, translated);
     }
 
     /// Adds a flow of which a meter bounds what it hands up.
@@ -117,6 +149,19 @@ impl<'a> Flows<'a> {
         matches: impl Display,
         actions: impl Display,
         meter: Option<Text>,
+    ) {
+        self.push(stage, priority, matches, actions, meter, false);
+    }
+
+    #[track_caller]
+    fn push(
+        &mut self,
+        stage: Stage,
+        priority: u16,
+        matches: impl Display,
+        actions: impl Display,
+        meter: Option<Text>,
+        translated: bool,
     ) {
         let text = &mut self.scratch;
         text.clear();
@@ -130,6 +175,7 @@ impl<'a> Flows<'a> {
             text: text.as_str().into(),
             split,
             meter,
+            translated,
             hint: self.hint,
             source: Location::caller(),
         };

@@ -6,7 +6,7 @@ use crate::outstanding::NbOp;
 use crate::router::learning;
 use crate::tables::{Ctx, Db};
 use kiln_abi::keys;
-use kiln_abi::options::{mac_binding, sb_global as option};
+use kiln_abi::options::{lflow_tag, mac_binding, sb_global as option};
 use kiln_ovsdb::{Map, Text};
 use kiln_schema_ovn::sb;
 use kiln_types::{EthAddr, Rng, Uuid};
@@ -32,6 +32,9 @@ pub struct Settings {
     pub drop_sample: Option<Text>,
     /// `use_ct_inv_match`: packets that the connection tracker calls invalid are dropped.
     pub use_ct_inv_match: bool,
+    /// `acl_ct_translation`: ACLs of switches that follow connections match the ports and protocols that the connection
+    /// tracker knows, also of fragments that carry none.
+    pub acl_ct_translation: bool,
     /// `svc_monitor_mac` and `svc_monitor_mac_dst`: the addresses of service checks.
     pub svc_monitor_macs: Vec<Text>,
     /// Keys have to fit into VXLAN's header: some chassis tunnels by VXLAN, and `vxlan_mode` does not forbid it.
@@ -52,6 +55,7 @@ static DEFAULTS: Settings = Settings {
     default_acl_drop: false,
     drop_sample: None,
     use_ct_inv_match: true,
+    acl_ct_translation: false,
     svc_monitor_macs: Vec::new(),
     vxlan_mode: false,
     probe_interval: None,
@@ -191,6 +195,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
             default_acl_drop: flag("default_acl_drop", false),
             drop_sample: drops::read_sample(ctx, global, &options),
             use_ct_inv_match: flag("use_ct_inv_match", true),
+            acl_ct_translation: flag(lflow_tag::ACL_CT_TRANSLATION, false),
             svc_monitor_macs: [option::SVC_MONITOR_MAC, option::SVC_MONITOR_MAC_DST]
                 .iter()
                 .filter_map(|key| options.get(*key).cloned())

@@ -154,6 +154,7 @@ const LOGICAL_FLOW: &[&str] = &[
     "match",
     "actions",
     "controller_meter",
+    "tags",
 ];
 
 /// The northbound tables that rules read, each with the columns that they read.

@@ -201,3 +201,49 @@ fn numbers_of_connections_that_stay_allowed_survive_a_restart() {
     assert_eq!(acls(&world, "ls_out_acl_eval"), before);
     assert_eq!(world.rows(SB, "ACL_ID").len(), 2);
 }
+
+/// The flows of the ACLs that are about what the connection tracker knows.
+fn translated(world: &World) -> Vec<String> {
+    let flows = world.dump(SB, "Logical_Flow", &["tags", "match"]);
+    flows.iter().filter_map(|flow| flow.strip_prefix(TAGS).map(str::to_owned)).collect()
+}
+
+const TAGS: &str = r#"["map",[["acl_ct_translation","true"]]] | "#;
+
+#[test]
+fn ports_are_those_that_the_connection_tracker_knows_if_asked_for() {
+    let mut world = network();
+    let option = |on: bool| {
+        format!(
+            r#"{{"op":"update","table":"NB_Global","where":[],"row":{{"options":["map",[["acl_ct_translation","{on}"]]]}}}}"#
+        )
+    };
+    acl(&mut world, r#""priority":1,"direction":"to-lport","match":"tcp","action":"allow""#);
+    world.must(&option(true));
+    assert!(translated(&world).is_empty(), "nothing follows connections");
+    acl(&mut world, r#""priority":2,"direction":"to-lport","match":"udp","action":"allow-related""#);
+    acl(&mut world, r#""priority":3,"direction":"to-lport","match":"sctp","action":"pass""#);
+    let all = [
+        r#""reg0[7] == 1 && (tcp)""#,
+        r#""reg0[7] == 1 && (udp)""#,
+        r#""reg0[8] == 1 && (tcp)""#,
+        r#""reg0[8] == 1 && (udp)""#,
+    ];
+    assert_eq!(translated(&world), all);
+    let passes = |world: &World, stage| world.flows(stage).contains(&"110 eth.mcast -> next;".to_owned());
+    assert!(!passes(&world, "ls_in_pre_acl") && !passes(&world, "ls_out_pre_acl"));
+    let before = world.rows(SB, "Logical_Flow");
+    // Whoever takes the tags off makes other flows of them.
+    world.edit(SB, r#"{"op":"update","table":"Logical_Flow","where":[],"row":{"tags":["map",[]]}}"#);
+    world.run();
+    assert_eq!(translated(&world), all);
+    world.kill(0);
+    world.start(9);
+    world.run();
+    assert_eq!(world.take_transactions(0), [""; 0]);
+    world.must(&option(false));
+    assert!(translated(&world).is_empty());
+    assert!(passes(&world, "ls_in_pre_acl") && passes(&world, "ls_out_pre_acl"));
+    world.must(&option(true));
+    assert_eq!(world.rows(SB, "Logical_Flow"), before);
+}

@@ -204,6 +204,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("log-related", "true"),
     ("default_acl_drop", "true"),
     ("use_ct_inv_match", "false"),
+    ("acl_ct_translation", "true"),
     ("ignore_lsp_down", "false"),
     ("mac_prefix", "0a:0b:0c"),
     ("ignore_chassis_features", "true"),

@@ -78,6 +78,9 @@ const FREE_KEYS: &[&str] =
 /// Keys of maps that Kiln adds to stock's, by which its daemons tell each other what is theirs.
 const OWN_KEYS: &[&str] = &["kiln-fragment", "kiln-tracked-queries", "mac_binding_age_thresholds"];
 
+/// The tag of a flow that says something else with it than without.
+const TRANSLATION: &str = "acl_ct_translation";
+
 /// A database's content, one line an item.
 #[derive(Clone, Debug, Default)]
 pub struct Southbound {
@@ -242,7 +245,7 @@ fn add_flow(
         datapaths.extend(inner.split(", ").filter(|name| !name.is_empty()).map(str::to_owned));
     }
     let rest = format!(
-        "{} table={} ({}) priority={} match=({}) actions=({}){}",
+        "{} table={} ({}) priority={} match=({}) actions=({}){}{}",
         text(&row["pipeline"]),
         row["table_id"],
         map_value(&row["external_ids"], "stage-name").unwrap_or_default(),
@@ -250,6 +253,7 @@ fn add_flow(
         expression(&text(&row["match"])),
         actions(&text(&row["actions"])),
         optional("meter", &row["controller_meter"]),
+        map_value(&row["tags"], TRANSLATION).map_or(String::new(), |value| format!(" {TRANSLATION}={value}")),
     );
     let rest = without_shares(rest);
     let rest = if rest.contains("(lr_in_network_id)") { networks(&rest) } else { rest };

@@ -3,8 +3,9 @@
 use super::groups::Groups;
 use super::{Content, DatapathIndex, Flow};
 use kiln_abi::options::lflow_external_id::{SOURCE, STAGE_HINT, STAGE_NAME};
+use kiln_abi::options::lflow_tag::ACL_CT_TRANSLATION;
 use kiln_incr::Target;
-use kiln_ovsdb::column::Encode;
+use kiln_ovsdb::column::{Encode, Pairs};
 use kiln_ovsdb::txn::{Tail, Txn};
 use kiln_types::{HashMap, HashSet, Uuid, give_back_room, is_roomy};
 use roaring::RoaringBitmap;
@@ -315,7 +316,7 @@ impl FlowTable {
                         content.columns(&mut |column, value| {
                             op.set(column, value);
                         });
-                        op.set("controller_meter", &content.meter);
+                        op.set("controller_meter", &content.meter).set("tags", &content.tags());
                     } else {
                         insert = Some((entry.uuid, place));
                     }
@@ -386,7 +387,12 @@ impl Place {
 }
 
 impl Content {
-    /// Calls `f` with each column that is part of the flow's identity, but for the meter, which few have.
+    /// Column `tags`.
+    fn tags(&self) -> Pairs<'static, &'static str, &'static str> {
+        Pairs(if self.translated { &[(ACL_CT_TRANSLATION, "true")] } else { &[] })
+    }
+
+    /// Calls `f` with each column that is part of the flow's identity, but for the meter and the tags, which few have.
     fn columns(&self, f: &mut dyn FnMut(&str, &dyn Encode)) {
         f("pipeline", &self.stage.pipeline.as_str());
         f("table_id", &i64::from(self.stage.number));
@@ -433,6 +439,9 @@ fn insert(uuid: Uuid, place: Place, content: &Content, txn: &mut Txn) {
     });
     if content.meter.is_some() {
         op.set("controller_meter", &content.meter);
+    }
+    if content.translated {
+        op.set("tags", &content.tags());
     }
     op.set("external_ids", &Hints(content));
 }

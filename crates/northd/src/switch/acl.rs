@@ -6,6 +6,7 @@
 
 use crate::acl_id;
 use crate::flow::{Flow, Flows};
+use crate::global;
 use crate::meter;
 use crate::name::PortName;
 use crate::tables::{Ctx, PortKind};
@@ -178,6 +179,8 @@ struct Rule<'a> {
     label: String,
     /// What makes a new connection outlast the match.
     persist: String,
+    /// Where connections are followed, the match is about what the connection tracker knows of the packet.
+    translated: bool,
     /// The label by which replies are recognised, to be logged too.
     logged_replies: Option<i64>,
 }
@@ -207,6 +210,7 @@ impl<'a> Rule<'a> {
             log,
             label,
             persist,
+            translated: global::settings(ctx).acl_ct_translation,
             logged_replies: (row.log() && related && row.label() != 0).then(|| row.label()),
         }
     }
@@ -219,11 +223,13 @@ impl<'a> Rule<'a> {
         let matches = self.matches;
         let stage = self.place.eval();
         let mut add = |hint: &str, actions: std::fmt::Arguments<'_>| {
-            flows.add(
+            // What needs no hint is decided without the connection tracker.
+            flows.add_translated(
                 stage,
                 self.priority,
                 format_args!("{tier}{hint}({matches})"),
                 format_args!("{}{actions}", self.log),
+                self.translated && !hint.is_empty(),
             );
         };
         let Rule { label, persist, .. } = self;

@@ -55,7 +55,7 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
     if needs.stateful {
         let invalid = settings(ctx).use_ct_inv_match && !passes_untracked(ctx, switch);
         for pipeline in [Pipeline::Ingress, Pipeline::Egress] {
-            before(pipeline, &mut flows);
+            before(ctx, pipeline, &mut flows);
             hints(pipeline, &mut flows);
             connections(pipeline, invalid, &mut flows);
             commit(pipeline, &mut flows);
@@ -76,13 +76,16 @@ fn passes_untracked(ctx: &Ctx<'_>, switch: &Uuid) -> bool {
 }
 
 /// `ls_in_pre_acl` and `ls_out_pre_acl`, and the stages that send packets to the connection tracker.
-fn before(pipeline: Pipeline, flows: &mut Flows<'_>) {
+fn before(ctx: &Ctx<'_>, pipeline: Pipeline, flows: &mut Flows<'_>) {
     let (stage, track, service) = match pipeline {
         Pipeline::Ingress => (Stage::LS_IN_PRE_ACL, Stage::LS_IN_PRE_STATEFUL, "eth.dst"),
         Pipeline::Egress => (Stage::LS_OUT_PRE_ACL, Stage::LS_OUT_PRE_STATEFUL, "eth.src"),
     };
     flows.add(stage, 110, format_args!("{service} == $svc_monitor_mac"), "next;");
-    flows.add(stage, 110, "eth.mcast", "next;");
+    // ACLs that are to match what the connection tracker knows need it to know packets to several hosts too.
+    if !settings(ctx).acl_ct_translation {
+        flows.add(stage, 110, "eth.mcast", "next;");
+    }
     flows.add(
         stage,
         110,
