@@ -301,11 +301,11 @@ fn log_action(ctx: &Ctx<'_>, acl: &Uuid, row: &view::Acl<'_>) -> String {
     text
 }
 
-/// Packets of routers and of physical networks are not this switch's to track.
+/// Packets of routers, of physical networks and of other switches are not this switch's to track.
 pub(crate) fn untracked_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some(row) = ctx.value(&ctx.switch_ports, port) else { return };
     let leads_away = match row.kind {
-        PortKind::Localnet => true,
+        PortKind::Localnet | PortKind::Switch => true,
         PortKind::Router => row.router_port.is_some_and(|peer| ctx.value(&ctx.router_ports, &peer).is_some()),
         _ => false,
     };
