@@ -20,6 +20,12 @@ const CHOSEN: &str = "
 /// Writes a network with stock's `ovn-nbctl`, runs both northds on copies of it, and compares what they wrote.
 #[track_caller]
 fn same(test: &str, network: &str) {
+    same_with(test, network, "");
+}
+
+/// The same with chassis, which stock's `ovn-sbctl` writes.
+#[track_caller]
+fn same_with(test: &str, network: &str, chassis: &str) {
     let mut lab = Lab::new(env!("CARGO_BIN_EXE_kiln"));
     let written = lab.serve("nb-stock", Database::Northbound);
     lab.ctl_lines("ovn-nbctl", &written, CHOSEN);
@@ -28,6 +34,7 @@ fn same(test: &str, network: &str) {
     let mut sides = Vec::new();
     for (name, whose, north) in [("stock", Component::Stock, written), ("kiln", Component::Kiln, copied)] {
         let south = lab.serve(&format!("sb-{name}"), Database::Southbound);
+        lab.ctl_lines("ovn-sbctl", &south, chassis);
         lab.northd(&format!("northd-{name}"), whose, &north, &south);
         lab.ctl("ovn-nbctl", &north, "--wait=sb sync");
         sides.push((north, south));
@@ -109,6 +116,15 @@ fn acls() {
 fn acls_on_what_the_connection_tracker_knows() {
     let network = format!("{ACLS}\nset NB_Global . options:acl_ct_translation=true");
     same("northd_acls_translated", &network);
+}
+
+#[test]
+fn acls_and_a_chassis_that_cannot_flush_by_label() {
+    let chassis = |has: bool| {
+        format!("chassis-add hv1 geneve 127.0.0.1\nset Chassis hv1 other_config:ct-label-flush={has}")
+    };
+    same_with("northd_acls_label_flush", ACLS, &chassis(true));
+    same_with("northd_acls_no_label_flush", ACLS, &chassis(false));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use kiln_abi::options::chassis_feature as feature;
 use kiln_types::Uuid;
 
 /// Features that flows depend on.
-const USED: &[&str] = &[feature::CT_STATE_SAVE, feature::FRAGMENT, feature::TRACKED_QUERIES];
+const USED: &[&str] =
+    &[feature::CT_LABEL_FLUSH, feature::CT_STATE_SAVE, feature::FRAGMENT, feature::TRACKED_QUERIES];
 
 /// Chassis by what they lack. Those of other deployments do not count.
 pub(crate) fn lacking(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(&'static str, Uuid)>) {

@@ -202,6 +202,34 @@ fn numbers_of_connections_that_stay_allowed_survive_a_restart() {
     assert_eq!(world.rows(SB, "ACL_ID").len(), 2);
 }
 
+#[test]
+fn connections_stay_allowed_only_where_chassis_can_flush_them() {
+    let mut world = network();
+    let row = r#""direction":"to-lport","match":"ip4","action":"allow-related","options":["map",[["persist-established","true"]]]"#;
+    acl(&mut world, &format!(r#""priority":1,{row}"#));
+    let stay =
+        |world: &World| acls(world, "ls_out_acl_eval").iter().any(|flow| flow.contains("reg0[20] = 1"));
+    assert!(stay(&world), "there is no chassis");
+    world.edit(
+        SB,
+        r#"{"op":"insert","table":"Encap","uuid-name":"e","row":{"type":"geneve","ip":"192.0.2.1","chassis_name":"c"}},
+           {"op":"insert","table":"Chassis","row":{"name":"c","hostname":"c","encaps":["named-uuid","e"]}}"#,
+    );
+    world.run();
+    assert!(!stay(&world));
+    let config = |world: &mut World, key: &str, value: &str| {
+        let row = format!(r#"{{"other_config":["map",[["{key}","{value}"]]]}}"#);
+        world.edit(SB, &format!(r#"{{"op":"update","table":"Chassis","where":[],"row":{row}}}"#));
+        world.run();
+    };
+    config(&mut world, "ct-label-flush", "true");
+    assert!(stay(&world));
+    config(&mut world, "ct-label-flush", "false");
+    assert!(!stay(&world));
+    config(&mut world, "is-remote", "true");
+    assert!(stay(&world), "it is another deployment's");
+}
+
 /// The flows of the ACLs that are about what the connection tracker knows.
 fn translated(world: &World) -> Vec<String> {
     let flows = world.dump(SB, "Logical_Flow", &["tags", "match"]);

@@ -5,11 +5,13 @@
 //! carry it out. A switch whose ACLs follow connections has them evaluated against what the connection tracker knows.
 
 use crate::acl_id;
+use crate::features;
 use crate::flow::{Flow, Flows};
 use crate::global;
 use crate::meter;
 use crate::name::PortName;
 use crate::tables::{Ctx, PortKind};
+use kiln_abi::options::chassis_feature as feature;
 use kiln_abi::stages::Stage;
 use kiln_schema_ovn::nb::view;
 use kiln_types::Uuid;
@@ -196,10 +198,6 @@ impl<'a> Rule<'a> {
                 place as u8
             ),
         };
-        let persist = match acl_id::of(ctx, acl).filter(|_| persists(row)) {
-            Some(id) => format!("reg2[16..31] = {id}; reg0[20] = 1; "),
-            None => String::new(),
-        };
         let related = row.options().get("log-related").is_some_and(|value| &**value == "true");
         Rule {
             place,
@@ -209,7 +207,7 @@ impl<'a> Rule<'a> {
             matches: row.r#match(),
             log,
             label,
-            persist,
+            persist: persist_action(ctx, acl, row),
             translated: global::settings(ctx).acl_ct_translation,
             logged_replies: (row.log() && related && row.label() != 0).then(|| row.label()),
         }
@@ -274,6 +272,22 @@ impl<'a> Rule<'a> {
             );
         }
     }
+}
+
+/// What makes a new connection outlast the match. Such connections end with the ACL only where they can be found by the
+/// number that they carry.
+fn persist_action(ctx: &Ctx<'_>, acl: &Uuid, row: &view::Acl<'_>) -> String {
+    if !persists(row) {
+        return String::new();
+    }
+    if !features::all_have(ctx, feature::CT_LABEL_FLUSH) {
+        ctx.report(format!(
+            "ACL {acl}, column options: not every chassis can flush connections by label; persist-established is passed over"
+        ));
+        return String::new();
+    }
+    let id = acl_id::of(ctx, acl);
+    id.map_or(String::new(), |id| format!("reg2[16..31] = {id}; reg0[20] = 1; "))
 }
 
 fn log_action(ctx: &Ctx<'_>, acl: &Uuid, row: &view::Acl<'_>) -> String {

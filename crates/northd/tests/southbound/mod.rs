@@ -29,6 +29,7 @@ const WORDS: &[&str] = &[
     "true",
     "false",
     "is-remote",
+    "ct-label-flush",
     "rogue",
 ];
 
