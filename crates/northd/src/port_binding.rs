@@ -27,6 +27,7 @@ pub(crate) fn of_switch_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<(Uuid, sb
         announced = peer.map_or_else(Vec::new, |peer| announced_addresses(ctx, port, &row, checked, peer));
     } else if checked.kind == PortKind::Switch {
         r#type = "patch".into();
+        options.extend(row.options().all().iter().cloned());
         options.extend(peer_switch_port(ctx, port, &row).map(|peer| ("peer".into(), peer)));
     } else {
         options.extend(row.options().all().iter().cloned());
