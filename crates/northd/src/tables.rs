@@ -143,6 +143,8 @@ pub struct PortOptions {
     pub shuns_floods: bool,
     /// Whether addresses are learned behind a physical network (`localnet_learn_fdb`).
     pub learns: bool,
+    /// Whether addresses are not learned behind a port of a workload (`lsp_learn_fdb=false`).
+    pub unlearned: bool,
 }
 
 /// What is on the other side of a router port.

@@ -176,6 +176,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("requested-chassis", "hv1"),
     ("qdisc_queue_id", "5"),
     ("localnet_learn_fdb", "true"),
+    ("lsp_learn_fdb", "false"),
     ("force_fdb_lookup", "true"),
     ("disable_arp_nd_rsp", "true"),
     ("pkt_clone_type", "mc_unknown"),

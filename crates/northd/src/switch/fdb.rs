@@ -16,7 +16,8 @@ pub(crate) fn common(ctx: &Ctx<'_>, switch: &Uuid, out: &mut Vec<Flow>) {
 pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let learns = match row.kind {
-        PortKind::Vif | PortKind::Switch => row.unknown && !row.secured,
+        PortKind::Vif => row.unknown && !row.secured && !row.options.unlearned,
+        PortKind::Switch => row.unknown && !row.secured,
         PortKind::Localnet => row.options.learns,
         _ => false,
     };

@@ -83,6 +83,7 @@ fn options(row: &view::LogicalSwitchPort<'_>) -> PortOptions {
             "pkt_clone_type" => options.cloned = &**value == "mc_unknown",
             "receive_multicast" => options.shuns_floods = &**value == "false",
             "localnet_learn_fdb" => options.learns = is_true,
+            "lsp_learn_fdb" => options.unlearned = &**value == "false",
             _ => {}
         }
     }
