@@ -57,6 +57,8 @@ const ANNOUNCED: &str = "What is learned of ports that are announced has rows wi
 
 const SOLICITED: &str = "The next hop of a policy is asked for at its own group; with stock at one that follows from the packet's destination.";
 
+const CHAINED: &str = "A policy with several next hops is in its own chain, as any other; with stock it is in all of its router's.";
+
 /// Every accepted difference.
 pub const ACCEPTED: &[Accepted] = &[
     of(Part::LogicalFlow, Side::Stock, &["(ls_in_pre_acl)", "$svc_monitor_mac"], SERVICE),
@@ -164,6 +166,20 @@ pub const ACCEPTED: &[Accepted] = &[
         Side::Kiln,
         &["(lr_in_arp_request)", "priority=200 match=(eth.dst==00:00:00:00:00:00 && reg9[9]==0 && xxreg0=="],
         SOLICITED,
+    ),
+    of(Part::LogicalFlow, Side::Stock, &["(lr_in_policy)", "match=(tcp.dst==81) ", "=select("], CHAINED),
+    of(
+        Part::LogicalFlow,
+        Side::Kiln,
+        &["(lr_in_policy)", "match=(reg9[16..31]==0 && tcp.dst==81) ", "=select("],
+        CHAINED,
+    ),
+    of(Part::LogicalFlow, Side::Stock, &["(lr_in_policy)", "match=(tcp.dst==82) ", "=select("], CHAINED),
+    of(
+        Part::LogicalFlow,
+        Side::Kiln,
+        &["(lr_in_policy)", "match=(reg9[16..31]==* && tcp.dst==82) ", "=select("],
+        CHAINED,
     ),
 ];
 

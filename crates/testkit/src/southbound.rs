@@ -281,13 +281,15 @@ fn networks(text: &str) -> String {
     out
 }
 
-/// The text without the numbers of route tables, of ports, of groups of next hops and of their members, which each northd chooses for itself: which next
+/// The text without the numbers of route tables, of chains of policies, of ports, of groups of next hops and of their members, which each northd chooses for itself: which next
 /// hops share traffic shows in what the members' flows do.
 fn without_shares(mut text: String) -> String {
     for field in [
         "reg8[0..15]==",
         "reg8[0..15]=",
         "reg8[16..31]==",
+        "reg9[16..31]==",
+        "reg9[16..31]=",
         "reg7==",
         "reg7=",
         "ecmp_reply_port==",
