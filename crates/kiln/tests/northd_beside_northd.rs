@@ -81,6 +81,11 @@ fn ports_and_options() {
 }
 
 #[test]
+fn learning() {
+    same("northd_learning", include_str!("networks/learning.nbctl"));
+}
+
+#[test]
 fn routes_and_policies() {
     same("northd_routes_and_policies", include_str!("networks/routes-and-policies.nbctl"));
 }
