@@ -79,9 +79,7 @@ impl Nested {
         self.last = Some((*state, actions.clone()));
         Ok(actions)
     }
-}
 
-impl Nested {
     /// Does to a made packet what can be done here; with what state and actions it goes down.
     pub(crate) fn rewrite(
         &mut self,

@@ -9,6 +9,9 @@ pub fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
+/// The most bytes of a label: what is above says something else (RFC 1035, section 4.1.4).
+pub const MAX_LABEL_BYTES: usize = 63;
+
 /// The labels of a name. Empty ones are left out, as in stock.
 pub fn labels(name: &str) -> impl Iterator<Item = &str> {
     name.split('.').filter(|label| !label.is_empty())

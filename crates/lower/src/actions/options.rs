@@ -3,7 +3,7 @@
 use super::{Encoder, userdata};
 use crate::error::ActionProblem;
 use kiln_abi::opcodes::Opcode;
-use kiln_logical::action::advertised::{Route, labels, listed};
+use kiln_logical::action::advertised::{MAX_LABEL_BYTES, Route, labels, listed};
 use kiln_logical::action::{OptionValue, OptionsOf, ra};
 use kiln_logical::constant::Constant;
 use kiln_logical::env::OptionKind;
@@ -161,13 +161,10 @@ fn static_routes(data: &mut Vec<u8>, numbers: &[Constant]) -> Encoded {
     Ok(())
 }
 
-/// The longest label: what is above says something else (RFC 1035, section 4.1.4).
-const MAX_LABEL: usize = 63;
-
 /// One label: its length and its bytes (RFC 1035, section 3.1).
 fn label(data: &mut Vec<u8>, label: &str) -> Encoded {
-    if label.len() > MAX_LABEL {
-        return Err(format!("expected labels of at most {MAX_LABEL} bytes, found {label:?}"));
+    if label.len() > MAX_LABEL_BYTES {
+        return Err(format!("expected labels of at most {MAX_LABEL_BYTES} bytes, found {label:?}"));
     }
     data.push(label.len() as u8);
     data.extend_from_slice(label.as_bytes());

@@ -6,7 +6,7 @@ use crate::copp::{Protection, Protocol};
 use crate::flow::Flow;
 use crate::tables::{Ctx, Peer, RouterPort};
 use kiln_abi::stages::Stage;
-use kiln_logical::action::advertised::{Route, labels};
+use kiln_logical::action::advertised::{MAX_LABEL_BYTES, Route, labels};
 use kiln_ovsdb::Text;
 use kiln_schema_ovn::nb::view;
 use kiln_types::Uuid;
@@ -18,9 +18,6 @@ const MIN_MTU: u32 = 1280;
 const MAX_INTERVAL_S: (u32, u32, u32) = (600, 4, 1800);
 /// The same of `MinRtrAdvInterval`: at least.
 const MIN_INTERVAL_S: u32 = 3;
-
-/// RFC 1035, section 3.1: the most bytes of a label.
-const MAX_LABEL: usize = 63;
 
 /// What a port advertises.
 #[derive(Debug, Default)]
@@ -57,7 +54,7 @@ fn is_route(entry: &str) -> bool {
 }
 
 fn is_domain(entry: &str) -> bool {
-    !entry.contains([':', '/']) && labels(entry.trim()).all(|label| label.len() <= MAX_LABEL)
+    !entry.contains([':', '/']) && labels(entry.trim()).all(|label| label.len() <= MAX_LABEL_BYTES)
 }
 
 /// What the row asks for; `bad` is called with each key and value that is not understood.
