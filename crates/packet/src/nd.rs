@@ -1,5 +1,6 @@
 //! Neighbour solicitations and advertisements (RFC 4861), as packets to write.
 
+use crate::checksum::Checksum;
 use crate::{EthHeader, FlowKey, IpPair, Packet, ethertype, ip_proto};
 use kiln_types::{EthAddr, eui64_link_local, solicited_node};
 use smoltcp::wire::{
@@ -33,10 +34,28 @@ pub(crate) fn option_kinds(mut options: &[u8]) -> Option<Vec<u8>> {
     options.is_empty().then_some(kinds)
 }
 
-/// Whether a neighbour solicitation or advertisement is whole: as long as it must be, with options that are neither cut short nor
-/// without a length. Others are to be discarded (RFC 4861, sections 7.1.1 and 7.1.2).
-pub fn is_whole(packet: &Packet<'_>) -> bool {
-    packet.transport().and_then(|message| option_kinds(message.get(FIXED_LEN..)?)).is_some()
+/// The option with the sender's Ethernet address.
+const SOURCE_LINK_LAYER: u8 = 1;
+
+/// Whether a neighbour solicitation or advertisement is valid; others are to be discarded without a word (RFC 4861, sections 7.1.1
+/// and 7.1.2; RFC 6980, section 5): it is as long as it must be, with options that are neither cut short nor without a length;
+/// its checksum holds; it came without a fragment header, and from no group. A solicitation from the unspecified address goes to a
+/// solicited-node group and does not say where it comes from; an advertisement to a group does not say that it was solicited.
+pub fn is_valid_nd(packet: &Packet<'_>) -> bool {
+    let key = &packet.key;
+    let Some(message) = packet.transport() else { return false };
+    let Some(options) = message.get(FIXED_LEN..).and_then(option_kinds) else { return false };
+    let sum = Checksum::pseudo_v6(key.ipv6_src, key.ipv6_dst, ip_proto::ICMPV6, message.len());
+    if packet.has_fragment_header() || key.ipv6_src.is_multicast() || sum.bytes(message).finish() != 0 {
+        return false;
+    }
+    if key.is_neighbor_solicit() && key.ipv6_src.is_unspecified() {
+        // The group of an address follows from its last 24 bits alone.
+        let to_group = key.ipv6_dst == solicited_node(key.ipv6_dst);
+        return to_group && !options.contains(&SOURCE_LINK_LAYER);
+    }
+    let solicited = NaFlags((key.nd_reserved >> 24) as u8).has(NaFlags::SOLICITED);
+    !(key.is_neighbor_advert() && key.ipv6_dst.is_multicast() && solicited)
 }
 
 /// The flags of a neighbour advertisement (RFC 4861, section 4.4), as they stand in its fifth byte.
@@ -50,6 +69,11 @@ impl NaFlags {
     pub const SOLICITED: NaFlags = NaFlags(0x40);
     /// What is cached gives way.
     pub const OVERRIDE: NaFlags = NaFlags(0x20);
+
+    /// Whether one of `flags` is set.
+    pub const fn has(self, flags: NaFlags) -> bool {
+        self.0 & flags.0 != 0
+    }
 }
 
 impl BitOr for NaFlags {
@@ -248,26 +272,113 @@ impl Message {
 mod tests {
     use super::*;
 
+    const MAC: EthAddr = EthAddr([2, 0, 0, 0, 0, 1]);
+
+    fn ip(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    fn valid(frame: &[u8]) -> bool {
+        is_valid_nd(&Packet::parse(frame))
+    }
+
+    /// The frame with the checksum that it should have.
+    fn summed(mut frame: Vec<u8>) -> Vec<u8> {
+        let packet = Packet::parse(&frame);
+        let at = frame.len() - packet.transport().unwrap().len();
+        let (src, dst) = (packet.key.ipv6_src, packet.key.ipv6_dst);
+        frame[at + 2..at + 4].fill(0);
+        let sum = Checksum::pseudo_v6(src, dst, ip_proto::ICMPV6, frame.len() - at).bytes(&frame[at..]);
+        frame[at + 2..at + 4].copy_from_slice(&sum.finish().to_be_bytes());
+        frame
+    }
+
     #[test]
-    fn messages_with_broken_options_are_not_whole() {
-        let whole = NeighborSolicit {
-            slla: Some(EthAddr([2, 0, 0, 0, 0, 1])),
-            ..NeighborSolicit::multicast(EthAddr([2, 0, 0, 0, 0, 1]), "fd00::1".parse().unwrap())
-        }
-        .to_vec();
-        assert!(is_whole(&Packet::parse(&whole)));
+    fn messages_with_broken_options_are_not_valid() {
+        let whole = NeighborSolicit::multicast(MAC, ip("fd00::1")).to_vec();
+        assert!(valid(&whole));
         // Behind Ethernet, IPv6 and the target: the option's kind, its length in units of eight bytes, the address.
         let option = 14 + 40 + FIXED_LEN;
         assert_eq!(whole[option..option + 2], [1, 1]);
         for units in [0, 2, 255] {
             let mut broken = whole.clone();
             broken[option + 1] = units;
-            assert!(!is_whole(&Packet::parse(&broken)), "{units}");
+            assert!(!valid(&summed(broken)), "{units}");
         }
         let mut bare = whole[..option].to_vec();
         bare[19] = FIXED_LEN as u8;
-        assert!(is_whole(&Packet::parse(&bare)), "options may be absent");
+        assert!(valid(&summed(bare.clone())), "options may be absent");
+        bare.truncate(option - 1);
         bare[19] -= 1;
-        assert!(!is_whole(&Packet::parse(&bare[..option - 1])), "the target may not");
+        assert!(!valid(&summed(bare)), "the target may not");
+    }
+
+    #[test]
+    fn a_message_whose_checksum_fails_is_not_valid() {
+        let whole = NeighborAdvert::unsolicited(MAC, ip("fd00::1"), NaFlags::ROUTER).to_vec();
+        assert!(valid(&whole));
+        assert!(valid(&[&whole[..], &[7; 9]].concat()), "padding is not part of it");
+        // The addresses, all of the message but its kind, and the option.
+        for at in (22..54).chain(56..whole.len()) {
+            let mut broken = whole.clone();
+            broken[at] ^= 0x10;
+            assert!(!valid(&broken), "byte {at}");
+        }
+    }
+
+    /// RFC 6980, section 5: also if the header says that there is but one fragment.
+    #[test]
+    fn a_message_with_a_fragment_header_is_not_valid() {
+        let whole = NeighborAdvert::unsolicited(MAC, ip("fd00::1"), NaFlags::ROUTER).to_vec();
+        for more in [0, 1] {
+            let header = [ip_proto::ICMPV6, 0, 0, more, 0, 0, 0, 9];
+            let mut cut = [&whole[..54], &header, &whole[54..]].concat();
+            cut[19] += 8;
+            cut[20] = ip_proto::FRAGMENT;
+            let cut = summed(cut);
+            assert!(Packet::parse(&cut).key.is_neighbor_advert() && !valid(&cut), "{more}");
+        }
+    }
+
+    #[test]
+    fn who_asks_without_an_address_asks_a_group_and_does_not_say_where_it_is() {
+        let solicit = |src: &str, dst: &str, slla| NeighborSolicit {
+            ip_src: ip(src),
+            ip_dst: ip(dst),
+            slla,
+            ..NeighborSolicit::multicast(MAC, ip("fd00::12:3456"))
+        };
+        for (src, dst, slla, is_valid) in [
+            ("::", "ff02::1:ff12:3456", None, true),
+            ("::", "ff02::1:ff12:3456", Some(MAC), false),
+            ("::", "fd00::12:3456", None, false),
+            ("::", "ff02::1", None, false),
+            ("::", "ff02::1:fe12:3456", None, false),
+            ("ff02::9", "ff02::1:ff12:3456", Some(MAC), false),
+            ("fd00::7", "fd00::12:3456", Some(MAC), true),
+            ("fd00::7", "fd00::12:3456", None, true),
+            ("fd00::7", "ff02::1:ff12:3456", Some(MAC), true),
+        ] {
+            assert_eq!(valid(&solicit(src, dst, slla).to_vec()), is_valid, "{src} {dst} {slla:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_to_all_was_not_solicited() {
+        let advert = |src: &str, dst: &str, flags| NeighborAdvert {
+            ip_src: ip(src),
+            ip_dst: ip(dst),
+            flags,
+            ..NeighborAdvert::unsolicited(MAC, ip("fd00::1"), flags)
+        };
+        for (src, dst, flags, is_valid) in [
+            ("fd00::1", "ff02::1", NaFlags::OVERRIDE | NaFlags::ROUTER, true),
+            ("fd00::1", "ff02::1", NaFlags::SOLICITED | NaFlags::OVERRIDE, false),
+            ("fd00::1", "fd00::7", NaFlags::SOLICITED | NaFlags::OVERRIDE, true),
+            ("fd00::1", "fd00::7", NaFlags::default(), true),
+            ("ff02::9", "fd00::7", NaFlags::SOLICITED, false),
+        ] {
+            assert_eq!(valid(&advert(src, dst, flags).to_vec()), is_valid, "{src} {dst} {flags:?}");
+        }
     }
 }

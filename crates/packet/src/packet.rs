@@ -16,13 +16,20 @@ pub struct Packet<'a> {
     link_len: usize,
     ip: &'a [u8],
     transport: Option<&'a [u8]>,
+    has_fragment_header: bool,
 }
 
 impl<'a> Packet<'a> {
     /// Walks `frame` from its Ethernet header as far as it can be read.
     pub fn parse(frame: &'a [u8]) -> Self {
-        let mut packet =
-            Packet { frame, key: FlowKey::default(), link_len: frame.len(), ip: &[], transport: None };
+        let mut packet = Packet {
+            frame,
+            key: FlowKey::default(),
+            link_len: frame.len(),
+            ip: &[],
+            transport: None,
+            has_fragment_header: false,
+        };
         // a `None` only says how far the walk came
         let _ = packet.ethernet(Cursor(frame));
         packet
@@ -46,6 +53,11 @@ impl<'a> Packet<'a> {
     /// The datagram from its transport header on; `None` for later fragments and malformed extension headers.
     pub const fn transport(&self) -> Option<&'a [u8]> {
         self.transport
+    }
+
+    /// Whether an IPv6 fragment header stands before the transport header, also one that says that the packet is whole.
+    pub(crate) const fn has_fragment_header(&self) -> bool {
+        self.has_fragment_header
     }
 
     fn ethernet(&mut self, mut at: Cursor<'a>) -> Option<()> {
@@ -120,9 +132,10 @@ impl<'a> Packet<'a> {
         self.key.ipv6_src = src;
         self.key.ipv6_dst = dst;
         let mut at = Cursor(&self.ip[40..]);
-        let (proto, frag) = skip_extensions(&mut at, next_header)?;
-        self.key.nw_proto = proto;
-        self.key.nw_frag = frag;
+        let found = skip_extensions(&mut at, next_header)?;
+        self.has_fragment_header = found.has_fragment_header;
+        self.key.nw_proto = found.proto;
+        self.key.nw_frag = found.frag;
         self.key.nw_ttl = hop_limit;
         self.key.nw_tos = (word >> 20) as u8;
         self.key.ipv6_label = word & 0xf_ffff;
@@ -210,30 +223,38 @@ fn frag_bits(later: bool, more: bool) -> u8 {
     }
 }
 
+/// What stands behind IPv6 extension headers.
+struct Behind {
+    proto: u8,
+    frag: u8,
+    has_fragment_header: bool,
+}
+
 /// Passes over IPv6 extension headers (RFC 8200, section 4) to the transport header, or to the fragment header of a
 /// later fragment. Yields the protocol found and the fragment bits; `None` if a header does not fit.
-fn skip_extensions(at: &mut Cursor<'_>, mut next: u8) -> Option<(u8, u8)> {
-    let mut frag = 0;
+fn skip_extensions(at: &mut Cursor<'_>, next: u8) -> Option<Behind> {
+    let mut found = Behind { proto: next, frag: 0, has_fragment_header: false };
     loop {
         // each turn takes at least 8 bytes, so a datagram bounds the loop
-        let len = match next {
+        let len = match found.proto {
             ip_proto::HOP_BY_HOP | ip_proto::ROUTING | ip_proto::DESTINATION => {
                 8 * (usize::from(*at.0.get(1)?) + 1)
             }
             ip_proto::AUTHENTICATION => 4 * (usize::from(*at.0.get(1)?) + 2),
             ip_proto::FRAGMENT => 8,
-            _ => return Some((next, frag)),
+            _ => return Some(found),
         };
         let header = at.slice(len.max(8))?;
-        if next == ip_proto::FRAGMENT {
+        if found.proto == ip_proto::FRAGMENT {
+            found.has_fragment_header = true;
             let word = u16::from_be_bytes([header[2], header[3]]);
             // reserved bits count as a fragment, as they do for Open vSwitch
-            frag |= frag_bits(word & 0xfff8 != 0, word != 0);
-            if frag & FRAG_LATER != 0 {
-                return Some((ip_proto::FRAGMENT, frag));
+            found.frag |= frag_bits(word & 0xfff8 != 0, word != 0);
+            if found.frag & FRAG_LATER != 0 {
+                return Some(found);
             }
         }
-        next = header[0];
+        found.proto = header[0];
     }
 }
 

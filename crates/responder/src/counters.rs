@@ -94,7 +94,7 @@ pub enum DropReason {
     NoMetadata,
     /// It is not of the kind that the action is for.
     WrongPacket,
-    /// It is of that kind, but cut short, or its options are.
+    /// It is of that kind, but cut short, or its options are, or it is one that is never valid.
     Malformed,
     /// It came without a continuation, so it cannot be sent on.
     NotPaused,

@@ -535,6 +535,8 @@ fn what_is_dropped_is_counted_by_name() {
     // The length of its option, behind Ethernet, IPv6 and 24 bytes of the message.
     let mut broken = ns.clone();
     broken[14 + 40 + 24 + 1] = 0;
+    let mut wrong_sum = ns.clone();
+    wrong_sum[14 + 40 + 2] ^= 1;
     let xxreg0 = [(Field::xxreg(0), "fd00::1".parse::<Ipv6Addr>().expect("an address").to_bits())];
     let why = DropReason::Unanswerable;
     let rows: Vec<(Opcode, Box<PacketIn>, DropReason)> = vec![
@@ -550,6 +552,8 @@ fn what_is_dropped_is_counted_by_name() {
         (Opcode::ND_NA, packet_in(Opcode::ND_NA, udp(0), &[], &[]), DropReason::WrongPacket),
         (Opcode::ND_NA, packet_in(Opcode::ND_NA, broken.clone(), &[], &[]), DropReason::Malformed),
         (Opcode::PUT_ND, packet_in(Opcode::PUT_ND, broken, &[], &xxreg0), DropReason::Malformed),
+        (Opcode::ND_NA, packet_in(Opcode::ND_NA, wrong_sum.clone(), &[], &[]), DropReason::Malformed),
+        (Opcode::PUT_ND, packet_in(Opcode::PUT_ND, wrong_sum, &[], &xxreg0), DropReason::Malformed),
         (Opcode::PUT_ARP, with(put(), |p| p.metadata = Match::any()), DropReason::NoMetadata),
         (Opcode::PUT_ARP, heard(Ipv4Addr::BROADCAST, HOST, false), DropReason::NotAHost),
         (Opcode::PUT_ARP, heard(v4(1), EthAddr::BROADCAST, false), DropReason::NotAHost),

@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::punt::Punt;
 use crate::{DropReason, NextHop};
-use kiln_packet::is_whole;
+use kiln_packet::is_valid_nd;
 use kiln_types::EthAddr;
 use std::net::IpAddr;
 
@@ -26,7 +26,7 @@ pub(crate) fn neighbor(punt: &Punt<'_>, ip: IpAddr) -> Answer<Neighbor> {
     let (datapath, port) =
         punt.metadata.datapath().zip(punt.metadata.inport()).ok_or(DropReason::NoMetadata)?;
     let key = &punt.packet.key;
-    if ip.is_ipv6() && !is_whole(&punt.packet) {
+    if ip.is_ipv6() && !is_valid_nd(&punt.packet) {
         return Err(DropReason::Malformed);
     }
     let mac = key.eth_src;
