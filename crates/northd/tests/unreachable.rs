@@ -103,6 +103,41 @@ fn a_default_route_by_source_is_a_route() {
     );
 }
 
+/// RFC 1122, section 3.2.2, and RFC 4443, section 2.4 (b): ICMP messages that nobody knows or asked for are discarded without a word,
+/// before the protocol would be called unreachable.
+#[test]
+fn a_router_that_tells_says_nothing_about_icmp() {
+    let silent = |world: &World, stage: &str| -> Vec<String> {
+        let is_silent = |flow: &String| flow.ends_with(" -> drop;") && flow.contains("&& icmp");
+        world.flows(stage).into_iter().filter(is_silent).collect()
+    };
+    let all = |priority: u16| {
+        [
+            format!("{priority} ip4.dst == {{10.0.0.1, 10.1.0.1}} && icmp4 -> drop;"),
+            format!("{priority} ip6.dst == {{fd00::1, fe80::c00:ff:fe00:1}} && icmp6 -> drop;"),
+        ]
+    };
+    let rfc = r#"["l3_defaults","rfc"]"#;
+    let world = network("", rfc);
+    assert_eq!(silent(&world, "lr_in_ip_input"), all(75));
+    let priority = |part: &str| -> u16 {
+        let flows = world.flows("lr_in_ip_input");
+        let flow =
+            flows.iter().find(|flow| flow.contains(part)).unwrap_or_else(|| panic!("{part}: {flows:#?}"));
+        flow.split(' ')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .expect("flows begin with their priority")
+    };
+    assert!(priority("icmp4.type == 8") > 75 && priority("icmp4.code = 2") < 75);
+    assert!(priority("icmp6.type == 128") > 75 && priority("icmp6.code = 3") < 75);
+    let none = Vec::<String>::new();
+    assert_eq!(silent(&network("", ""), "lr_in_ip_input"), none, "stock tells of them");
+    let gateway = network(r#"["chassis","hv1"]"#, rfc);
+    assert_eq!(silent(&gateway, "lr_in_ip_input"), none);
+    assert_eq!(silent(&gateway, "lr_in_ip_routing"), all(10_475));
+}
+
 /// On a gateway router, what is meant for its addresses may be meant for what it translates: it goes on, and only before it
 /// would be routed is it refused.
 #[test]

@@ -16,10 +16,13 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let protection = Protection::of_router(ctx, &row.router);
     echo(row, &mut flows);
     let place = Refusal::of(ctx, row);
+    let (stage, above) = place.map_or((STAGE, 0), |place| (place.stage(), place.above()));
     if let Some(place) = place {
         refuse(row, place, &protection, &mut flows);
+        if unreachable::is_told(ctx, &row.router) {
+            silent_about_icmp(ctx, row, stage, above + 75, &mut flows);
+        }
     }
-    let (stage, above) = place.map_or((STAGE, 0), |place| (place.stage(), place.above()));
     silent(ctx, row, stage, above + 60, &mut flows);
     time_exceeded(row, &protection, &mut flows);
     if unreachable::is_told(ctx, &row.router) {
@@ -129,6 +132,17 @@ fn refuse(row: &RouterPort, place: Refusal, protection: &Protection<'_, '_>, flo
         say(80, " && udp", port_code);
         say(70, "", protocol_code);
     }
+}
+
+/// RFC 1122, section 3.2.2, and RFC 4443, section 2.4 (b): ICMP is served, and its messages that nobody knows, or that nobody asked for,
+/// are discarded without a word. Stock calls the protocol unreachable, and so does a router that tells no more than stock.
+fn silent_about_icmp(ctx: &Ctx<'_>, row: &RouterPort, stage: Stage, priority: u16, flows: &mut Flows<'_>) {
+    if !row.ipv4.is_empty() {
+        let own = set(row.ipv4.iter().map(|net| net.addr()));
+        flows.drop(ctx, stage, priority, format_args!("ip4.dst == {own} && icmp4"));
+    }
+    let own = set(row.ipv6.iter().map(|net| net.addr()));
+    flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own} && icmp6"));
 }
 
 /// Whatever else is meant for a port's own addresses.
