@@ -268,6 +268,11 @@ impl Compiler {
         self.engine.db.bindings.take_changes()
     }
 
+    /// What Static_MAC_Binding says that it did not say at the last call: next hops, and where they are.
+    pub fn take_fixed(&mut self) -> Vec<(kiln_responder::NextHop, kiln_types::EthAddr)> {
+        self.engine.db.fixed.take()
+    }
+
     /// Addresses that are no longer announced, and those that are from now on.
     pub fn take_announced(&mut self) -> (Vec<Announcement>, Vec<Announcement>) {
         self.engine.db.announced.take()

@@ -77,6 +77,13 @@ impl Neighbors for Known<'_> {
         self.0.sb.mac_binding.peek(self.row(next_hop)?)?.mac.parse().ok()
     }
 
+    fn fixed(&self, next_hop: &NextHop) -> Option<EthAddr> {
+        let (name, _) = port(self.0, next_hop.datapath, next_hop.port)?;
+        let row = self.0.port_named.peek(&name).first()?;
+        let port = PortKey(self.0.sb.port_binding.peek(row)?.tunnel_key as u16);
+        self.0.fixed.get(&NextHop { port, ..*next_hop })
+    }
+
     fn speaker(&self, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
         hold_down::speaker(self.0, router, port, sender)
     }

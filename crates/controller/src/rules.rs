@@ -179,6 +179,7 @@ fn neighbors(e: &mut Engine<Db>) {
     e.rule("neighbor/learns", |db| &db.local_datapaths, |db| &mut db.learns, bindings::learns);
     e.rule("neighbor/station_keep", |db| &db.learns, |db| &mut db.station_keeps, bindings::station_keep);
     e.rule("neighbor/standing", |db| &db.sb.mac_binding, |db| &mut db.bindings, bindings::standing);
+    e.rule("neighbor/said", |db| &db.sb.static_mac_binding, |db| &mut db.fixed, bindings::fixed);
 }
 
 fn logical_flows(e: &mut Engine<Db>) {

@@ -182,6 +182,7 @@ tables! {
         zone_requests: ct_zone::Requests,
         bound: Bound,
         bindings: crate::bindings::Bindings,
+        fixed: crate::bindings::Fixed,
         station_keeps: crate::bindings::StationKeeps,
         gone: crate::learned::Gone,
         announced: crate::changes::Changes<kiln_responder::Announcement>,

@@ -124,6 +124,8 @@ pub enum DropReason {
     Unsolicited,
     /// The address to learn is not one host's.
     NotAHost,
+    /// It advertises a neighbour that is known at another Ethernet address, and says that what is known does not give way.
+    NoOverride,
     /// As many lines of ACLs' logs wait to be taken as may.
     LogsFull,
     /// The switch no longer knew its continuation.
@@ -163,6 +165,7 @@ impl DropReason {
             DropReason::EarlyFull => "drop_early_full",
             DropReason::Unsolicited => "drop_unsolicited",
             DropReason::NotAHost => "drop_not_a_host",
+            DropReason::NoOverride => "drop_no_override",
             DropReason::LogsFull => "drop_logs_full",
             DropReason::Stale => "drop_stale",
             DropReason::Unanswerable(why) => match why {

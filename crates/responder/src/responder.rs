@@ -82,7 +82,7 @@ pub enum Write {
     Fdb(DatapathKey, EthAddr, PortKey),
 }
 
-/// What is known of neighbours when a packet asks for one: the controller's replica of MAC_Binding.
+/// What is known of neighbours when a packet asks for one: the controller's replica of MAC_Binding, and of Static_MAC_Binding.
 ///
 /// A packet can come up just before the flow that its next hop's binding became; it would wait for an answer that
 /// nobody gives any more.
@@ -90,6 +90,12 @@ pub trait Neighbors {
     /// The Ethernet address of a next hop. The port may be a `chassisredirect` port, whose bindings are those of the
     /// router port that it stands for.
     fn mac(&self, next_hop: &NextHop) -> Option<EthAddr>;
+
+    /// The Ethernet address that the operator has said of a next hop. It is no neighbour that was learned, and moves nowhere.
+    fn fixed(&self, next_hop: &NextHop) -> Option<EthAddr> {
+        let _ = next_hop;
+        None
+    }
 
     /// With which of its addresses a router's port speaks to `sender`, if senders are told of packets whose next hop gives no
     /// answer.
@@ -351,7 +357,8 @@ impl Responder {
         if !punt.is_paused {
             return Err(DropReason::NotPaused);
         }
-        if let Some(mac) = neighbors.mac(&hop).or_else(|| self.answered.get(&hop).copied()) {
+        let learned = neighbors.mac(&hop).or_else(|| self.answered.get(&hop).copied());
+        if let Some(mac) = learned.or_else(|| neighbors.fixed(&hop)) {
             return Ok(Some(mac));
         }
         let payer = payer(punt);
@@ -469,14 +476,20 @@ impl Responder {
         Ok(())
     }
 
-    /// Notes a binding: the packets that wait for it go on. A neighbour that is known at another address moves as often as it may.
+    /// Notes a binding: the packets that wait for it go on. A neighbour that is known at another address moves as often as it may, if
+    /// that is to give way.
     fn learn_binding(
         &mut self,
         now: Instant,
         neighbor: put_mac_binding::Neighbor,
         known: Option<EthAddr>,
     ) -> Result<(), DropReason> {
-        let put_mac_binding::Neighbor { hop, mac, flooded } = neighbor;
+        let put_mac_binding::Neighbor { hop, mac, flooded, overrides } = neighbor;
+        // What was heard last may still be on its way to the database.
+        let last = self.bindings.get(&hop).or_else(|| self.answered.get(&hop)).copied().or(known);
+        if !overrides && last.is_some_and(|last| last != mac) {
+            return Err(DropReason::NoOverride);
+        }
         let delay_max_ms = self.config.race_delay_max.as_millis() as u64;
         let race = flooded && delay_max_ms > 0;
         let delay_ms = if race { self.rng.u64(1..=delay_max_ms) } else { 0 };
@@ -494,12 +507,12 @@ impl Responder {
         Ok(())
     }
 
-    /// A row of MAC_Binding has come, with an address or without: somebody asked for the neighbour, and what it has said of itself
-    /// meanwhile is believed.
-    pub fn asked(&mut self, now: Instant, next_hop: &NextHop) {
+    /// A row of MAC_Binding has come, with an address, which is `known` then, or without: somebody asked for the neighbour, and what
+    /// it has said of itself meanwhile is believed.
+    pub fn asked(&mut self, now: Instant, next_hop: &NextHop, known: Option<EthAddr>) {
         let Some(neighbor) = self.early.take(next_hop) else { return };
         let opcode = put_opcode(next_hop);
-        match self.learn_binding(now, neighbor, None) {
+        match self.learn_binding(now, neighbor, known) {
             Ok(()) => self.counters.count(Some(opcode), Event::Asked),
             Err(reason) => {
                 self.counters.drop(Some(opcode), Some((next_hop.datapath, next_hop.port)), reason);
@@ -554,7 +567,7 @@ impl Responder {
 
     /// A binding is known: the packets that wait for it go on, in the order in which they came.
     ///
-    /// To be told of every row of MAC_Binding that comes or changes, and of none that goes.
+    /// To be told of every row of MAC_Binding and Static_MAC_Binding that comes or changes, and of none that goes.
     pub fn binding_known(&mut self, next_hop: &NextHop, mac: EthAddr) {
         self.answered.take(next_hop);
         for (opcode, packet_in) in self.unresolved.resolve(next_hop) {

@@ -6,7 +6,7 @@ use kiln_abi::opcodes::Opcode;
 use kiln_budget::Limits;
 use kiln_openflow::msg::{Message, PacketIn};
 use kiln_openflow::{Action, Actions, Field, Match};
-use kiln_packet::{Arp, EthHeader, Packet, ethertype};
+use kiln_packet::{Arp, EthHeader, NaFlags, NeighborAdvert, Packet, ethertype};
 use kiln_responder::*;
 use kiln_types::{DatapathKey, EthAddr, Instant, PortKey, Rng};
 use proptest::prelude::*;
@@ -79,6 +79,86 @@ fn answer(n: u32, mac: EthAddr) -> Box<PacketIn> {
     packet_in(Opcode::PUT_ARP, arp.to_vec(), v4(n))
 }
 
+/// An advertisement to the router.
+fn advert(mac: EthAddr, flags: NaFlags) -> (Box<PacketIn>, NextHop) {
+    let (ip, router) = ("fd00::1".parse().expect("an address"), "fd00::254".parse().expect("an address"));
+    let advert = NeighborAdvert { flags, ip_dst: router, ..NeighborAdvert::unsolicited(mac, ip, flags) };
+    let frame = NeighborAdvert { eth: EthHeader::new(mac, ROUTER), ..advert }.to_vec();
+    let mut packet_in = packet_in(Opcode::PUT_ND, frame, v4(0));
+    let mut metadata = Match::builder();
+    metadata.exact(Field::METADATA, 7u32).exact(Field::xxreg(0), ip.to_bits());
+    metadata.exact(Field::reg(14), PORT.0);
+    packet_in.metadata = metadata.build();
+    (packet_in, NextHop { ip: ip.into(), ..hop(0) })
+}
+
+/// RFC 4861, section 7.2.5.
+#[test]
+fn an_advertisement_that_is_not_to_override_replaces_nothing() {
+    let (mut responder, open) = (responder(), |_: &NextHop| None);
+    let mut hear = |ms, mac, flags, neighbors: &dyn Fn(&NextHop) -> Option<EthAddr>| {
+        let (packet_in, hop) = advert(mac, flags);
+        responder.packet_in(at(ms), packet_in, &|next_hop: &NextHop| neighbors(next_hop));
+        let writes = if ms % 1000 == 0 { responder.take_writes(at(ms)) } else { Vec::new() };
+        let macs: Vec<EthAddr> = writes
+            .into_iter()
+            .map(|write| match write {
+                Write::MacBinding(of, mac) if of == hop => mac,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        (macs, dropped(&responder, DropReason::NoOverride))
+    };
+    let (answer, first) = (NaFlags::SOLICITED, |_: &NextHop| Some(HOST));
+    assert_eq!(hear(1000, HOST, answer, &open), (vec![HOST], 0), "nothing was known");
+    assert_eq!(hear(2000, OTHER, answer, &first), (vec![], 1));
+    assert_eq!(hear(3000, HOST, answer, &first), (vec![HOST], 1), "it is where it was");
+    assert_eq!(hear(4000, OTHER, answer | NaFlags::OVERRIDE, &first), (vec![OTHER], 1));
+    // What waits to be written is known as well.
+    assert_eq!(hear(4500, HOST, answer, &open), (vec![], 1));
+    assert_eq!(hear(5000, OTHER, answer, &open), (vec![HOST], 2));
+}
+
+/// The row that shows that somebody asked has the answer already.
+#[test]
+fn an_early_advertisement_that_is_not_to_override_gives_way_to_the_row() {
+    let (mut responder, rows) = (responder(), Rows::default());
+    let (packet_in, hop) = advert(OTHER, NaFlags::SOLICITED);
+    responder.packet_in(at(1000), packet_in, &rows);
+    responder.asked(at(1100), &hop, Some(HOST));
+    assert_eq!(responder.take_writes(at(2000)), []);
+    assert_eq!(dropped(&responder, DropReason::NoOverride), 1);
+}
+
+/// What the operator says of a neighbour.
+struct Said;
+
+impl Neighbors for Said {
+    fn mac(&self, _: &NextHop) -> Option<EthAddr> {
+        None
+    }
+    fn fixed(&self, next_hop: &NextHop) -> Option<EthAddr> {
+        (*next_hop == hop(1)).then_some(HOST)
+    }
+}
+
+/// A packet may come up just before the flow of the operator's word.
+#[test]
+fn what_the_operator_says_is_not_asked_for() {
+    let mut responder = responder();
+    responder.packet_in(at(1000), query(1), &Said);
+    let messages: Vec<_> = std::iter::from_fn(|| responder.poll_output()).collect();
+    assert!(
+        matches!(&messages[..], [Message::Resume(packet)] if packet.packet[..6] == HOST.0),
+        "{messages:?}"
+    );
+    responder.packet_in(at(1000), query(2), &Said);
+    assert!(matches!(responder.poll_output(), Some(Message::PacketOut(_))));
+    // It is no neighbour that was learned: what it says of itself is believed at once.
+    responder.packet_in(at(2000), answer(1, OTHER), &Said);
+    assert_eq!(responder.take_writes(at(2000)), [Write::MacBinding(hop(1), OTHER)]);
+}
+
 fn dropped(responder: &Responder, reason: DropReason) -> u64 {
     responder.counters().total(Event::Dropped(reason))
 }
@@ -103,9 +183,9 @@ fn an_answer_that_overtakes_its_query_waits_for_it() {
     assert_eq!(responder.deadline(), Some(at(3000)));
     responder.tick(at(2999));
     rows.0.insert(hop(1), None);
-    responder.asked(at(2999), &hop(1));
+    responder.asked(at(2999), &hop(1), None);
     assert_eq!(responder.take_writes(at(2999)), [Write::MacBinding(hop(1), HOST)]);
-    responder.asked(at(3000), &hop(1));
+    responder.asked(at(3000), &hop(1), None);
     assert_eq!(responder.take_writes(at(4000)), [], "once");
     assert_eq!(responder.counters().total(Event::Asked), 1);
 }

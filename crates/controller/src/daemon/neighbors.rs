@@ -97,6 +97,10 @@ impl Neighborhood {
 impl ControllerDaemon {
     /// What the database says of neighbours by now.
     pub(super) fn note_neighbors(&mut self, now: Instant, wall_ms: i64) {
+        for (next_hop, mac) in self.compiler.take_fixed() {
+            self.stale |= self.compiler.end_hold_down(&next_hop);
+            self.responder.binding_known(&next_hop, mac);
+        }
         for Change { next_hop, old, new } in self.compiler.take_bindings() {
             let (was, mac) = (old.and_then(|old| old.mac), new.and_then(|new| new.mac));
             if let Some(mac) = mac.filter(|_| mac != was) {
@@ -107,7 +111,7 @@ impl ControllerDaemon {
                 }
             }
             if new.is_some() {
-                self.responder.asked(now, &next_hop);
+                self.responder.asked(now, &next_hop, mac);
             }
             let around = &mut self.neighborhood;
             match new.and_then(|new| new.keep_s.filter(|_| mac.is_some()).zip(Some(new.timestamp_ms))) {

@@ -14,6 +14,20 @@ struct Case {
     counter: &'static str,
 }
 
+/// A packet of [`icmp6`]'s with another checksum.
+fn wrong_sum(packet: &str) -> String {
+    let at = 2 * (14 + 40 + 2);
+    let sum = u16::from_str_radix(&packet[at..at + 4], 16).expect("digits");
+    format!("{}{:04x}{}", &packet[..at], sum ^ 0x5555, &packet[at + 4..])
+}
+
+/// A packet of [`icmp6`]'s with a fragment header that says that it is whole.
+fn fragment(packet: &str) -> String {
+    let (start, message) = packet.split_at(2 * (14 + 40));
+    let len = format!("{:04x}", message.len() / 2 + 8);
+    format!("{}{len}2c{}3a00000000000007{message}", &start[..36], &start[42..])
+}
+
 /// Ethernet and IPv6 around an ICMPv6 message, whose checksum is filled in, from a host of `out` to the router or a group.
 fn icmp6(eth_dst: &str, dst: &str, src: &str, message: &str) -> String {
     let bytes: Vec<u8> = (0..message.len())
@@ -28,6 +42,7 @@ fn icmp6(eth_dst: &str, dst: &str, src: &str, message: &str) -> String {
         u32::from_str_radix(&format!("{text:0<4}"), 16).expect("digits")
     };
     let sum: u32 = (0..summed.len()).step_by(4).map(word).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
     let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
     let (start, end) = message.split_at(4);
     format!("{eth_dst}02000000007086dd60000000{len}3aff{src}{dst}{start}{sum:04x}{}", &end[4..])
@@ -38,6 +53,10 @@ const ROUTERS: (&str, &str) = ("333300000002", "ff020000000000000000000000000002
 const HOST: &str = "fd010000000000000000000000000070";
 const HOST_LOCAL: &str = "fe800000000000000000000000000070";
 const NOBODY: &str = "00000000000000000000000000000000";
+const GROUP: &str = "ff020000000000000000000000000009";
+const ALL: (&str, &str) = ("333300000001", "ff020000000000000000000000000001");
+/// The group of the router's address.
+const SOLICITED: (&str, &str) = ("3333ff000001", "ff0200000000000000000001ff000001");
 
 /// ARP as RFC 826 has it, from what follows the two addresses of the Ethernet header.
 fn arp(rest: &str) -> String {
@@ -49,18 +68,37 @@ fn cases() -> Vec<Case> {
     let advert = |rest: &str| icmp6(ROUTER.0, ROUTER.1, HOST, &format!("8800000060000000{HOST}{rest}"));
     let solicit =
         |rest: &str| icmp6(ROUTER.0, ROUTER.1, HOST, &format!("8700000000000000{}{rest}", ROUTER.1));
+    let asked = |(eth, to): (&str, &str), src: &str, rest: &str| {
+        icmp6(eth, to, src, &format!("8700000000000000{}{rest}", ROUTER.1))
+    };
+    let told = |src: &str, (eth, to): (&str, &str)| {
+        icmp6(eth, to, src, &format!("8800000060000000{HOST}0201020000000070"))
+    };
     let routers =
         |src: &str, rest: &str| icmp6(ROUTERS.0, ROUTERS.1, src, &format!("8500000000000000{rest}"));
     let reply = |sha: &str, spa: &str| arp(&format!("0001080006040002{sha}{spa}0e00000000020a010001"));
     let not_a_host = "packet_put_arp_drop_not_a_host";
     let not_a_neighbor = "packet_put_nd_drop_not_a_host";
-    let not_whole = "packet_put_nd_drop_malformed";
+    let not_valid = "packet_put_nd_drop_malformed";
     let not_asked_well = "packet_nd_na_router_drop_malformed";
     let not_a_solicitation = "packet_put_nd_ra_opts_drop_wrong_packet";
     vec![
-        case("an advertisement with an option of no length", advert("0200020000000070"), not_whole),
-        case("an advertisement with an option that is cut short", advert("0202020000000070"), not_whole),
+        case("an advertisement with an option of no length", advert("0200020000000070"), not_valid),
+        case("an advertisement with an option that is cut short", advert("0202020000000070"), not_valid),
         case("an advertisement with a group's address", advert("0201330000000001"), not_a_neighbor),
+        case("an advertisement with a wrong checksum", wrong_sum(&told(HOST, ROUTER)), not_valid),
+        case("an advertisement with a fragment header", fragment(&told(HOST, ROUTER)), not_valid),
+        case("an answer that is told to all", told(HOST, ALL), not_valid),
+        case("an advertisement of a group", told(GROUP, ROUTER), not_valid),
+        case("a solicitation with a wrong checksum", wrong_sum(&asked(ROUTER, HOST, "")), not_asked_well),
+        case("a solicitation with a fragment header", fragment(&asked(ROUTER, HOST, "")), not_asked_well),
+        case("a solicitation of a group", asked(ROUTER, GROUP, ""), not_asked_well),
+        case("a solicitation of nobody to one host", asked(ROUTER, NOBODY, ""), not_asked_well),
+        case(
+            "a solicitation of nobody with an address",
+            asked(SOLICITED, NOBODY, "0101020000000070"),
+            not_asked_well,
+        ),
         case("a solicitation with an option of no length", solicit("0100020000000070"), not_asked_well),
         case("a solicitation with an option that is cut short", solicit("0102020000000070"), not_asked_well),
         case(
@@ -130,17 +168,20 @@ fn are_dropped_and_counted_by_their_reason_and_nothing_else_is() {
     assert_eq!(bed.counter("packet_put_arp_received"), bad + cases.len() as u64);
     let others = learned(&bed).into_keys().filter(|ip| !ip.starts_with("10.1.1.")).collect::<Vec<_>>();
     assert_eq!(others, [""; 0]);
-    // The same by the port that they came in by.
+    // The same by the port that they came in by: the switch answers for the router where all hosts are asked, and counts at its own.
     let shown = bed.lab.ask(&bed.chassis.controller, "packet-drops/show");
     for (counter, expected) in &counted {
         let (action, reason) = counter["packet_".len()..].split_once("_drop_").expect("a drop");
-        let line = shown.lines().find(|line| line.starts_with(&format!("r-out: {action}:")));
-        let told =
-            line.is_some_and(|line| line.split(' ').any(|word| word == format!("{reason}={expected}")));
-        assert!(told, "{counter}: {shown}");
+        let by_port: Vec<&str> =
+            shown.lines().filter(|line| line.contains(&format!(": {action}:"))).collect();
+        assert!(by_port.iter().any(|line| line.starts_with("r-out: ")), "{counter}: {shown}");
+        let words = by_port.iter().flat_map(|line| line.split(' '));
+        let told: u64 =
+            words.filter_map(|word| word.strip_prefix(&format!("{reason}="))?.parse::<u64>().ok()).sum();
+        assert_eq!(told, *expected, "{counter}: {shown}");
     }
 
-    // A stock chassis believes a message whose options have no length.
+    // A stock chassis believes messages that are not valid, and answers them.
     let stock = Bed::start(Component::Stock, &network, &["p1", "q1"], "");
     let packets: Vec<String> = cases.into_iter().map(|case| case.packet).collect();
     stock.receive("q1", &packets);
@@ -152,5 +193,5 @@ fn are_dropped_and_counted_by_their_reason_and_nothing_else_is() {
     assert!(learned(&stock).contains_key("fd01::70"));
     let adverts = |bed: &Bed| bed.frames("q1").iter().filter(|frame| frame.hex(54, 1) == "88").count();
     println!("a stock chassis has learned {:?} and answered {} times", learned(&stock), adverts(&stock));
-    assert_eq!((adverts(&stock), adverts(&bed)), (2, 0));
+    assert_eq!((adverts(&stock), adverts(&bed)), (7, 0));
 }

@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::punt::Punt;
 use crate::{DropReason, NextHop};
-use kiln_packet::is_valid_nd;
+use kiln_packet::{NaFlags, is_valid_nd};
 use kiln_types::EthAddr;
 use std::net::IpAddr;
 
@@ -16,6 +16,8 @@ pub(crate) struct Neighbor {
     pub(crate) mac: EthAddr,
     /// Whether other chassis hear the same packet, and learn from it at the same time.
     pub(crate) flooded: bool,
+    /// Whether what is known of it gives way: an advertisement may say that it does not (RFC 4861, section 7.2.5).
+    pub(crate) overrides: bool,
 }
 
 /// The neighbour at `ip` on the input port, at the packet's Ethernet source.
@@ -37,5 +39,8 @@ pub(crate) fn neighbor(punt: &Punt<'_>, ip: IpAddr) -> Answer<Neighbor> {
     if mac.is_zero() || mac.is_multicast() {
         return Err(DropReason::NotAHost);
     }
-    Ok(Neighbor { hop: NextHop { datapath, port, ip }, mac, flooded: key.eth_dst.is_multicast() })
+    let flags = NaFlags((key.nd_reserved >> 24) as u8);
+    let overrides = !key.is_neighbor_advert() || flags.has(NaFlags::OVERRIDE);
+    let flooded = key.eth_dst.is_multicast();
+    Ok(Neighbor { hop: NextHop { datapath, port, ip }, mac, flooded, overrides })
 }
