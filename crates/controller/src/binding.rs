@@ -82,6 +82,7 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
             let attached = parent.unwrap_or(port.logical_port());
             residence.parent = parent.and_then(|name| ctx.all(&ctx.port_named, name).first().copied());
             attach(ctx, &ctx.interfaces_with_id, attached, &mut residence);
+            // The version of an interface is that of the port which has its name, not of what is inside of that.
             let may_bind = |row: &Uuid| {
                 multichassis::seat(ctx, row).filter(|_| is_of_version(ctx, row, residence.interface))
             };
@@ -92,7 +93,8 @@ pub(crate) fn residence(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Residenc
             };
             let bound = parent.is_none()
                 || residence.parent.is_some_and(|row| is_whole(&row) && may_bind(&row).is_some());
-            let seat = may_bind(row).filter(|_| bound && residence.ofport.is_some());
+            let seat = if parent.is_some() { multichassis::seat(ctx, row) } else { may_bind(row) };
+            let seat = seat.filter(|_| bound && residence.ofport.is_some());
             residence.is_additional = seat == Some(Seat::Additional);
             residence.claims = seat.is_some();
         }
@@ -179,12 +181,7 @@ pub(crate) fn steps(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Step>) {
     if seeds {
         out.push(Step::Start(port.datapath()));
     }
-    let leads_on =
-        residence.kind == PortKind::Patch || residence.kind == PortKind::L3gateway && residence.claims;
-    if leads_on
-        && let Some(peer) = peer(ctx, row)
-        && crate::gateway::leads_here(ctx, row)
-    {
+    if let Some(peer) = peer_from_here(ctx, row) {
         out.extend(ctx.row(&ctx.sb.port_binding, &peer).map(|p| Step::Edge(port.datapath(), p.datapath())));
     }
 }
@@ -193,6 +190,14 @@ pub(crate) fn steps(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Step>) {
 pub(crate) fn peer(ctx: &Ctx<'_>, row: &Uuid) -> Option<Uuid> {
     let name = ctx.row(&ctx.sb.port_binding, row)?.options().get("peer")?;
     ctx.all(&ctx.port_named, name).first().copied()
+}
+
+/// The other end of a patch port through which packets can go on this chassis; those of gateway routers are on one.
+pub(crate) fn peer_from_here(ctx: &Ctx<'_>, row: &Uuid) -> Option<Uuid> {
+    let residence = ctx.value(&ctx.residence, row)?;
+    let leads_on =
+        residence.kind == PortKind::Patch || residence.kind == PortKind::L3gateway && residence.claims;
+    peer(ctx, row).filter(|_| leads_on && crate::gateway::leads_here(ctx, row))
 }
 
 /// Ports that are ours in the database too: their flows can be waited for.

@@ -122,10 +122,10 @@ pub(crate) fn localnet_of(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Uuid)>
     }
 }
 
-/// Patch ports by datapath.
+/// Patch ports by datapath, also those of gateway routers.
 pub(crate) fn patches_of(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Uuid)>) {
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
-    if &**port.r#type() == "patch" {
+    if matches!(&**port.r#type(), "patch" | "l3gateway") {
         out.push((port.datapath(), *row));
     }
 }

@@ -200,14 +200,14 @@ fn gateway(ctx: &Ctx<'_>, row: &Uuid, residence: &binding::Residence) -> Deliver
 /// has told of.
 fn elsewhere(ctx: &Ctx<'_>, datapath: Uuid, chassis: Option<Uuid>) -> Delivery {
     let tunnel = || chassis.map_or(Delivery::Nowhere, |chassis| Delivery::Tunnel { chassis });
+    if always_tunnels(ctx) {
+        return tunnel();
+    }
     localnet(ctx, &datapath).map_or_else(tunnel, |key| Delivery::Localnet { key })
 }
 
-/// The key of the port by which a datapath's packets for other chassis leave, if that is not by tunnels.
+/// The key of the port that joins a datapath to a physical network here, and so to other chassis.
 pub(crate) fn localnet(ctx: &Ctx<'_>, datapath: &Uuid) -> Option<u16> {
-    if always_tunnels(ctx) {
-        return None;
-    }
     let reaches = |row: &&Uuid| ctx.value(&ctx.residence, row).is_some_and(|r| r.ofport.is_some());
     let row = ctx.all(&ctx.localnet_of, datapath).iter().find(reaches)?;
     Some(ctx.row(&ctx.sb.port_binding, row)?.tunnel_key() as u16)

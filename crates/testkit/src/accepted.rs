@@ -50,7 +50,6 @@ const POINT_TO_POINT: &str = "In a network of two addresses neither is for broad
 const MARKED: &str = "Whether stock marks the interface of a port that is here as on an additional chassis hangs on the order of events.";
 const ALONE: &str = "A network of one address, which is its own broadcast address: stock writes it twice.";
 
-const PASSED: &str = "The port takes packets with any tag: stock takes those without one a second time.";
 const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
      follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
@@ -140,7 +139,6 @@ pub const ACCEPTED: &[Accepted] = &[
         &["Interface external_ids={iface-id=land-second, ovn-installed=true}"],
         MARKED,
     ),
-    of(Part::OpenFlow, Side::Stock, &["table=0 in_port=", "vlan_tci=0x0000/0x1000", "<zone through"], PASSED),
     of(
         Part::OpenFlow,
         Side::Stock,

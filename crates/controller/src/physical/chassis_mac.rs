@@ -42,7 +42,7 @@ pub(crate) fn vlan_routers(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(Uuid, Uuid)
     let Some(port) = ctx.value(&ctx.ports, row) else { return };
     if port.kind == PortKind::Localnet && port.ofport().is_some() {
         let patches = ctx.all(&ctx.patches_of, &port.datapath).iter();
-        out.extend(patches.filter_map(|patch| Some((*row, binding::peer(ctx, patch)?))));
+        out.extend(patches.filter_map(|patch| Some((*row, binding::peer_from_here(ctx, patch)?))));
     }
 }
 

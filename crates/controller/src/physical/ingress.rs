@@ -13,30 +13,34 @@ const VLAN_PRESENT: u16 = 0x1000;
 
 /// Packets from the port's interface.
 pub(crate) fn port(port: &LocalPort, flows: &mut Flows<'_>) {
-    let Some(m) = of_interface(port) else { return };
+    let Some((ofport, m)) = port.ofport().zip(of_interface(port)) else { return };
     let mut actions = entering(port);
     if port.kind == PortKind::Localport {
         actions.push(set_flag(flags::LOCALPORT, true));
     }
     actions.push(Action::resubmit(tables::LOG_INGRESS));
     let priority = if port.tag.is_some() { 150 } else { 100 };
-    if is_told_apart(port) {
+    if is_told_apart(port) && !port.passes_tags {
         // A priority tag, without a VLAN, counts as none.
         let mut tagged = m.clone();
         tagged.exact(Field::VLAN_VID, VLAN_PRESENT);
         let popped = std::iter::once(Action::PopVlan).chain(actions.iter().cloned()).collect();
         flows.add(tables::PHY_TO_LOG, priority, &tagged, popped);
     }
+    if is_told_apart(port) && port.passes_tags {
+        let mut any = MatchBuilder::default();
+        any.exact(Field::IN_PORT_OXM, ofport);
+        flows.add(tables::PHY_TO_LOG, priority, &any, actions.clone());
+    }
     flows.add(tables::PHY_TO_LOG, priority, &m, actions);
 }
 
-/// Whether packets of a whole network come in by the interface, with tags and without, of which those without are the port's.
+/// Whether packets of a whole network come in by the interface, with tags and without.
 fn is_told_apart(port: &LocalPort) -> bool {
-    let is_physical = matches!(port.kind, PortKind::Localnet | PortKind::L2gateway);
-    is_physical && port.tag.is_none() && !port.passes_tags
+    matches!(port.kind, PortKind::Localnet | PortKind::L2gateway) && port.tag.is_none()
 }
 
-/// What packets from the port's interface are like.
+/// What packets from the port's interface are like, of a network those without a tag.
 pub(crate) fn of_interface(port: &LocalPort) -> Option<MatchBuilder> {
     let mut m = MatchBuilder::default();
     m.exact(Field::IN_PORT_OXM, port.ofport()?);

@@ -52,8 +52,8 @@ fn members(ctx: &Ctx<'_>, ports: &[Uuid]) -> Members {
                     copy(distributed, true, &mut members.local);
                 }
             }
-            // The copy for the localnet port reaches it, on whichever chassis.
-            Delivery::Tunnel { .. } if !port.also.is_empty() && reaches_all(port) => {}
+            // The copy for the localnet port reaches it, on whichever chassis: of a port on several, or with `always_tunnel`.
+            Delivery::Tunnel { .. } if reaches_all(port) => {}
             Delivery::Tunnel { chassis } => {
                 members.chassis.insert(chassis);
                 members.chassis.extend(port.also.iter().copied());

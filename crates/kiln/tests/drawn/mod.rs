@@ -224,9 +224,10 @@ impl Draw<'_> {
     fn port(&mut self, switch: &str, number: usize, port: usize, gives: bool) {
         let before = self.ports.last().filter(|last| last.starts_with(&format!("{switch}p"))).cloned();
         let name = match before {
-            // Stock's controller dies of a container inside of a container.
+            // Stock's controller dies of a container inside of a container, and of one inside of an interface of another version.
             Some(parent) if self.one_in(6) => {
                 let name = format!("{switch}c{port}");
+                self.add(format!("remove Logical_Switch_Port {parent} options iface-id-ver"));
                 self.add(format!("lsp-add {switch} {name} {parent} {}", port + 10));
                 name
             }
@@ -324,6 +325,10 @@ impl Draw<'_> {
             let [here, there] = [router, router - 1].map(|end| format!("r{end}x{router}"));
             let [mine, theirs] = [self.mac(), self.mac()];
             let net = 60 + router;
+            // Beyond a gateway router stock's controller serves no router that is joined to it without a switch.
+            for end in [router, router - 1] {
+                self.add(format!("remove Logical_Router r{end} options chassis"));
+            }
             self.add(format!("lrp-add r{router} {here} {mine} 10.{net}.0.1/24 fd{net}::1/64 peer={there}"));
             self.add(format!(
                 "lrp-add r{} {there} {theirs} 10.{net}.0.2/24 fd{net}::2/64 peer={here}",
