@@ -1,11 +1,12 @@
 //! Routers that advertise themselves on switches of this chassis: what northd wrote into their ports' bindings, as a router
 //! advertisement (ovn-nb(5), Logical_Router_Port, `ipv6_ra_configs`).
 
+use crate::binding::PortKind;
 use crate::port::Delivery;
 use crate::tables::Ctx;
 use kiln_logical::action::advertised::{Route, labels, listed};
 use kiln_packet::{Preference, RaOptions, RouterAdvert};
-use kiln_responder::PeriodicAdvert;
+use kiln_responder::{PeriodicAdvert, Reach};
 use kiln_types::{DatapathKey, Ipv6Net, PortKey, Uuid};
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -15,7 +16,11 @@ const FOREVER_S: u32 = u32::MAX;
 
 /// The advertisement of a router's port, sent from the switch's port that leads to it.
 pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<PeriodicAdvert>) {
-    let Some(Delivery::Patch { peer }) = ctx.value(&ctx.ports, row).map(|port| port.delivery) else { return };
+    let Some((kind, Delivery::Patch { peer })) =
+        ctx.value(&ctx.ports, row).map(|port| (port.kind, port.delivery))
+    else {
+        return;
+    };
     let Some(port) = ctx.row(&ctx.sb.port_binding, row) else { return };
     let options = port.options();
     if options.get("ipv6_ra_send_periodic").is_none_or(|text| &**text != "true") {
@@ -32,7 +37,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<PeriodicAdvert>) 
         return bad("ipv6_ra_max_interval", get("ipv6_ra_max_interval").unwrap_or_default(), SKIPPED);
     };
     let place = (DatapathKey(switch.datapath_key), PortKey(switch.key));
-    out.push(PeriodicAdvert::new(place, (min.max(Duration::from_secs(1)), max), &advert));
+    // Other routers are on every chassis: each tells its own ports, and none the physical network.
+    let reach = if kind == PortKind::L3gateway { Reach::ChassisAndNetwork } else { Reach::Chassis };
+    out.push(PeriodicAdvert::new(place, (min.max(Duration::from_secs(1)), max), reach, &advert));
 }
 
 /// Told of a key, of what is wrong there, and of what becomes of that.

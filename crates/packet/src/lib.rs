@@ -39,7 +39,7 @@ pub use hop::before_hop;
 pub use icmp_error::{IcmpError, QUOTE_MAX_V4, QUOTE_MAX_V6, icmp4, icmp6};
 pub use ip::{IpPair, ip_proto};
 pub use nd::{NaFlags, NeighborAdvert, NeighborSolicit, is_valid_nd};
-pub use packet::Packet;
+pub use packet::{Datagram, Packet};
 pub use router_advert::{Preference, RA_OPTIONS_MAX, RaOptions, RouterAdvert};
 pub use router_solicit::answer_solicit;
 pub use sctp_abort::SctpAbort;

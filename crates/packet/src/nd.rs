@@ -45,8 +45,7 @@ pub fn is_valid_nd(packet: &Packet<'_>) -> bool {
     let key = &packet.key;
     let Some(message) = packet.transport() else { return false };
     let Some(options) = message.get(FIXED_LEN..).and_then(option_kinds) else { return false };
-    let sum = Checksum::pseudo_v6(key.ipv6_src, key.ipv6_dst, ip_proto::ICMPV6, message.len());
-    if packet.has_fragment_header() || key.ipv6_src.is_multicast() || sum.bytes(message).finish() != 0 {
+    if !is_intact(packet) {
         return false;
     }
     if key.is_neighbor_solicit() && key.ipv6_src.is_unspecified() {
@@ -56,6 +55,14 @@ pub fn is_valid_nd(packet: &Packet<'_>) -> bool {
     }
     let solicited = NaFlags((key.nd_reserved >> 24) as u8).has(NaFlags::SOLICITED);
     !(key.is_neighbor_advert() && key.ipv6_dst.is_multicast() && solicited)
+}
+
+/// What any message of neighbour discovery must be: its checksum holds, and it came without a fragment header, and from no group.
+pub(crate) fn is_intact(packet: &Packet<'_>) -> bool {
+    let Some(message) = packet.transport() else { return false };
+    let key = &packet.key;
+    let sum = Checksum::pseudo_v6(key.ipv6_src, key.ipv6_dst, ip_proto::ICMPV6, message.len());
+    !packet.has_fragment_header() && !key.ipv6_src.is_multicast() && sum.bytes(message).finish() == 0
 }
 
 /// The flags of a neighbour advertisement (RFC 4861, section 4.4), as they stand in its fifth byte.

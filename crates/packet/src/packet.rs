@@ -2,7 +2,7 @@
 
 use crate::{FRAG_ANY, FRAG_LATER, FlowKey, VLAN_PRESENT, ethertype, ip_proto};
 use kiln_types::EthAddr;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A frame, its flow key, and where its datagram and its transport segment are.
 ///
@@ -16,7 +16,19 @@ pub struct Packet<'a> {
     link_len: usize,
     ip: &'a [u8],
     transport: Option<&'a [u8]>,
-    has_fragment_header: bool,
+    /// What an IPv6 fragment header says of the datagram.
+    fragment_id: Option<u32>,
+}
+
+/// What the fragments of one datagram have in common (RFC 791, section 2.3; RFC 8200, section 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Who sent it.
+    pub src: IpAddr,
+    /// For whom it is.
+    pub dst: IpAddr,
+    /// Its identification: 16 bits of IPv4's, 32 of IPv6's.
+    pub id: u32,
 }
 
 impl<'a> Packet<'a> {
@@ -28,7 +40,7 @@ impl<'a> Packet<'a> {
             link_len: frame.len(),
             ip: &[],
             transport: None,
-            has_fragment_header: false,
+            fragment_id: None,
         };
         // a `None` only says how far the walk came
         let _ = packet.ethernet(Cursor(frame));
@@ -57,7 +69,22 @@ impl<'a> Packet<'a> {
 
     /// Whether an IPv6 fragment header stands before the transport header, also one that says that the packet is whole.
     pub(crate) const fn has_fragment_header(&self) -> bool {
-        self.has_fragment_header
+        self.fragment_id.is_some()
+    }
+
+    /// Which datagram it is a piece of; `None` if it is whole.
+    pub fn datagram(&self) -> Option<Datagram> {
+        let key = &self.key;
+        if key.nw_frag == 0 {
+            return None;
+        }
+        if key.is_ipv6() {
+            let (src, dst) = (key.ipv6_src.into(), key.ipv6_dst.into());
+            return self.fragment_id.map(|id| Datagram { src, dst, id });
+        }
+        let [high, low] = *self.ip.get(4..)?.first_chunk()?;
+        let (src, dst) = (key.nw_src.into(), key.nw_dst.into());
+        Some(Datagram { src, dst, id: u16::from_be_bytes([high, low]).into() })
     }
 
     fn ethernet(&mut self, mut at: Cursor<'a>) -> Option<()> {
@@ -133,7 +160,7 @@ impl<'a> Packet<'a> {
         self.key.ipv6_dst = dst;
         let mut at = Cursor(&self.ip[40..]);
         let found = skip_extensions(&mut at, next_header)?;
-        self.has_fragment_header = found.has_fragment_header;
+        self.fragment_id = found.fragment_id;
         self.key.nw_proto = found.proto;
         self.key.nw_frag = found.frag;
         self.key.nw_ttl = hop_limit;
@@ -227,13 +254,14 @@ fn frag_bits(later: bool, more: bool) -> u8 {
 struct Behind {
     proto: u8,
     frag: u8,
-    has_fragment_header: bool,
+    /// What a fragment header says of the datagram.
+    fragment_id: Option<u32>,
 }
 
 /// Passes over IPv6 extension headers (RFC 8200, section 4) to the transport header, or to the fragment header of a
 /// later fragment. Yields the protocol found and the fragment bits; `None` if a header does not fit.
 fn skip_extensions(at: &mut Cursor<'_>, next: u8) -> Option<Behind> {
-    let mut found = Behind { proto: next, frag: 0, has_fragment_header: false };
+    let mut found = Behind { proto: next, frag: 0, fragment_id: None };
     loop {
         // each turn takes at least 8 bytes, so a datagram bounds the loop
         let len = match found.proto {
@@ -246,8 +274,9 @@ fn skip_extensions(at: &mut Cursor<'_>, next: u8) -> Option<Behind> {
         };
         let header = at.slice(len.max(8))?;
         if found.proto == ip_proto::FRAGMENT {
-            found.has_fragment_header = true;
-            let word = u16::from_be_bytes([header[2], header[3]]);
+            let [_, _, high, low, id @ ..] = *header.first_chunk::<8>()?;
+            found.fragment_id = Some(u32::from_be_bytes(id));
+            let word = u16::from_be_bytes([high, low]);
             // reserved bits count as a fragment, as they do for Open vSwitch
             found.frag |= frag_bits(word & 0xfff8 != 0, word != 0);
             if found.frag & FRAG_LATER != 0 {

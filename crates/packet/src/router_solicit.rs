@@ -28,6 +28,9 @@ pub fn answer_solicit(packet: &Packet<'_>, advert: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let kinds = nd::option_kinds(options)?;
+    if !nd::is_intact(packet) {
+        return None;
+    }
     let from_nobody = key.ipv6_src.is_unspecified();
     if from_nobody && kinds.contains(&SOURCE_LINK_LAYER) {
         return None;
@@ -108,6 +111,10 @@ mod tests {
         none(solicit("fe80::1", 255, &[1, 0, 0, 0, 0, 0, 0, 0]), ADVERT);
         none(solicit("fe80::1", 255, &[1, 2, 0, 0, 0, 0, 0, 0]), ADVERT);
         none(solicit("fe80::1", 255, SLLA), &ADVERT[..15]);
+        none(solicit("ff02::9", 255, SLLA), ADVERT);
+        let mut wrong_sum = solicit("fe80::1", 255, SLLA);
+        wrong_sum[14 + 40 + 3] ^= 1;
+        none(wrong_sum, ADVERT);
         none(ADVERT.to_vec(), ADVERT);
     }
 }

@@ -47,7 +47,7 @@ pub struct SctpAbort {
 }
 
 impl SctpAbort {
-    /// What RFC 9260 8.4 answers `packet` with: to INIT an ABORT with the tag that it brings, to SHUTDOWN ACK a SHUTDOWN
+    /// What RFC 9260 8.4 answers `packet` with: to INIT without a tag an ABORT with the tag that it brings, to SHUTDOWN ACK a SHUTDOWN
     /// COMPLETE and to others an ABORT with the packet's tag and the flag T; to ABORT, SHUTDOWN COMPLETE, COOKIE ACK and
     /// the report of a stale cookie nothing.
     ///
@@ -69,8 +69,15 @@ impl SctpAbort {
             return Err(Unanswerable::Reset);
         }
         let (tag, reflected) = match first {
-            // An INIT comes alone, and its tag is the one to be used towards its sender.
-            chunk::INIT => (word(chunks.get(CHUNK_HEADER_LEN..).unwrap_or(&[])), false),
+            // An INIT comes alone and without a tag; the one that it brings is to be used towards its sender. Without one it is
+            // discarded (RFC 9260 3.3.2).
+            chunk::INIT if own_tag == 0 => {
+                let tag = word(chunks.get(CHUNK_HEADER_LEN..).unwrap_or(&[]));
+                if tag == Some(0) {
+                    return Err(Unanswerable::NoTag);
+                }
+                (tag, false)
+            }
             _ => (Some(own_tag), true),
         };
         let tag = tag.ok_or(Unanswerable::Truncated)?;
@@ -172,7 +179,11 @@ mod tests {
 
     /// A packet from port 1000 to port 2000 with tag 0x11223344 and these chunks.
     fn answer(chunks: &str) -> Result<SctpAbort, Unanswerable> {
-        let mut frame = bytes(&format!("{V4} 03e8 07d0 11223344 00000000 {chunks}"));
+        tagged("11223344", chunks)
+    }
+
+    fn tagged(tag: &str, chunks: &str) -> Result<SctpAbort, Unanswerable> {
+        let mut frame = bytes(&format!("{V4} 03e8 07d0 {tag} 00000000 {chunks}"));
         let len = (frame.len() - 14) as u16;
         frame[16..18].copy_from_slice(&len.to_be_bytes());
         SctpAbort::answering(&Packet::parse(&frame))
@@ -188,7 +199,13 @@ mod tests {
 
     #[test]
     fn the_tag_is_the_one_that_the_sender_takes() {
-        let init = answer("01000014 aabbccdd 00010000 000a000a 00000001").unwrap();
+        let init = |tag| tagged(tag, "01000014 aabbccdd 00010000 000a000a 00000001").unwrap();
+        assert_eq!(
+            (init("00000005").tag, init("00000005").reflected),
+            (5, true),
+            "a tag where none is to be"
+        );
+        let init = init("00000000");
         assert_eq!((init.tag, init.reflected, init.completes), (0xaabb_ccdd, false, false));
         assert_eq!((init.src_port, init.dst_port), (2000, 1000));
         let data = answer("00030011 00000001 00000000 00000000 61000000").unwrap();
@@ -204,8 +221,10 @@ mod tests {
             assert_eq!(answer(chunks), Err(Unanswerable::Reset), "{chunks}");
         }
         for cut in ["", "01000014 aabb"] {
-            assert_eq!(answer(cut), Err(Unanswerable::Truncated), "{cut}");
+            assert_eq!(tagged("00000000", cut), Err(Unanswerable::Truncated), "{cut}");
         }
+        let init = "01000014 00000000 00010000 000a000a 00000001";
+        assert_eq!(tagged("00000000", init), Err(Unanswerable::NoTag));
         assert!(answer("0900000c 00010008 00000001").is_ok());
     }
 

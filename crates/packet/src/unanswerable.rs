@@ -36,6 +36,9 @@ pub enum Unanswerable {
     /// A TCP reset, or what ends an SCTP association.
     #[error("is a reset itself")]
     Reset,
+    /// An SCTP INIT that brings no tag to answer with.
+    #[error("has no tag to be answered with")]
+    NoTag,
 }
 
 /// How an answer treats groups.

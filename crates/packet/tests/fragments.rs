@@ -1,6 +1,6 @@
 //! Fragments: what they are made of, and that they make up what was cut.
 
-use kiln_packet::{Fragments, MTU_MIN_V4, Packet, Unfragmentable};
+use kiln_packet::{Datagram, Fragments, MTU_MIN_V4, Packet, Unfragmentable};
 use proptest::prelude::*;
 use smoltcp::wire::Ipv4Packet;
 use std::collections::BTreeMap;
@@ -55,6 +55,26 @@ fn reassembled(fragments: &[Vec<u8>]) -> (BTreeMap<usize, u8>, Option<usize>) {
         }
     }
     (bytes, end)
+}
+
+#[test]
+fn fragments_say_which_datagram_they_are_of() {
+    let whole = frame(true, 0, &[], &[7; 3000]);
+    assert_eq!(Packet::parse(&whole).datagram(), None);
+    let [src, dst] = ["10.0.0.1", "10.0.1.1"].map(|ip| ip.parse().expect("an address"));
+    for piece in cut(&whole, 1400).expect("it may be cut") {
+        assert_eq!(Packet::parse(&piece).datagram(), Some(Datagram { src, dst, id: 0xabcd }));
+    }
+    // IPv6, first with a header that says that the packet is whole, then as the first of more, then as a later one.
+    for (offset, is_piece) in [(0, false), (1, true), (8, true)] {
+        let header = [17, 0, 0, offset, 0xab, 0xcd, 0, 9];
+        let addresses = [[0xfd; 16], [0xfe; 16]].concat();
+        let ip = [&[0x60, 0, 0, 0, 0, 16, 44, 64][..], &addresses, &header, &[0; 8]].concat();
+        let frame = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd][..], &ip].concat();
+        let [src, dst] = [[0xfd; 16], [0xfe; 16]].map(std::net::IpAddr::from);
+        let datagram = Some(Datagram { src, dst, id: 0xabcd_0009 }).filter(|_| is_piece);
+        assert_eq!(Packet::parse(&frame).datagram(), datagram, "{offset}");
+    }
 }
 
 /// Options of whole words: timestamp-like ones that stay with the first fragment, and security-like ones that are copied.

@@ -21,8 +21,21 @@ pub struct PeriodicAdvert {
     pub min_pause: Duration,
     /// The longest.
     pub max_pause: Duration,
+    /// Who hears it.
+    pub reach: Reach,
     /// The frame.
     pub frame: Box<[u8]>,
+}
+
+/// Who hears what is sent as if it had come in by a logical port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// All ports of its datapath.
+    All,
+    /// Those of this chassis: others say the same to theirs.
+    Chassis,
+    /// Those of this chassis and the physical network, since no other chassis says it.
+    ChassisAndNetwork,
 }
 
 impl PeriodicAdvert {
@@ -30,11 +43,13 @@ impl PeriodicAdvert {
     pub fn new(
         (datapath, port): (DatapathKey, PortKey),
         (min_pause, max_pause): (Duration, Duration),
+        reach: Reach,
         advert: &RouterAdvert,
     ) -> Self {
         let mut frame = vec![0; advert.buffer_len()];
         advert.emit(&mut frame);
-        PeriodicAdvert { datapath, port, min_pause, max_pause: max_pause.max(min_pause), frame: frame.into() }
+        let max_pause = max_pause.max(min_pause);
+        PeriodicAdvert { datapath, port, min_pause, max_pause, reach, frame: frame.into() }
     }
 }
 
@@ -100,7 +115,7 @@ mod tests {
         let mac = "0e:00:00:00:00:01".parse().unwrap();
         let bounds = (Duration::from_secs(200), Duration::from_mins(10));
         let router = RouterAdvert::multicast(mac, u16::MAX, RaOptions::new());
-        let advert = PeriodicAdvert::new((DatapathKey(1), PortKey(2)), bounds, &router);
+        let advert = PeriodicAdvert::new((DatapathKey(1), PortKey(2)), bounds, Reach::Chassis, &router);
         let (mut rng, mut advertiser) = (Rng::with_seed(7), Advertiser::new());
         advertiser.add(Instant::ZERO, &mut rng, advert.clone());
         let (mut last, mut pauses) = (Instant::ZERO, Vec::new());

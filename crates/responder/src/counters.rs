@@ -178,6 +178,7 @@ impl DropReason {
                 Unanswerable::Source => "drop_bad_source",
                 Unanswerable::IcmpError => "drop_about_icmp_error",
                 Unanswerable::Reset => "drop_about_reset",
+                Unanswerable::NoTag => "drop_no_tag",
             },
             DropReason::Unfragmentable(why) => match why {
                 Unfragmentable::NotIpv4 => "drop_not_ipv4",

@@ -1,8 +1,8 @@
 //! Entry point of the fuzz target: whatever the pipeline hands up, bounds hold, and all that came is accounted for.
 
 use crate::{
-    Class, Config, DropReason, Event, Load, MAX_FAILURES, MAX_LOGS, MAX_NEXT_HOPS, MAX_OUTPUT,
-    MAX_PACKETS_PER_NEXT_HOP, MAX_PENDING, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
+    Class, Config, DropReason, Event, Load, MAX_FAILURES, MAX_FRAGMENTS_PER_NEXT_HOP, MAX_LOGS,
+    MAX_NEXT_HOPS, MAX_OUTPUT, MAX_PENDING, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL, Responder,
 };
 use kiln_abi::opcodes::Opcode;
 use kiln_openflow::msg::{Message, PacketIn, Xid};
@@ -109,7 +109,7 @@ impl Run<'_> {
     fn check_bounds(&self) {
         let load = self.responder.load();
         assert!(load.next_hops <= MAX_NEXT_HOPS);
-        assert!(load.waiting_packets <= MAX_NEXT_HOPS * MAX_PACKETS_PER_NEXT_HOP);
+        assert!(load.waiting_packets <= MAX_NEXT_HOPS * MAX_FRAGMENTS_PER_NEXT_HOP);
         assert!(load.waiting_bytes <= MAX_WAITING_BYTES);
         assert!(load.pending_bindings.max(load.pending_fdb).max(load.activated) <= MAX_PENDING);
         assert!(load.output <= MAX_OUTPUT && load.failures <= MAX_FAILURES && load.logs <= MAX_LOGS);

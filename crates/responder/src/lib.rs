@@ -44,7 +44,7 @@ mod shares;
 mod timetable;
 mod unresolved;
 
-pub use advertise::PeriodicAdvert;
+pub use advertise::{PeriodicAdvert, Reach};
 pub use announce::{Announcement, FIRST_PAUSE, LAST_PAUSE, MAX_ANNOUNCEMENTS};
 pub use counters::{Counters, DropReason, Event};
 pub use drops::{Drops, MAX_DROP_PORTS};
@@ -58,6 +58,6 @@ pub use responder::{
     Neighbors, Responder, Write,
 };
 pub use unresolved::{
-    Failure, HOLD_DOWN, MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_QUERIES, MAX_WAIT, MAX_WAITING_BYTES,
-    NextHop, QUERY_INTERVAL,
+    Failure, HOLD_DOWN, MAX_FRAGMENTS_PER_NEXT_HOP, MAX_NEXT_HOPS, MAX_PACKETS_PER_NEXT_HOP, MAX_QUERIES,
+    MAX_WAIT, MAX_WAITING_BYTES, NextHop, QUERY_INTERVAL,
 };

@@ -15,13 +15,13 @@ use crate::nested::{FragMtu, Readings};
 use crate::payment::{self, payer};
 use crate::probe::Probe;
 use crate::punt::{self, Punt};
-use crate::unresolved::{Arrival, Due, Held, MAX_NEXT_HOPS, Unresolved};
+use crate::unresolved::{Arrival, Due, Held, MAX_NEXT_HOPS, Size, Unresolved};
 use crate::{Counters, DropReason, Event, Failure, NextHop};
 use kiln_abi::opcodes::Opcode;
 use kiln_budget::{Budgets, Class, Limits, Payer};
 use kiln_openflow::msg::{Message, PacketIn, PacketOut};
 use kiln_openflow::{Actions, Match};
-use kiln_packet::Unfragmentable;
+use kiln_packet::{Packet, Unfragmentable};
 use kiln_types::{DatapathKey, EthAddr, Instant, OfPort, PortKey, Rng};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -326,8 +326,10 @@ impl Responder {
             Opcode::TCP_RESET => tcp_reset::answering(punt)?.to_vec(),
             Opcode::SCTP_ABORT => sctp_abort::answering(punt)?.to_vec(),
             Opcode::REJECT => reject::refusal(punt, nested.mtu)?,
-            Opcode::ICMP => icmp_error::about(punt, nested.mtu, icmp_error::Code::ByProtocol)?.to_vec(),
-            _ => icmp_error::about(punt, nested.mtu, icmp_error::Code::Host)?.to_vec(),
+            Opcode::ICMP => {
+                icmp_error::about(&punt.packet, nested.mtu, icmp_error::Code::ByProtocol)?.to_vec()
+            }
+            _ => icmp_error::about_routed(punt, nested.mtu)?,
         };
         let (state, actions) = nested.rewrite(&punt.metadata, &mut packet)?;
         self.send_in(opcode, state, actions, packet);
@@ -403,11 +405,10 @@ impl Responder {
             self.resume(opcode, packet_in, mac);
             return;
         }
-        let len = packet_in.packet.len();
-        match self.unresolved.hold(now, hop, len, (opcode, packet_in)) {
+        match self.unresolved.hold(now, hop, size(&packet_in), (opcode, packet_in)) {
             Held::Kept { pushed_out } => {
                 self.counters.count(Some(opcode), Event::Held);
-                if let Some(packet) = pushed_out {
+                for packet in pushed_out {
                     self.drop_waiting(&packet, DropReason::PushedOut);
                 }
             }
@@ -434,7 +435,7 @@ impl Responder {
                     return Err(Unfragmentable::DontFragment.into());
                 }
                 let (actions, _) = self.nested(nested, punt)?;
-                self.send(Opcode::FRAGMENT, actions, error.to_vec());
+                self.send(Opcode::FRAGMENT, actions, error);
                 return Ok(());
             }
         };
@@ -748,6 +749,16 @@ impl Responder {
     }
 }
 
+/// What a packet takes up while it waits, with what the switch wants back.
+fn size(packet_in: &PacketIn) -> Size {
+    let PacketIn { packet, userdata, continuation, .. } = packet_in;
+    let continuation = continuation.as_ref().map_or(0, |bytes| bytes.len());
+    Size {
+        len: size_of::<PacketIn>() + packet.len() + userdata.len() + continuation,
+        datagram: Packet::parse(packet).datagram(),
+    }
+}
+
 /// Counts a packet that waited, or would have, and will not go on.
 fn note_drop(counters: &mut Counters, (opcode, packet_in): &Paused, reason: DropReason) {
     counters.drop(Some(*opcode), Metadata::from_match(&packet_in.metadata).place(), reason);
@@ -771,9 +782,10 @@ fn put_opcode(next_hop: &NextHop) -> Opcode {
 pub struct Load {
     /// Next hops that packets wait for: at most [`MAX_NEXT_HOPS`](crate::MAX_NEXT_HOPS).
     pub next_hops: usize,
-    /// Packets that wait: at most [`MAX_PACKETS_PER_NEXT_HOP`](crate::MAX_PACKETS_PER_NEXT_HOP) for each.
+    /// Packets that wait, of those in pieces each piece: at most [`MAX_PACKETS_PER_NEXT_HOP`](crate::MAX_PACKETS_PER_NEXT_HOP) for each
+    /// next hop, and [`MAX_FRAGMENTS_PER_NEXT_HOP`](crate::MAX_FRAGMENTS_PER_NEXT_HOP) pieces.
     pub waiting_packets: usize,
-    /// Their bytes: at most [`MAX_WAITING_BYTES`](crate::MAX_WAITING_BYTES).
+    /// Their bytes, and what goes back to the switch with them: at most [`MAX_WAITING_BYTES`](crate::MAX_WAITING_BYTES).
     pub waiting_bytes: usize,
     /// Bindings that wait to be written: at most [`MAX_PENDING`](crate::MAX_PENDING).
     pub pending_bindings: usize,

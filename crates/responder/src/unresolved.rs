@@ -17,6 +17,7 @@
 
 use crate::shares::Shares;
 use kiln_budget::Payer;
+use kiln_packet::Datagram;
 use kiln_types::{DatapathKey, HashMap, Instant, PortKey};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -24,9 +25,12 @@ use std::time::Duration;
 
 /// Most next hops that are asked for or held down.
 pub const MAX_NEXT_HOPS: usize = 1000;
-/// Most packets that wait for one next hop; another one pushes the oldest out.
+/// Most packets that wait for one next hop; another one pushes the oldest out. The fragments of a datagram are one packet: if one is
+/// missing, the others are of no use.
 pub const MAX_PACKETS_PER_NEXT_HOP: usize = 4;
-/// Most bytes of packets that wait, over all next hops.
+/// Most fragments among them: those of four datagrams of 64 KiB for links of 1500 bytes, and some.
+pub const MAX_FRAGMENTS_PER_NEXT_HOP: usize = 256;
+/// Most bytes of packets that wait, over all next hops, with what the switch wants back with them.
 pub const MAX_WAITING_BYTES: usize = 16 << 20;
 /// How long a packet waits.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -92,8 +96,19 @@ enum Query {
 #[derive(Debug)]
 struct Kept<T> {
     since: Instant,
-    len: usize,
+    size: Size,
+    /// It is no further fragment of a datagram of which one waits.
+    is_first: bool,
     packet: T,
+}
+
+/// What a packet that waits takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Bytes.
+    pub(crate) len: usize,
+    /// Which datagram it is a fragment of.
+    pub(crate) datagram: Option<Datagram>,
 }
 
 impl<T, R> Waiting<T, R> {
@@ -105,6 +120,42 @@ impl<T, R> Waiting<T, R> {
         };
         let oldest = self.packets.front().map(|kept| kept.since + MAX_WAIT);
         [query, oldest].into_iter().flatten().min()
+    }
+}
+
+fn len<'k, T: 'k>(packets: impl IntoIterator<Item = &'k Kept<T>>) -> usize {
+    packets.into_iter().map(|kept| kept.size.len).sum()
+}
+
+impl<T, R> Waiting<T, R> {
+    /// Whether a fragment of the same datagram waits already.
+    fn has_another_of(&self, size: Size) -> bool {
+        size.datagram.is_some() && self.packets.iter().any(|kept| kept.size.datagram == size.datagram)
+    }
+
+    /// Whether another packet has to go for one more.
+    fn is_full(&self, with_another: bool) -> bool {
+        let packets = self.packets.iter().filter(|kept| kept.is_first).count();
+        !with_another && packets >= MAX_PACKETS_PER_NEXT_HOP
+            || self.packets.len() >= MAX_FRAGMENTS_PER_NEXT_HOP
+    }
+
+    /// The packet that waits longest, with all of its fragments.
+    fn oldest(&self) -> impl Iterator<Item = &Kept<T>> {
+        let datagram = self.packets.front().and_then(|kept| kept.size.datagram);
+        let is_of_it =
+            move |at: usize, kept: &Kept<T>| at == 0 || datagram.is_some() && kept.size.datagram == datagram;
+        self.packets.iter().enumerate().filter(move |(at, kept)| is_of_it(*at, kept)).map(|(_, kept)| kept)
+    }
+
+    fn take_oldest(&mut self) -> Vec<T> {
+        let Some(first) = self.packets.pop_front() else { return Vec::new() };
+        let datagram = first.size.datagram;
+        let (others, kept): (VecDeque<_>, _) = std::mem::take(&mut self.packets)
+            .into_iter()
+            .partition(|kept| datagram.is_some() && kept.size.datagram == datagram);
+        self.packets = kept;
+        std::iter::once(first).chain(others).map(|kept| kept.packet).collect()
     }
 }
 
@@ -135,8 +186,8 @@ pub(crate) struct Asked<T> {
 pub(crate) enum Held<T> {
     /// It is kept, in place of another one, or beside all.
     Kept {
-        /// The packet that had to go for it.
-        pushed_out: Option<T>,
+        /// The packet that had to go for it, with all of its fragments.
+        pushed_out: Vec<T>,
     },
     /// The bytes that wait would be too many.
     Refused(T),
@@ -203,15 +254,16 @@ impl<T, R> Unresolved<T, R> {
         Asked { pushed_out, again: None }
     }
 
-    /// Takes a packet of `len` bytes that wants to go to `hop`, which is asked for.
-    pub(crate) fn hold(&mut self, now: Instant, hop: NextHop, len: usize, packet: T) -> Held<T> {
+    /// Takes a packet that wants to go to `hop`, which is asked for.
+    pub(crate) fn hold(&mut self, now: Instant, hop: NextHop, size: Size, packet: T) -> Held<T> {
         let Some(mut waiting) = self.take_out(&hop) else { return Held::Refused(packet) };
-        let full = waiting.packets.len() >= MAX_PACKETS_PER_NEXT_HOP;
-        let freed = if full { waiting.packets[0].len } else { 0 };
-        let held = if self.bytes - freed + len <= MAX_WAITING_BYTES {
-            let pushed_out = waiting.packets.pop_front_if(|_| full).map(|kept| kept.packet);
-            waiting.packets.push_back(Kept { since: now, len, packet });
-            self.bytes = self.bytes - freed + len;
+        let with_another = waiting.has_another_of(size);
+        let full = waiting.is_full(with_another);
+        let freed = if full { len(waiting.oldest()) } else { 0 };
+        let held = if self.bytes - freed + size.len <= MAX_WAITING_BYTES {
+            let pushed_out = if full { waiting.take_oldest() } else { Vec::new() };
+            waiting.packets.push_back(Kept { since: now, size, is_first: !with_another, packet });
+            self.bytes = self.bytes - freed + size.len;
             Held::Kept { pushed_out }
         } else {
             Held::Refused(packet)
@@ -250,7 +302,7 @@ impl<T, R> Unresolved<T, R> {
     /// The packets that wait for `hop`, oldest first; they wait no longer.
     pub(crate) fn resolve(&mut self, hop: &NextHop) -> impl Iterator<Item = T> + use<T, R> {
         let packets = self.take_out(hop).map(|waiting| waiting.packets).unwrap_or_default();
-        self.bytes -= packets.iter().map(|kept| kept.len).sum::<usize>();
+        self.bytes -= len(&packets);
         packets.into_iter().map(|kept| kept.packet)
     }
 
@@ -260,7 +312,7 @@ impl<T, R> Unresolved<T, R> {
         while let Some(&(_, hop)) = self.checks.first().filter(|(check, _)| *check <= now) {
             let Some(mut waiting) = self.take_out(&hop) else { return };
             while let Some(kept) = waiting.packets.pop_front_if(|kept| kept.since + MAX_WAIT <= now) {
-                self.bytes -= kept.len;
+                self.bytes -= kept.size.len;
                 due(Due::TooOld(kept.packet));
             }
             if let Query::Asked { tries, at } = waiting.query
@@ -294,7 +346,7 @@ impl<T, R> Unresolved<T, R> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut waiting.packets).into_iter().partition(|kept| chosen(&kept.packet));
         waiting.packets = kept;
-        self.bytes -= gone.iter().map(|kept| kept.len).sum::<usize>();
+        self.bytes -= len(&gone);
         gone.into_iter().map(|kept| kept.packet).collect()
     }
 
@@ -346,6 +398,10 @@ mod tests {
         Payer { router: DatapathKey(1), port: PortKey(port), source: None }
     }
 
+    fn whole(len: usize) -> Size {
+        Size { len, datagram: None }
+    }
+
     fn keeps(held: Held<usize>) -> bool {
         matches!(held, Held::Kept { .. })
     }
@@ -360,9 +416,9 @@ mod tests {
         let kept = match arrival {
             Arrival::First => {
                 ask(unresolved, ms, n);
-                keeps(unresolved.hold(at(ms), hop(n), 100, packet))
+                keeps(unresolved.hold(at(ms), hop(n), whole(100), packet))
             }
-            Arrival::Waits => keeps(unresolved.hold(at(ms), hop(n), 100, packet)),
+            Arrival::Waits => keeps(unresolved.hold(at(ms), hop(n), whole(100), packet)),
             Arrival::HeldDown | Arrival::Full => false,
         };
         (arrival, kept)
@@ -440,8 +496,50 @@ mod tests {
         for n in 0..6 {
             packet(&mut u, n, 1, n as usize);
         }
-        assert_eq!(u.hold(at(7), hop(1), 100, 6), Held::Kept { pushed_out: Some(2) });
+        assert_eq!(u.hold(at(7), hop(1), whole(100), 6), Held::Kept { pushed_out: vec![2] });
         assert_eq!(u.resolve(&hop(1)).collect::<Vec<_>>(), [3, 4, 5, 6]);
+    }
+
+    /// A piece of a datagram.
+    fn piece(id: u32) -> Size {
+        let of = |n: u32| IpAddr::V4(n.into());
+        Size { len: 100, datagram: Some(Datagram { src: of(1), dst: of(2), id }) }
+    }
+
+    /// A datagram of which a piece is missing is of no use.
+    #[test]
+    fn the_pieces_of_a_datagram_are_one_packet() {
+        let mut u = Numbered::new();
+        ask(&mut u, 0, 1);
+        let kept = |pushed_out: &[usize]| Held::Kept { pushed_out: pushed_out.to_vec() };
+        let mut hold = |size, n| u.hold(at(0), hop(1), size, n);
+        for n in 0..6 {
+            assert_eq!(hold(piece(7), n), kept(&[]));
+        }
+        assert_eq!(hold(whole(100), 6), kept(&[]));
+        assert_eq!(hold(piece(8), 7), kept(&[]));
+        assert_eq!(hold(piece(7), 8), kept(&[]), "a piece that comes late");
+        assert_eq!(hold(whole(100), 9), kept(&[]));
+        assert_eq!(hold(piece(8), 10), kept(&[]));
+        assert_eq!(hold(piece(9), 11), kept(&[0, 1, 2, 3, 4, 5, 8]), "the fifth datagram");
+        assert_eq!(hold(whole(100), 12), kept(&[6]));
+        assert_eq!(hold(whole(100), 13), kept(&[7, 10]));
+        assert_eq!(u.bytes(), 400);
+        assert_eq!(u.resolve(&hop(1)).collect::<Vec<_>>(), [9, 11, 12, 13]);
+        assert_eq!(u.bytes(), 0);
+    }
+
+    #[test]
+    fn pieces_are_bounded() {
+        let mut u = Numbered::new();
+        ask(&mut u, 0, 1);
+        for n in 0..MAX_FRAGMENTS_PER_NEXT_HOP {
+            assert!(keeps(u.hold(at(0), hop(1), piece(n as u32 % 4), n)));
+        }
+        let gone: Vec<usize> = (0..MAX_FRAGMENTS_PER_NEXT_HOP).step_by(4).collect();
+        let next = MAX_FRAGMENTS_PER_NEXT_HOP;
+        assert_eq!(u.hold(at(0), hop(1), piece(1), next), Held::Kept { pushed_out: gone.clone() });
+        assert_eq!((u.packets(), u.bytes()), (next + 1 - gone.len(), 100 * (next + 1 - gone.len())));
     }
 
     /// A flood to a next hop that has failed costs a packet for each attempt.
@@ -514,8 +612,8 @@ mod tests {
         let mut u = Numbered::new();
         ask(&mut u, 0, 1);
         ask(&mut u, 0, 2);
-        assert!(keeps(u.hold(at(0), hop(1), MAX_WAITING_BYTES, 0)));
-        assert_eq!(u.hold(at(0), hop(2), 1, 5), Held::Refused(5));
+        assert!(keeps(u.hold(at(0), hop(1), whole(MAX_WAITING_BYTES), 0)));
+        assert_eq!(u.hold(at(0), hop(2), whole(1), 5), Held::Refused(5));
         let mut forgotten = Vec::new();
         u.forget(|h| *h == hop(1), |packet| forgotten.push(packet));
         assert_eq!((forgotten, u.bytes()), (vec![0], 0));
@@ -553,7 +651,7 @@ mod tests {
                                 unresolved.ask(now, hop(h), payer((h % 3) as u16), h);
                                 asked.entry(h).or_default().push(now);
                             }
-                            unresolved.hold(now, hop(h), len, (serial, now));
+                            unresolved.hold(now, hop(h), whole(len), (serial, now));
                         }
                         Arrival::HeldDown => prop_assert!(asked[&h].len() >= usize::from(MAX_QUERIES)),
                         Arrival::Full => prop_assert_eq!(unresolved.next_hops(), MAX_NEXT_HOPS),
@@ -578,7 +676,7 @@ mod tests {
                 prop_assert!(unresolved.packets() <= MAX_NEXT_HOPS * MAX_PACKETS_PER_NEXT_HOP);
                 prop_assert!(unresolved.bytes() <= MAX_WAITING_BYTES);
                 prop_assert_eq!(unresolved.checks.len(), unresolved.next_hops());
-                let held: usize = unresolved.next_hops.values().flat_map(|w| &w.packets).map(|k| k.len).sum();
+                let held: usize = unresolved.next_hops.values().flat_map(|w| &w.packets).map(|k| k.size.len).sum();
                 prop_assert_eq!(unresolved.bytes(), held);
                 // a next hop that gave way to others may be asked for anew
                 asked.retain(|h, _| unresolved.next_hops.contains_key(&hop(*h)));

@@ -92,7 +92,11 @@ fn who_forbids_it_is_told_of_the_mtu() {
     assert_eq!((error.key.tp_src, error.key.tp_dst), (3, 4), "fragmentation needed");
     let message = error.transport().expect("an ICMP message");
     assert_eq!(message[4..8], [0, 0, 2, 88], "600");
-    assert_eq!(message[8..], datagram(0x4000, 1400)[14..14 + 548], "576 bytes with the headers");
+    let mut came = datagram(0x4000, 1400);
+    came[14 + 8] += 1;
+    assert_eq!(message[8..18], came[14..24], "it is quoted with the time to live that it came with");
+    assert_eq!(message[20..], came[26..14 + 548], "576 bytes with the headers");
+    assert_eq!(kiln_packet::checksum::of(&message[8..28]), 0, "the quoted header's checksum holds");
     let last = out.actions.iter().last();
     assert_eq!(last, Some(Action::resubmit(8)), "what the action nests is done with it");
 }

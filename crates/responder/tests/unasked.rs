@@ -4,7 +4,7 @@ use kiln_abi::opcodes::Opcode;
 use kiln_openflow::msg::{Message, PacketIn};
 use kiln_openflow::{Action, Field, Match};
 use kiln_packet::{Packet, RaOptions, RouterAdvert};
-use kiln_responder::{Announcement, Config, DropReason, Event, Limits, PeriodicAdvert, Responder};
+use kiln_responder::{Announcement, Config, DropReason, Event, Limits, PeriodicAdvert, Reach, Responder};
 use kiln_types::{DatapathKey, EthAddr, Instant, PortKey, Rng};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,10 +23,10 @@ fn announcement(ip: &str) -> Announcement {
     Announcement { datapath: PLACE.0, port: PLACE.1, mac, ip, router: true }
 }
 
-fn advert() -> PeriodicAdvert {
+fn advert(reach: Reach) -> PeriodicAdvert {
     let mac: EthAddr = "0e:00:00:00:00:01".parse().unwrap();
     let bounds = (Duration::from_secs(5), Duration::from_secs(10));
-    PeriodicAdvert::new(PLACE, bounds, &RouterAdvert::multicast(mac, u16::MAX, RaOptions::new()))
+    PeriodicAdvert::new(PLACE, bounds, reach, &RouterAdvert::multicast(mac, u16::MAX, RaOptions::new()))
 }
 
 /// Runs to `until`, tick by tick; what was sent, by the second.
@@ -72,7 +72,7 @@ fn nothing_is_sent_without_a_switch_and_nothing_is_lost() {
     let mut responder = responder();
     responder.set_has_switch(false);
     responder.announce(Instant::ZERO, announcement("fd02::1"));
-    responder.advertise(Instant::ZERO, advert());
+    responder.advertise(Instant::ZERO, advert(Reach::Chassis));
     assert_eq!(responder.deadline(), None);
     responder.tick(Instant::from_secs(100));
     assert!(responder.poll_output().is_none());
@@ -107,13 +107,20 @@ fn what_cannot_be_paid_for_comes_later() {
 #[test]
 fn advertisements_stay_on_the_chassis_and_stop() {
     let mut responder = responder();
-    responder.advertise(Instant::ZERO, advert());
-    let sent = sent(&mut responder, Instant::from_secs(100));
-    assert!((10..=20).contains(&sent.len()), "every 5 to 10 seconds: {}", sent.len());
-    let text: Vec<String> = sent[0].2.iter().map(ToString::to_string).collect();
-    assert!(text.contains(&"set_field:0x10/0x10->reg10".to_owned()), "{text:?}");
-    responder.stop_advertising(&advert());
+    responder.advertise(Instant::ZERO, advert(Reach::Chassis));
+    let early = sent(&mut responder, Instant::from_secs(100));
+    assert!((10..=20).contains(&early.len()), "every 5 to 10 seconds");
+    let flags = |actions: &[Action]| {
+        let text = actions.iter().map(ToString::to_string);
+        text.filter(|action| action.ends_with("->reg10")).collect::<Vec<_>>()
+    };
+    assert_eq!(flags(&early[0].2), ["set_field:0x10/0x10->reg10"]);
+    responder.stop_advertising(&advert(Reach::Chassis));
     assert_eq!(responder.deadline(), None);
+    // Those of a gateway router go out by the physical network as well.
+    responder.advertise(Instant::from_secs(100), advert(Reach::ChassisAndNetwork));
+    let sent = sent(&mut responder, Instant::from_secs(120));
+    assert_eq!(flags(&sent[0].2), ["set_field:0x10/0x10->reg10", "set_field:0x40000/0x40000->reg10"]);
 }
 
 /// A solicitation as a Linux host sends it.
@@ -175,6 +182,8 @@ fn hosts_without_an_address_are_all_advertised_to() {
     asked[18..20].copy_from_slice(&[0, 8]);
     asked[22..38].fill(0);
     asked.truncate(14 + 40 + 8);
+    // With the checksum of what is left.
+    asked[14 + 40 + 2..14 + 40 + 4].copy_from_slice(&[0x7b, 0xb8]);
     let mut responder = responder();
     let mut advertised = 0;
     for _ in 0..8 * 3 {

@@ -35,6 +35,13 @@ pub const MASKS: &[Mask] = &[
         reason: "Stock counts the Ethernet header among the 576 or 1280 bytes: RFC 1812 4.3.2.3, RFC 4443 2.4(c).",
     },
     Mask {
+        name: "time to live of the quote",
+        always: false,
+        about: &["quoted"],
+        fields: &["q.ttl", "q.ip.sum", "icmp.sum"],
+        reason: "Stock quotes a packet that is too large as it would have gone on: RFC 1812 4.3.2.3.",
+    },
+    Mask {
         name: "reset of an acknowledgement",
         always: false,
         about: &["flags=R", "flags=RA"],

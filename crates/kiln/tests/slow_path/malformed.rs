@@ -116,6 +116,16 @@ fn cases() -> Vec<Case> {
             routers(NOBODY, "0101020000000070"),
             not_a_solicitation,
         ),
+        case(
+            "a router solicitation with a wrong checksum",
+            wrong_sum(&routers(HOST_LOCAL, "")),
+            not_a_solicitation,
+        ),
+        case(
+            "a router solicitation with a fragment header",
+            fragment(&routers(HOST_LOCAL, "")),
+            not_a_solicitation,
+        ),
         case("an answer of a group", reply("030000000001", "0a010046"), not_a_host),
         case("an answer of no address", reply("000000000000", "0a010046"), not_a_host),
         case("an answer about a group", reply("020000000070", "e0000001"), not_a_host),

@@ -4,7 +4,7 @@
 use super::Answer;
 use crate::DropReason;
 use crate::punt::Punt;
-use kiln_packet::{Fragments, IcmpError, Packet, Unfragmentable};
+use kiln_packet::{Fragments, IcmpError, Packet, Unfragmentable, before_hop};
 
 /// Bytes of the action's payload before its nested actions: the MTU, and zeros that align what follows.
 pub(crate) const ARGUMENTS_LEN: usize = 8;
@@ -13,8 +13,8 @@ pub(crate) const ARGUMENTS_LEN: usize = 8;
 pub(crate) enum Cut<'a> {
     /// Its pieces go on.
     Fragments(Fragments<'a>),
-    /// Its sender forbids it, and is told of the MTU.
-    Refused(IcmpError<'a>),
+    /// Its sender forbids it, and is told of the MTU by this error. It quotes the packet as it came to the router.
+    Refused(Vec<u8>),
 }
 
 /// Cuts the packet, which comes up with the MTU.
@@ -22,7 +22,10 @@ pub(crate) fn cut<'a>(punt: &Punt<'a>) -> Answer<Cut<'a>> {
     let mtu = mtu(punt).ok_or(DropReason::BadActions)?;
     match Fragments::of(&punt.packet, mtu) {
         Ok(fragments) => Ok(Cut::Fragments(fragments)),
-        Err(Unfragmentable::DontFragment) => Ok(Cut::Refused(IcmpError::too_big(&punt.packet, mtu)?)),
+        Err(Unfragmentable::DontFragment) => {
+            let came = before_hop(&punt.packet);
+            Ok(Cut::Refused(IcmpError::too_big(&Packet::parse(&came), mtu)?.to_vec()))
+        }
         Err(why) => Err(why.into()),
     }
 }

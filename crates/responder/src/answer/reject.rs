@@ -13,6 +13,6 @@ pub(crate) fn refusal(punt: &Punt<'_>, mtu: FragMtu) -> Answer<Vec<u8>> {
     } else if key.is_transport(ip_proto::SCTP) {
         Ok(sctp_abort::answering(punt)?.back().to_vec())
     } else {
-        Ok(icmp_error::about(punt, mtu, icmp_error::Code::ByProtocol)?.back().to_vec())
+        Ok(icmp_error::about(&punt.packet, mtu, icmp_error::Code::ByProtocol)?.back().to_vec())
     }
 }

@@ -3,7 +3,7 @@
 use super::{MAX_OUTPUT, Responder};
 use crate::answer::put_nd_ra_opts;
 use crate::punt::Punt;
-use crate::{Announcement, DropReason, Event, PeriodicAdvert};
+use crate::{Announcement, DropReason, Event, PeriodicAdvert, Reach};
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::registers::{flags, reg};
 use kiln_abi::tables;
@@ -62,15 +62,16 @@ impl Responder {
                 let Announcement { datapath, port, .. } = announcement;
                 let opcode = opcode(&announcement);
                 if self.is_paid(now, Class::Neighbor, (datapath, port)) {
-                    self.inject(opcode, (datapath, port), false, announcement.frame());
+                    self.inject(opcode, (datapath, port), Reach::All, announcement.frame());
                 } else {
                     self.counters.count(Some(opcode), Event::Postponed);
                     self.announcer.postpone(announcement, now + LATER);
                 }
             } else if let Some(advert) = self.advertiser.pop_due(now, &mut self.rng) {
-                let (place, frame) = ((advert.datapath, advert.port), advert.frame.to_vec());
+                let (place, reach, frame) =
+                    ((advert.datapath, advert.port), advert.reach, advert.frame.to_vec());
                 if self.is_paid(now, Class::RouterAdvert, place) {
-                    self.inject(Opcode::PUT_ND_RA_OPTS, place, true, frame);
+                    self.inject(Opcode::PUT_ND_RA_OPTS, place, reach, frame);
                 } else {
                     self.counters.count(Some(Opcode::PUT_ND_RA_OPTS), Event::Postponed);
                 }
@@ -82,16 +83,20 @@ impl Responder {
         self.budgets.pay(now, class, &Payer { router, port, source: None }).is_ok()
     }
 
-    /// Sends a frame as if it had come in by a logical port; `local`: to ports of this chassis alone.
-    fn inject(&mut self, opcode: Opcode, place: (DatapathKey, PortKey), local: bool, frame: Vec<u8>) {
+    /// Sends a frame as if it had come in by a logical port.
+    fn inject(&mut self, opcode: Opcode, place: (DatapathKey, PortKey), reach: Reach, frame: Vec<u8>) {
         let (datapath, port) = place;
         let mut actions = vec![
             Action::set_field(Field::METADATA, datapath.0),
             Action::set_field(Field::reg(reg::INPORT), port.0),
         ];
-        if local {
-            actions
-                .push(Action::load(Subfield::new(Field::reg(reg::FLAGS), flags::LOCAL_ONLY.into(), 1), 1u8));
+        let flags: &[u8] = match reach {
+            Reach::All => &[],
+            Reach::Chassis => &[flags::LOCAL_ONLY],
+            Reach::ChassisAndNetwork => &[flags::LOCAL_ONLY, flags::OVERRIDE_LOCAL_ONLY],
+        };
+        for flag in flags {
+            actions.push(Action::load(Subfield::new(Field::reg(reg::FLAGS), (*flag).into(), 1), 1u8));
         }
         actions.push(Action::resubmit(tables::LOG_INGRESS));
         let Ok(actions) = Actions::encode(&actions) else { return };
