@@ -175,9 +175,9 @@ impl Match {
         let mut fields = SmallVec::<[_; 12]>::new();
         while !r.is_empty() {
             let start = bytes.len() - r.remaining();
-            if let Some((field, value)) = plain_field(&bytes[start..]) {
-                r.skip(PLAIN_HEADER_LEN + value.len())?;
-                fields.push((field.order(), &bytes[start..bytes.len() - r.remaining()]));
+            if let Some((value, len)) = plain_field(&bytes[start..]) {
+                r.skip(len)?;
+                fields.push((value.field.order(), &bytes[start..start + len]));
                 continue;
             }
             // What is spelled otherwise is read from the start: once, since that looks at all.
@@ -314,23 +314,34 @@ pub(crate) fn put_uint(out: &mut Vec<u8>, value: u128, n_bytes: usize) {
 /// Bytes before the value of a field that is no experimenter's.
 const PLAIN_HEADER_LEN: usize = 4;
 
-/// The field at the start of `bytes`, with its value, if it is matched as a whole, spelled canonically, and right whatever its
-/// value: nearly all that switches say of a packet is, and need not be looked at any closer.
-fn plain_field(bytes: &[u8]) -> Option<(Field, &[u8])> {
+/// The field at the start of `bytes` and how many of them it takes, if it is spelled canonically and may have any value: nearly
+/// all that switches say of a packet is, and need not be looked at any closer.
+fn plain_field(bytes: &[u8]) -> Option<(FieldValue, usize)> {
     let (word, rest) = bytes.split_first_chunk::<PLAIN_HEADER_LEN>()?;
     let [high, low, number, len] = *word;
     let header = Header { class: u16::from_be_bytes([high, low]), field: number >> 1, experimenter: 0 };
     let has_mask = number & 1 != 0;
-    let value = rest.get(..usize::from(len))?;
+    let payload = rest.get(..usize::from(len))?;
+    let (value, mask) = payload.split_at(if has_mask { payload.len() / 2 } else { payload.len() });
     let field = Field::by_header(header, value.len())?;
-    let is_plain = !has_mask
-        && header == field.info().header
+    let all_ones = field.all_ones();
+    let is_plain = header == field.info().header
         && field.n_bytes() == value.len()
         && usize::from(field.n_bits()) == 8 * value.len()
         && field.as_tun_metadata().is_none()
-        && field.is_canonical_in_match(field.all_ones())
+        && field.is_canonical_in_match(all_ones)
         && !is_vlan(field);
-    is_plain.then_some((field, value))
+    if !is_plain {
+        return None;
+    }
+    let value = read_uint(value)?;
+    if !has_mask {
+        return Some((FieldValue { field, value, mask: all_ones }, PLAIN_HEADER_LEN + payload.len()));
+    }
+    // Of a pair of registers a switch tells one alone, if the other is zero.
+    let mask = read_uint(mask).filter(|_| mask.len() == field.n_bytes() && field.info().maskable)?;
+    let is_partial = mask != 0 && mask != all_ones && value & !mask == 0;
+    is_partial.then_some((FieldValue { field, value, mask }, PLAIN_HEADER_LEN + payload.len()))
 }
 
 /// Reads one field with its value and mask. `None` if the field is unknown and that is allowed.
@@ -400,9 +411,9 @@ impl Iterator for Iter<'_> {
         if self.rest.is_empty() {
             return None;
         }
-        if let Some((field, value)) = plain_field(self.rest) {
-            self.rest = &self.rest[PLAIN_HEADER_LEN + value.len()..];
-            return Some(FieldValue::exact(field, read_uint(value)?));
+        if let Some((value, len)) = plain_field(self.rest) {
+            self.rest = &self.rest[len..];
+            return Some(value);
         }
         let mut r = Reader::new(self.rest, "match", ErrorCode::MATCH_BAD_LEN);
         // A match holds only what was read or built before, so this cannot fail.
@@ -654,24 +665,33 @@ mod tests {
     #[test]
     fn what_is_taken_as_it_comes_would_be_read_the_same() {
         let mut plain = Vec::new();
+        // Values and masks of one byte over and over; a field without a mask takes the first.
+        let fills = [(0xff, None), (0xff, Some(0xff)), (0x0f, Some(0x0f)), (0x0f, Some(0xf0)), (0, Some(0))];
         for field in Field::all() {
-            for header in [field.info().header, field.info().oldest] {
-                for (has_mask, len) in [(false, field.n_bytes()), (true, 2 * field.n_bytes()), (false, 1)] {
-                    let mut bytes = Vec::new();
-                    header.put(&mut bytes, has_mask, len);
-                    bytes.resize(bytes.len() + len, 0xff);
-                    let Some((taken, value)) = plain_field(&bytes) else { continue };
-                    let mut r = Reader::new(&bytes, "match", ErrorCode::MATCH_BAD_LEN);
-                    let tlv = read_field(&mut r, Unknown::Refused).unwrap().unwrap();
-                    assert!(tlv.is_canonical() && r.is_empty(), "{field}");
-                    assert_eq!(tlv.value, FieldValue::exact(taken, read_uint(value).unwrap()));
-                    plain.push(taken.name());
-                }
+            let lens = [field.n_bytes(), 1];
+            let headers = [field.info().header, field.info().oldest];
+            for (header, len, (value, mask)) in headers
+                .into_iter()
+                .flat_map(|header| lens.map(|len| (header, len)))
+                .flat_map(|(header, len)| fills.map(|fill| (header, len, fill)))
+            {
+                let mut bytes = Vec::new();
+                header.put(&mut bytes, mask.is_some(), if mask.is_some() { 2 * len } else { len });
+                bytes.resize(bytes.len() + len, value);
+                bytes.resize(bytes.len() + mask.map_or(0, |_| len), mask.unwrap_or_default());
+                let Some((taken, taken_len)) = plain_field(&bytes) else { continue };
+                let mut r = Reader::new(&bytes, "match", ErrorCode::MATCH_BAD_LEN);
+                let tlv = read_field(&mut r, Unknown::Refused).unwrap().unwrap();
+                assert!(tlv.is_canonical() && r.is_empty(), "{field}");
+                assert_eq!((tlv.value, bytes.len()), (taken, taken_len));
+                plain.push((taken.field.name(), mask.is_some()));
             }
         }
         // What a switch says of every packet is among it.
-        for name in ["xreg0", "xreg7", "metadata", "ct_zone"] {
-            assert!(plain.contains(&name), "{name} {plain:?}");
+        for what in
+            [("xreg0", false), ("xreg0", true), ("xreg7", true), ("metadata", false), ("ct_zone", false)]
+        {
+            assert!(plain.contains(&what), "{what:?} {plain:?}");
         }
     }
 
