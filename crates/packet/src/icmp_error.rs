@@ -135,8 +135,6 @@ impl<'a> IcmpError<'a> {
 
     /// The frame.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut frame = vec![0; self.buffer_len()];
-        self.emit(&mut frame);
-        frame
+        crate::emitted(self.buffer_len(), |frame| self.emit(frame))
     }
 }

@@ -45,3 +45,11 @@ pub use router_solicit::answer_solicit;
 pub use sctp_abort::SctpAbort;
 pub use tcp_reset::{TcpReset, tcp_flags};
 pub use unanswerable::Unanswerable;
+
+/// A frame of `len` bytes, all of which `emit` writes.
+fn emitted(len: usize, emit: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    // Memory that has to be zero, as `vec![0; len]` asks for, is what glibc before 2.41 has no quick way to give.
+    let mut frame: Vec<u8> = std::iter::repeat_n(0, len).collect();
+    emit(&mut frame);
+    frame
+}

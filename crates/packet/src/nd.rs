@@ -142,9 +142,7 @@ impl NeighborSolicit {
 
     /// The frame.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut frame = vec![0; self.buffer_len()];
-        self.emit(&mut frame);
-        frame
+        crate::emitted(self.buffer_len(), |frame| self.emit(frame))
     }
 }
 
@@ -219,9 +217,7 @@ impl NeighborAdvert {
 
     /// The frame.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut frame = vec![0; self.buffer_len()];
-        self.emit(&mut frame);
-        frame
+        crate::emitted(self.buffer_len(), |frame| self.emit(frame))
     }
 }
 
