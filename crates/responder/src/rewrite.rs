@@ -7,6 +7,7 @@
 use crate::metadata::Metadata;
 use kiln_openflow::{Action, Actions, Field, Subfield};
 use kiln_packet::{checksum, ethertype, ip_proto};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Where an untagged frame's Ethernet type is, and its IP header.
@@ -18,6 +19,8 @@ const IP6_LEN: usize = 40;
 const IP4_CHECK: usize = IP + 10;
 const ICMP_CHECK: usize = 2;
 const TCP_CHECK: usize = 16;
+/// How deep the stack seldom exceeds: two fields are exchanged by way of it.
+const USUAL_DEPTH: usize = 4;
 
 /// A field that can be read and written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +152,7 @@ impl Rewrite {
     /// changed, and it is the switch's to do.
     pub(crate) fn apply(&self, frame: &mut [u8], state: &mut Metadata) -> bool {
         let Some(mut draft) = Draft::of(frame, state).filter(|draft| self.fits(draft)) else { return false };
-        let mut stack = Vec::new();
+        let mut stack = SmallVec::<[u128; USUAL_DEPTH]>::new();
         for step in &self.steps {
             match step {
                 Step::Write(place, value, mask) => draft.write(*place, *value, *mask),
@@ -232,7 +235,9 @@ impl<'a> Draft<'a> {
             Place::Metadata => self.state.raw_datapath().into(),
             _ => {
                 let bytes = &self.frame[self.range(place)];
-                bytes.iter().fold(0, |value, byte| value << 8 | u128::from(*byte))
+                let mut be = [0; 16];
+                be[16 - bytes.len()..].copy_from_slice(bytes);
+                u128::from_be_bytes(be)
             }
         }
     }
