@@ -32,16 +32,17 @@ impl<K: Copy + Eq + Hash, V> Crowd<K, V> {
         mut idle: impl FnMut(&mut V) -> bool,
         forgotten: impl FnMut(V),
     ) -> (&mut V, bool) {
-        if !self.entries.contains_key(&key) {
-            if self.entries.len() >= self.max {
-                self.make_room(&mut idle, forgotten);
-            }
+        if self.entries.len() >= self.max && !self.entries.contains_key(&key) {
+            self.make_room(&mut idle, forgotten);
             if self.entries.len() >= self.max {
                 return (self.rest.get_or_insert_with(|| Box::new(new())), false);
             }
-            self.turn.push_back(key);
         }
-        (self.entries.entry(key).or_insert_with(new), true)
+        let entry = self.entries.entry(key).or_insert_with(|| {
+            self.turn.push_back(key);
+            new()
+        });
+        (entry, true)
     }
 
     fn make_room(&mut self, idle: &mut impl FnMut(&mut V) -> bool, mut forgotten: impl FnMut(V)) {
