@@ -241,6 +241,7 @@ impl ControllerDaemon {
                 self.southbound.handle_bytes(now, bytes, self.compiler.southbound_replica());
             }
             Side::Local => self.local.handle_bytes(now, bytes, self.compiler.local_replica()),
+            Side::Packets => self.answer(now, bytes),
             _ => self.switch(side).handle_bytes(now, bytes),
         }
     }
@@ -559,6 +560,18 @@ impl ControllerDaemon {
                 self.stale = true;
             }
         }
+        self.note_packets(now);
+    }
+
+    /// Packets are answered at once, each before the next is read: while it is at hand, and so is the memory that the last one took.
+    fn answer(&mut self, now: Instant, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = self.packets.session.handle_next(now, bytes);
+            self.note_packets(now);
+        }
+    }
+
+    fn note_packets(&mut self, now: Instant) {
         while let Some(event) = self.packets.poll_event(now) {
             self.note_packet(now, event);
             self.send_packets();

@@ -141,7 +141,7 @@ pub trait Engine {
 
     /// Whether the peer on a link waits for answers, and takes longer over one than it takes to make: after a pause, what answers
     /// the beginning of what it says is sent before the rest is handed over, so that the peer works on the first answers while
-    /// the others are made.
+    /// the others are made. [`Engine::handle`] makes them.
     fn is_awaited(&self, _link: Link) -> bool {
         false
     }
@@ -165,6 +165,8 @@ const READ_BUDGET_BYTES: usize = 4 << 20;
 const READ_BUFFER_BYTES: usize = 64 << 10;
 /// How much of what a peer says that waits for answers is answered first: two or three of a switch's short packets.
 const FIRST_BYTES: usize = 1 << 10;
+/// A peer that has said nothing for so long is not in the middle of something.
+const PAUSE: Duration = Duration::from_micros(30);
 /// An engine whose timeout has passed is asked again no sooner than this.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// A turn that takes longer is worth a warning: probes of peers go unanswered meanwhile.
@@ -483,24 +485,30 @@ impl<'d, E: Engine> Loop<'d, E> {
     fn poll_link(&mut self, at: usize, cx: &mut Context<'_>, woken: &mut Woken) -> bool {
         let mut room = false;
         let mut budget = READ_BUDGET_BYTES;
+        let mut has_read = false;
         while let Some((link, io)) = self.links.get_mut(at) {
             let link = *link;
             let wants_input = budget > 0 && self.engine.wants_input(link);
             let buffer = wants_input.then_some(&mut self.buffer[..]);
             let Poll::Ready(event) = io.poll(cx, &mut self.tls, buffer, &mut self.failures) else {
-                io.is_still |= wants_input;
+                // What comes while the last is worked on continues it.
+                if wants_input && !has_read {
+                    io.still_since.get_or_insert(self.awake);
+                }
                 break;
             };
             let now = self.clock.now();
             match event {
                 Event::Up => self.engine.handle(now, Input::Up { link }),
                 Event::Read(len) => {
-                    let was_still = std::mem::take(&mut io.is_still);
+                    has_read = true;
+                    let was_still = io.still_since.take();
+                    let paused =
+                        was_still.is_some_and(|since| self.awake.saturating_duration_since(since) >= PAUSE);
                     let mut bytes = &self.buffer[..len];
-                    if was_still && len > FIRST_BYTES && self.engine.is_awaited(link) {
+                    if paused && len > FIRST_BYTES && self.engine.is_awaited(link) {
                         let (first, rest) = bytes.split_at(FIRST_BYTES);
                         self.engine.handle(now, Input::Bytes { link, bytes: first });
-                        self.engine.step(now);
                         transmit(&mut self.engine, link, io);
                         // What goes wrong is told of when there is nothing more to read.
                         let _ = io.poll_flush(cx);

@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use kiln_ovsdb::remote::Remote;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -53,8 +54,8 @@ pub(crate) struct LinkIo {
     successor: Option<Stream>,
     /// Whether the engine wants a connection: from its asking until it is told of the end.
     wanted: bool,
-    /// Whether there was nothing to read when that was last tried.
-    pub(crate) is_still: bool,
+    /// Since when there has been nothing to read.
+    pub(crate) still_since: Option<Instant>,
     out: Outgoing,
 }
 
@@ -75,7 +76,7 @@ impl LinkIo {
             stream: None,
             successor: None,
             wanted: true,
-            is_still: true,
+            still_since: None,
             out: Outgoing::default(),
         }
     }

@@ -7,72 +7,49 @@ use kiln_types::Instant;
 
 impl Session {
     /// Bytes have come.
-    pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
+    pub fn handle_bytes(&mut self, now: Instant, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = self.handle_next(now, bytes);
+        }
+    }
+
+    /// Bytes have come, and are taken up to the end of a message at most; gives back the rest. What follows from one message can be
+    /// polled before the next is read.
+    pub fn handle_next<'a>(&mut self, now: Instant, bytes: &'a [u8]) -> &'a [u8] {
         if matches!(self.state, State::Disconnected | State::Dropped) {
             self.counters.bytes_after_drop += bytes.len() as u64;
-            return;
+            return &[];
         }
         self.last_received = now;
         self.probe_sent = None;
-        let mut rest = bytes;
         // Only a message that has not come whole is copied.
-        while !self.rx.is_empty() && !rest.is_empty() {
-            let wanted = match Header::peek(&self.rx) {
-                Some(header) => usize::from(header.len),
-                None => HEADER_LEN,
-            };
-            let take = wanted.saturating_sub(self.rx.len()).min(rest.len());
-            self.rx.extend_from_slice(&rest[..take]);
-            rest = &rest[take..];
-            if self.rx.len() < wanted || (wanted == HEADER_LEN && self.is_partial()) {
-                continue;
-            }
+        if self.rx.is_empty()
+            && let Some((message, rest)) = bytes.split_at_checked(wanted_len(bytes))
+        {
+            self.handle_message(message);
+            return rest;
+        }
+        let lacks = wanted_len(&self.rx) - self.rx.len();
+        let (piece, rest) = bytes.split_at(lacks.min(bytes.len()));
+        self.rx.extend_from_slice(piece);
+        if self.rx.len() == wanted_len(&self.rx) {
             let mut message = std::mem::take(&mut self.rx);
-            self.handle_stream(&message);
-            // Whatever is left of it is nothing; the buffer is used again.
-            if self.rx.is_empty() {
-                message.clear();
-                self.rx = message;
-            }
+            self.handle_message(&message);
+            message.clear();
+            self.rx = message;
         }
-        let left = self.handle_stream(rest);
-        if self.state != State::Dropped {
-            self.rx.extend_from_slice(&rest[rest.len() - left..]);
-        }
+        rest
     }
 
-    /// Whether the buffer holds a header whose message goes on.
-    fn is_partial(&self) -> bool {
-        Header::peek(&self.rx).is_some_and(|h| usize::from(h.len) > self.rx.len())
-    }
-
-    /// Handles the whole messages at the start of `bytes`; gives how many bytes are left over.
-    fn handle_stream(&mut self, mut bytes: &[u8]) -> usize {
-        while let Some(header) = Header::peek(bytes) {
-            if matches!(self.state, State::Disconnected | State::Dropped) {
-                self.counters.bytes_after_drop += bytes.len() as u64;
-                return 0;
-            }
-            let len = usize::from(header.len);
-            if len < HEADER_LEN {
-                self.drop_connection(DropReason::Framing { len: header.len });
-                return 0;
-            }
-            if bytes.len() < len {
-                break;
-            }
-            let (message, rest) = bytes.split_at(len);
-            self.counters.received += 1;
-            self.handle_message(&header, message);
-            bytes = rest;
+    fn handle_message(&mut self, bytes: &[u8]) {
+        let Some(header) = Header::peek(bytes) else { return };
+        if usize::from(header.len) < HEADER_LEN {
+            return self.drop_connection(DropReason::Framing { len: header.len });
         }
-        bytes.len()
-    }
-
-    fn handle_message(&mut self, header: &Header, bytes: &[u8]) {
+        self.counters.received += 1;
         match self.state {
-            State::Handshaking { .. } => self.handle_first(header, bytes),
-            State::Ready(version) => self.handle_in_version(header, bytes, version),
+            State::Handshaking { .. } => self.handle_first(&header, bytes),
+            State::Ready(version) => self.handle_in_version(&header, bytes, version),
             State::Disconnected | State::Dropped => {}
         }
     }
@@ -208,6 +185,12 @@ impl Session {
             self.multipart_bytes = 0;
         }
     }
+}
+
+/// How long the message is that begins with these bytes; of a header that has not come whole, or says less than its own length,
+/// the header.
+fn wanted_len(bytes: &[u8]) -> usize {
+    Header::peek(bytes).map_or(HEADER_LEN, |header| usize::from(header.len).max(HEADER_LEN))
 }
 
 /// The number of multipart replies since 1.1.
