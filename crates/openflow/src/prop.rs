@@ -25,6 +25,7 @@ pub(crate) struct Prop<'a> {
 }
 
 /// Reads the next property and the padding after it; the last one's may be missing.
+#[inline]
 pub(crate) fn next<'a>(r: &mut Reader<'a>) -> wire::Result<Option<Prop<'a>>> {
     if r.is_empty() {
         return Ok(None);

@@ -117,16 +117,16 @@ impl SwitchLink {
     }
 
     pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        let event = self.session.poll_event()?;
+        let event = self.session.poll_event();
         let remote = || self.remote.as_ref().map(ToString::to_string).unwrap_or_default();
         match &event {
-            Event::Ready { .. } => {
+            Some(Event::Ready { .. }) => {
                 info!(target: "rconn", "{}: connected", remote());
                 self.reconnect.handle_established();
                 self.understood = true;
                 self.stranger_pause = STRANGER_PAUSE.0;
             }
-            Event::Drop(reason) => {
+            Some(Event::Drop(reason)) => {
                 warn!(target: "rconn", rl = 20, "{}: {reason}", remote());
                 if !self.understood {
                     self.paused_until = Some(now + self.stranger_pause);
@@ -138,7 +138,7 @@ impl SwitchLink {
             }
             _ => {}
         }
-        Some(event)
+        event
     }
 
     /// Asks for packets once the session is ready: a switch sends none to a service connection until its
