@@ -20,10 +20,13 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     if let Some(place) = place {
         refuse(row, place, &protection, &mut flows);
         if unreachable::is_told(ctx, &row.router) {
-            silent_about_icmp(ctx, row, stage, above + 75, &mut flows);
+            // RFC 1122, section 3.2.2, and RFC 4443, section 2.4 (b): ICMP is served, and its messages that nobody knows, or that
+            // nobody asked for, are discarded without a word. Stock calls the protocol unreachable, and so does a router that
+            // tells no more than stock.
+            silent(ctx, row, (stage, above + 75), [" && icmp4", " && icmp6"], &mut flows);
         }
     }
-    silent(ctx, row, stage, above + 60, &mut flows);
+    silent(ctx, row, (stage, above + 60), ["", ""], &mut flows);
     time_exceeded(row, &protection, &mut flows);
     if unreachable::is_told(ctx, &row.router) {
         silent_to_all(ctx, row, &mut flows);
@@ -134,25 +137,20 @@ fn refuse(row: &RouterPort, place: Refusal, protection: &Protection<'_, '_>, flo
     }
 }
 
-/// RFC 1122, section 3.2.2, and RFC 4443, section 2.4 (b): ICMP is served, and its messages that nobody knows, or that nobody asked for,
-/// are discarded without a word. Stock calls the protocol unreachable, and so does a router that tells no more than stock.
-fn silent_about_icmp(ctx: &Ctx<'_>, row: &RouterPort, stage: Stage, priority: u16, flows: &mut Flows<'_>) {
+/// Packets for a port's own addresses that are dropped without a word: of each family those that also match this.
+fn silent(
+    ctx: &Ctx<'_>,
+    row: &RouterPort,
+    (stage, priority): (Stage, u16),
+    [also4, also6]: [&str; 2],
+    flows: &mut Flows<'_>,
+) {
     if !row.ipv4.is_empty() {
         let own = set(row.ipv4.iter().map(|net| net.addr()));
-        flows.drop(ctx, stage, priority, format_args!("ip4.dst == {own} && icmp4"));
+        flows.drop(ctx, stage, priority, format_args!("ip4.dst == {own}{also4}"));
     }
     let own = set(row.ipv6.iter().map(|net| net.addr()));
-    flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own} && icmp6"));
-}
-
-/// Whatever else is meant for a port's own addresses.
-fn silent(ctx: &Ctx<'_>, row: &RouterPort, stage: Stage, priority: u16, flows: &mut Flows<'_>) {
-    if !row.ipv4.is_empty() {
-        let own = set(row.ipv4.iter().map(|net| net.addr()));
-        flows.drop(ctx, stage, priority, format_args!("ip4.dst == {own}"));
-    }
-    let own = set(row.ipv6.iter().map(|net| net.addr()));
-    flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own}"));
+    flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own}{also6}"));
 }
 
 /// RFC 1122, section 3.2.2, and RFC 1812, section 4.3.2.7: no errors about packets to all hosts of a network. Stock tells of them, and
