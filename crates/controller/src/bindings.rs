@@ -87,55 +87,15 @@ pub(crate) fn standing(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(NextHop, Standi
     out.push((next_hop, Standing { row: *row, mac, timestamp_ms: binding.timestamp(), keep_s }));
 }
 
-/// What a row of Static_MAC_Binding says, if its port matters here and it can be used.
-pub(crate) fn fixed(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(NextHop, Uuid, EthAddr)>) {
+/// Where a row of Static_MAC_Binding says that a next hop is, if its port matters here and it can be used.
+pub(crate) fn said(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<(NextHop, EthAddr)>) {
     let Some(binding) = ctx.row(&ctx.sb.static_mac_binding, row) else { return };
     let Some(port) = ctx.all(&ctx.port_named, binding.logical_port()).first() else { return };
     let Some(port) = ctx.row(&ctx.sb.port_binding, port) else { return };
     let Some(datapath) = ctx.value(&ctx.local_datapaths, &port.datapath()) else { return };
     let (Ok(ip), Ok(mac)) = (binding.ip().parse(), binding.mac().parse()) else { return };
     let (datapath, port) = (DatapathKey(datapath.key), PortKey(port.tunnel_key() as u16));
-    out.push((NextHop { datapath, port, ip }, *row, mac));
-}
-
-/// Neighbours of local datapaths of which the operator says where they are.
-#[derive(Debug, Default)]
-pub struct Fixed {
-    rows: BTreeMap<NextHop, (Uuid, EthAddr)>,
-    came: BTreeMap<NextHop, EthAddr>,
-}
-
-impl Target for Fixed {
-    type Written = Vec<(NextHop, Uuid, EthAddr)>;
-    type Id = (NextHop, Uuid, EthAddr);
-
-    fn replace(&mut self, old: &[Self::Id], new: &mut Self::Written) -> Box<[Self::Id]> {
-        for item @ (next_hop, row, mac) in old {
-            if !new.contains(item) && self.rows.get(next_hop) == Some(&(*row, *mac)) {
-                self.rows.remove(next_hop);
-                self.came.remove(next_hop);
-            }
-        }
-        for item @ (next_hop, row, mac) in &*new {
-            if !old.contains(item) {
-                self.rows.insert(*next_hop, (*row, *mac));
-                self.came.insert(*next_hop, *mac);
-            }
-        }
-        new.drain(..).collect()
-    }
-}
-
-impl Fixed {
-    /// What has come since the last call.
-    pub(crate) fn take(&mut self) -> Vec<(NextHop, EthAddr)> {
-        std::mem::take(&mut self.came).into_iter().collect()
-    }
-
-    /// Where a next hop is.
-    pub(crate) fn get(&self, next_hop: &NextHop) -> Option<EthAddr> {
-        self.rows.get(next_hop).map(|(_, mac)| *mac)
-    }
+    out.push((NextHop { datapath, port, ip }, mac));
 }
 
 /// After how many seconds the stations of local switches expire, shortest first, with how many switches say so.
@@ -333,26 +293,6 @@ mod tests {
             (0, 1)
         );
         assert_eq!(bindings.shortest_keep_s(), Some(9));
-    }
-
-    #[test]
-    fn what_the_operator_says_is_told_once() {
-        let mut fixed = Fixed::default();
-        let mac = EthAddr::from_u64;
-        let item = |n: u128, at| (hop(1, "10.0.0.1"), Uuid::from_u128(n), mac(at));
-        let first = fixed.replace(&[], &mut vec![item(1, 5)]);
-        let first = fixed.replace(&first, &mut vec![item(1, 5)]);
-        assert_eq!(fixed.take(), [(hop(1, "10.0.0.1"), mac(5))]);
-        let first = fixed.replace(&first, &mut vec![item(1, 5)]);
-        assert_eq!((fixed.take(), fixed.get(&hop(1, "10.0.0.1"))), (vec![], Some(mac(5))));
-        let first = fixed.replace(&first, &mut vec![item(1, 6)]);
-        assert_eq!(fixed.take(), [(hop(1, "10.0.0.1"), mac(6))]);
-        // Another row takes its place before it goes.
-        let second = fixed.replace(&[], &mut vec![item(2, 7)]);
-        fixed.replace(&first, &mut vec![]);
-        assert_eq!(fixed.get(&hop(1, "10.0.0.1")), Some(mac(7)));
-        fixed.replace(&second, &mut vec![]);
-        assert_eq!((fixed.take(), fixed.get(&hop(1, "10.0.0.1"))), (vec![], None), "what went is not told");
     }
 
     /// Rows of one neighbour whose address is spelt in two ways.

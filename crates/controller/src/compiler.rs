@@ -12,7 +12,7 @@ use kiln_ovsdb::client::Rows;
 use kiln_ovsdb::txn::Txn;
 use kiln_ovsdb::{Replica, Text};
 use kiln_responder::{Announcement, Failure, NextHop, PeriodicAdvert};
-use kiln_types::{DatapathKey, Instant, PortKey, Uuid};
+use kiln_types::{DatapathKey, EthAddr, Instant, PortKey, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keeps what the switch should hold in step with the southbound database.
@@ -269,8 +269,8 @@ impl Compiler {
     }
 
     /// What Static_MAC_Binding says that it did not say at the last call: next hops, and where they are.
-    pub fn take_fixed(&mut self) -> Vec<(kiln_responder::NextHop, kiln_types::EthAddr)> {
-        self.engine.db.fixed.take()
+    pub fn take_said(&mut self) -> Vec<(NextHop, EthAddr)> {
+        self.engine.db.said.take().1
     }
 
     /// Addresses that are no longer announced, and those that are from now on.

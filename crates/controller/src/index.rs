@@ -189,6 +189,14 @@ pub(crate) fn neighbor_rows(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<((Text, IpA
     }
 }
 
+/// Rows of Static_MAC_Binding by port and address.
+pub(crate) fn fixed_rows(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<((Text, IpAddr), Uuid)>) {
+    let Some(binding) = ctx.row(&ctx.sb.static_mac_binding, row) else { return };
+    if let Ok(ip) = binding.ip().parse() {
+        out.push(((binding.logical_port().clone(), ip), *row));
+    }
+}
+
 /// Rows of FDB by datapath and address.
 pub(crate) fn station_rows(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<((i64, EthAddr), Uuid)>) {
     let Some(entry) = ctx.row(&ctx.sb.fdb, row) else { return };

@@ -79,9 +79,8 @@ impl Neighbors for Known<'_> {
 
     fn fixed(&self, next_hop: &NextHop) -> Option<EthAddr> {
         let (name, _) = port(self.0, next_hop.datapath, next_hop.port)?;
-        let row = self.0.port_named.peek(&name).first()?;
-        let port = PortKey(self.0.sb.port_binding.peek(row)?.tunnel_key as u16);
-        self.0.fixed.get(&NextHop { port, ..*next_hop })
+        let row = self.0.fixed_rows.peek(&(name, next_hop.ip)).first()?;
+        self.0.sb.static_mac_binding.peek(row)?.mac.parse().ok()
     }
 
     fn speaker(&self, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {

@@ -172,6 +172,7 @@ fn physical_flows(e: &mut Engine<Db>) {
 
 fn neighbors(e: &mut Engine<Db>) {
     e.rule("neighbor/rows", |db| &db.sb.mac_binding, |db| &mut db.neighbor_rows, index::neighbor_rows);
+    e.rule("neighbor/fixed_rows", |db| &db.sb.static_mac_binding, |db| &mut db.fixed_rows, index::fixed_rows);
     e.rule("neighbor/stations", |db| &db.sb.fdb, |db| &mut db.station_rows, index::station_rows);
     e.rule("neighbor/port", |db| &db.ports, |db| &mut db.gone, learned::port_keys);
     e.rule("announce", |db| &db.residence, |db| &mut db.announced, announce::of_port);
@@ -179,7 +180,7 @@ fn neighbors(e: &mut Engine<Db>) {
     e.rule("neighbor/learns", |db| &db.local_datapaths, |db| &mut db.learns, bindings::learns);
     e.rule("neighbor/station_keep", |db| &db.learns, |db| &mut db.station_keeps, bindings::station_keep);
     e.rule("neighbor/standing", |db| &db.sb.mac_binding, |db| &mut db.bindings, bindings::standing);
-    e.rule("neighbor/said", |db| &db.sb.static_mac_binding, |db| &mut db.fixed, bindings::fixed);
+    e.rule("neighbor/said", |db| &db.sb.static_mac_binding, |db| &mut db.said, bindings::said);
 }
 
 fn logical_flows(e: &mut Engine<Db>) {

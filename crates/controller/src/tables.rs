@@ -152,6 +152,7 @@ tables! {
 
         learns: Derived<Uuid, crate::bindings::Learns>,
         neighbor_rows: Relation<(Text, IpAddr), Uuid>,
+        fixed_rows: Relation<(Text, IpAddr), Uuid>,
         station_rows: Relation<(i64, EthAddr), Uuid>,
 
         // Logical flows.
@@ -182,7 +183,7 @@ tables! {
         zone_requests: ct_zone::Requests,
         bound: Bound,
         bindings: crate::bindings::Bindings,
-        fixed: crate::bindings::Fixed,
+        said: crate::changes::Changes<(kiln_responder::NextHop, kiln_types::EthAddr)>,
         station_keeps: crate::bindings::StationKeeps,
         gone: crate::learned::Gone,
         announced: crate::changes::Changes<kiln_responder::Announcement>,

@@ -97,7 +97,7 @@ impl Neighborhood {
 impl ControllerDaemon {
     /// What the database says of neighbours by now.
     pub(super) fn note_neighbors(&mut self, now: Instant, wall_ms: i64) {
-        for (next_hop, mac) in self.compiler.take_fixed() {
+        for (next_hop, mac) in self.compiler.take_said() {
             self.stale |= self.compiler.end_hold_down(&next_hop);
             self.responder.binding_known(&next_hop, mac);
         }
