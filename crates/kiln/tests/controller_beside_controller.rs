@@ -202,6 +202,21 @@ fn gateways_that_pass_tags_on() {
     same("controller_vlan_passthru_gateway", Component::Stock, &PASSTHRU_GATEWAY);
 }
 
+/// Routers on a physical network: one on its own chassis, and one on all behind a switch that passes tags on. Ports of the
+/// first network are on both chassis, and each chassis is to get a broadcast once. A container has a version, as interfaces do.
+const ON_A_PHYSICAL_NETWORK: Network<'_> = Network {
+    north: include_str!("networks/physical.nbctl"),
+    here: &["near", "parent"],
+    there: &["far"],
+    south: "set Chassis hv2 other_config:ovn-chassis-mac-mappings=phys:02:00:00:00:00:02\n",
+    switch: "set Open_vSwitch . external_ids:ovn-chassis-mac-mappings=phys:02:00:00:00:00:01\n",
+};
+
+#[test]
+fn routers_on_physical_networks() {
+    same("controller_physical", Component::Stock, &ON_A_PHYSICAL_NETWORK);
+}
+
 /// What is dropped goes to a collector, in part of the tables by northd's flows and in the others by the controller's.
 const SAMPLED_DROPS: Network<'_> = Network {
     north: concat!(

@@ -20,23 +20,22 @@ pub(crate) fn port(port: &LocalPort, flows: &mut Flows<'_>) {
     }
     actions.push(Action::resubmit(tables::LOG_INGRESS));
     let priority = if port.tag.is_some() { 150 } else { 100 };
-    if is_told_apart(port) && !port.passes_tags {
-        // A priority tag, without a VLAN, counts as none.
-        let mut tagged = m.clone();
-        tagged.exact(Field::VLAN_VID, VLAN_PRESENT);
-        let popped = std::iter::once(Action::PopVlan).chain(actions.iter().cloned()).collect();
-        flows.add(tables::PHY_TO_LOG, priority, &tagged, popped);
-    }
-    if is_told_apart(port) && port.passes_tags {
-        let mut any = MatchBuilder::default();
-        any.exact(Field::IN_PORT_OXM, ofport);
-        flows.add(tables::PHY_TO_LOG, priority, &any, actions.clone());
+    if takes_untagged(port) {
+        let mut others = MatchBuilder::default();
+        others.exact(Field::IN_PORT_OXM, ofport);
+        let mut taken = actions.clone();
+        if !port.passes_tags {
+            // A priority tag, without a VLAN, counts as none.
+            others.exact(Field::VLAN_VID, VLAN_PRESENT);
+            taken.insert(0, Action::PopVlan);
+        }
+        flows.add(tables::PHY_TO_LOG, priority, &others, taken);
     }
     flows.add(tables::PHY_TO_LOG, priority, &m, actions);
 }
 
-/// Whether packets of a whole network come in by the interface, with tags and without.
-fn is_told_apart(port: &LocalPort) -> bool {
+/// Whether packets come in by the interface with tags and without, of which the port takes those without, or all.
+fn takes_untagged(port: &LocalPort) -> bool {
     matches!(port.kind, PortKind::Localnet | PortKind::L2gateway) && port.tag.is_none()
 }
 
@@ -46,7 +45,7 @@ pub(crate) fn of_interface(port: &LocalPort) -> Option<MatchBuilder> {
     m.exact(Field::IN_PORT_OXM, port.ofport()?);
     match port.tag {
         Some(tag) => drop(m.exact(Field::VLAN_VID, VLAN_PRESENT | tag)),
-        None if is_told_apart(port) => drop(m.masked(Field::VLAN_VID, 0u8, VLAN_PRESENT)),
+        None if takes_untagged(port) => drop(m.masked(Field::VLAN_VID, 0u8, VLAN_PRESENT)),
         None => {}
     }
     Some(m)
