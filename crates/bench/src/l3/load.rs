@@ -3,21 +3,22 @@
 use super::Samples;
 use crate::Result;
 use kiln_sandbox::Host;
-use rustix::net::{AddressFamily, SocketType, ipproto};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long one answer is waited for; so long counts as its time if it does not come.
 const LOST: Duration = Duration::from_secs(1);
-/// How many errors may be awaited at once.
-const WINDOW: u64 = 64;
+/// How many answers may be awaited at once.
+const WINDOW: usize = 64;
 /// What has not come after this long is lost.
 const STALL: Duration = Duration::from_millis(100);
-/// How many connections are tried at once.
-const CLIENTS: usize = 16;
 /// What is discarded (RFC 863).
 const PORT: u16 = 9;
 /// Of the router.
@@ -166,22 +167,58 @@ fn errors(client: &Host, during: Duration) -> Result<u64> {
 }
 
 fn resets(client: &Host, during: Duration) -> Result<u64> {
-    let count = AtomicU64::new(0);
-    let start = Instant::now();
-    let work = || {
-        let address = SocketAddr::from((GATEWAY, PORT));
+    let attempt = || {
+        let (start, mut attempts, mut came) = (Instant::now(), Vec::new(), 0);
         while start.elapsed() < during {
-            let refused = TcpStream::connect_timeout(&address, STALL).map_err(|error| error.kind());
-            if refused.err() == Some(std::io::ErrorKind::ConnectionRefused) {
-                count.fetch_add(1, Ordering::Relaxed);
+            while attempts.len() < WINDOW {
+                attempts.push(Attempt::start(SocketAddr::from((GATEWAY, PORT)))?);
             }
+            came += Attempt::end(&mut attempts)?;
         }
+        Ok::<_, std::io::Error>(came)
     };
-    client.namespace().enter(|| {
-        std::thread::scope(|scope| (0..CLIENTS).for_each(|_| drop(scope.spawn(work))));
-        Ok(())
-    })?;
-    Ok(count.into_inner())
+    Ok(client.namespace().enter(|| Ok(attempt()))??)
+}
+
+/// A connection that is being opened. One thread waits for all of them: if each had a thread, the switch would spend its time
+/// on waking them up.
+struct Attempt(OwnedFd);
+
+impl Attempt {
+    /// In the calling thread's namespace.
+    fn start(address: SocketAddr) -> std::io::Result<Attempt> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(Attempt(socket)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until some have ended, and takes those out; how many were refused. If none ends for long, all are given up.
+    fn end(attempts: &mut Vec<Attempt>) -> std::io::Result<u64> {
+        let timeout = Timespec::try_from(STALL).map_err(std::io::Error::other)?;
+        let mut waits: Vec<PollFd> =
+            attempts.iter().map(|attempt| PollFd::new(&attempt.0, PollFlags::OUT)).collect();
+        if rustix::event::poll(&mut waits, Some(&timeout))? == 0 {
+            attempts.clear();
+            return Ok(0);
+        }
+        let has_ended: Vec<bool> = waits.iter().map(|wait| !wait.revents().is_empty()).collect();
+        let mut has_ended = has_ended.into_iter();
+        let mut refused = 0;
+        attempts.retain(|attempt| {
+            let has_ended = has_ended.next().unwrap_or(false);
+            refused += u64::from(has_ended && attempt.is_refused());
+            !has_ended
+        });
+        Ok(refused)
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(rustix::net::sockopt::socket_error(&self.0), Ok(Err(Errno::CONNREFUSED)))
+    }
 }
 
 /// A host that sends as fast as it can what has to be answered: packets that expire, and packets to neighbours that are
