@@ -3,8 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes that any input may make the program hold, beside what its length allows.
-const BASE: usize = 8 << 20;
+/// Bytes that nearly any input may make the program hold, beside what its length allows.
+pub const BASE: usize = 8 << 20;
 /// Bytes for each byte of input.
 const PER_BYTE: usize = 2048;
 
@@ -45,13 +45,13 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs `target` on an input, and panics if it held more memory at once than an input of that length may make it hold, or
-/// still holds any of it afterwards.
-pub fn bounded(data: &[u8], target: impl FnOnce(&[u8])) {
+/// Runs `target` on an input, and panics if it held more memory at once than `base` bytes and what an input of that length may
+/// make it hold, or still holds any of it afterwards.
+pub fn bounded(base: usize, data: &[u8], target: impl FnOnce(&[u8])) {
     let before = HELD.load(Relaxed);
     MOST.store(before, Relaxed);
     target(data);
     let most = MOST.load(Relaxed) - before;
-    let limit = BASE + PER_BYTE * data.len();
+    let limit = base + PER_BYTE * data.len();
     assert!(most <= limit, "{most} bytes were held for an input of {}, which may take {limit}", data.len());
 }

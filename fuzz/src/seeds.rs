@@ -155,6 +155,10 @@ pub fn logical() -> Vec<Vec<u8>> {
     let actions = texts(actions).filter_map(|line| line.split_once(": ")).map(|(_, text)| text);
     let mut seeds = under(&[0], texts(matches).map(|line| line.as_bytes().to_vec()));
     seeds.extend(under(&[1], actions.map(|line| line.as_bytes().to_vec())));
+    // What multiplies out to many flows, and to too many.
+    let products =
+        ["reg0 != {811, 8} && reg1 != {1, 4} && reg3 != {1, 1}", "reg0 != 1 && reg1 != 2 && xreg1 != 3"];
+    seeds.extend(under(&[2], products.map(|text| text.as_bytes().to_vec())));
     seeds
 }
 

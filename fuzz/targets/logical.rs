@@ -65,9 +65,12 @@ const WORDS: &[&str] = &[
     "//",
 ];
 
+/// Bytes of the most conjunctions that a match may multiply out to, and of their flows.
+const MULTIPLIED_OUT: usize = kiln_logical::MAX_CONJUNCTIONS << 10;
+
 libfuzzer_sys::fuzz_target!(
     init: start(seeds::logical(), WORDS),
-    |data: &[u8]| memory::bounded(data, |data| {
+    |data: &[u8]| memory::bounded(MULTIPLIED_OUT, data, |data| {
         let Some((&choice, rest)) = data.split_first() else { return };
         let Ok(text) = std::str::from_utf8(rest) else { return };
         match choice % 3 {

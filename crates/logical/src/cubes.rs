@@ -43,6 +43,9 @@ impl Cube {
     }
 }
 
+/// The most cubes that sets of one field may multiply out to, where they are no prefixes and no set has more. Each becomes a flow.
+const MAX_CUBES: usize = 1 << 18;
+
 /// How many masks are held against a cube's in the time that one step of [`Work`] stands for.
 const MASKS_PER_STEP: usize = 4;
 
@@ -128,7 +131,14 @@ impl CubeSet {
         }
         work.charge(few.len().saturating_mul(many.len()))?;
         let pairs = few.0.iter().flat_map(|a| many.0.iter().filter_map(|b| a.intersect(*b)));
-        Ok(CubeSet::new(pairs.collect(), work))
+        let cubes: Vec<Cube> = pairs.take(MAX_CUBES + 1).collect();
+        if cubes.len() > MAX_CUBES {
+            return Err(TooComplex {
+                limit: MAX_CUBES,
+                what: "values of one field when it is multiplied out",
+            });
+        }
+        Ok(CubeSet::new(cubes, work))
     }
 
     /// The values in none of `cubes`, as maximal cubes: the bits that a mask has are split from the top.
@@ -375,5 +385,17 @@ mod tests {
         assert_eq!(a.intersect(&b, &mut Work::default()).unwrap().len(), 33_334);
         let odd: CubeSet = hosts(1).map(|c| Cube { value: c.value << 64, mask: c.mask << 64 | 1 }).collect();
         assert!(odd.intersect(&a, &mut Work::default()).is_err());
+    }
+    #[test]
+    fn products_are_bounded() {
+        // Anything but zero in each of some parts of a field.
+        let parts = (0..4).map(|at| complement_of_cube(Cube { value: 0, mask: 0xffff_ffff << (32 * at) }));
+        let product = |parts: usize, of: &mut dyn Iterator<Item = CubeSet>| {
+            of.take(parts)
+                .try_fold(CubeSet::of(Cube::ANY), |all, part| all.intersect(&part, &mut Work::default()))
+        };
+        assert_eq!(product(3, &mut parts.clone()).expect("three parts").len(), 32 * 32 * 32);
+        let error = product(4, &mut parts.clone()).expect_err("a million");
+        assert_eq!(error.limit, MAX_CUBES);
     }
 }

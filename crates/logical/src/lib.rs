@@ -24,5 +24,5 @@ pub use env::{AddressSet, Environment, NoNames, expand_templates};
 pub use error::{Error, MAX_WORK, TooComplex, Work};
 pub use expr::Expr;
 pub use field::{Field, OvnField};
-pub use normal::{NormalForm, most_choices, normalize};
+pub use normal::{MAX_CONJUNCTIONS, NormalForm, most_choices, normalize};
 pub use symbol::{FieldRef, SymbolId};

@@ -80,6 +80,12 @@ fn many_terms_are_read_and_multiplied_out_within_a_bound() {
     let product = product.simplify(&mut |_| false).expect("bits");
     let error = normalize(&product).expect_err("2 to the 60th alternatives");
     assert!(error.to_string().contains("262144 conjunctions"), "{error}");
+    // Four parts of one field.
+    let text = "reg0 != 1 && reg1 != 2 && reg2 != 3 && reg3 != 4";
+    let product = expr::parse(text, &NoNames).expect("a product").annotate();
+    let product = product.simplify(&mut |_| false).expect("four terms");
+    let error = normalize(&product).expect_err("2 to the 20th values");
+    assert!(error.to_string().contains("262144 values"), "{error}");
 }
 
 #[test]
