@@ -13,16 +13,19 @@ const HOP_LIMIT: usize = 7;
 /// that no router can have sent on.
 pub fn before_hop(packet: &Packet<'_>) -> Vec<u8> {
     let mut frame = packet.frame().to_vec();
-    if packet.ip().is_empty() || packet.key.nw_ttl == u8::MAX {
+    if packet.ip().is_empty() {
         return frame;
     }
     let header = &mut frame[packet.link_header().len()..];
+    // The key of a packet whose headers are not whole has no time to live.
+    let at = if packet.key.is_ipv6() { HOP_LIMIT } else { TTL };
+    let Some(came) = header[at].checked_add(1) else { return frame };
     if packet.key.is_ipv6() {
-        header[HOP_LIMIT] += 1;
+        header[at] = came;
         return frame;
     }
     let old = [header[TTL], header[TTL + 1]];
-    header[TTL] += 1;
+    header[TTL] = came;
     let new = [header[TTL], header[TTL + 1]];
     let check = u16::from_be_bytes([header[CHECKSUM], header[CHECKSUM + 1]]);
     let check = checksum::replace_bytes(check, &old, &new);
@@ -50,5 +53,14 @@ mod tests {
         }
         let short = &udp(ethertype::IPV4, 9)[..30];
         assert_eq!(before_hop(&Packet::parse(short)), short);
+    }
+    #[test]
+    fn headers_that_are_not_whole_are_no_matter() {
+        let mut frame = udp(ethertype::IPV6, u8::MAX);
+        // A fragment header that is cut off.
+        frame[14 + 6] = ip_proto::FRAGMENT;
+        frame.truncate(14 + 40 + 4);
+        frame[14 + 5] = 4;
+        assert_eq!(before_hop(&Packet::parse(&frame)), frame);
     }
 }

@@ -4,7 +4,8 @@ use crate::DropReason;
 use crate::metadata::Metadata;
 use kiln_abi::opcodes::{HEADER_LEN, Opcode};
 use kiln_openflow::msg::PacketIn;
-use kiln_packet::Packet;
+use kiln_packet::{Packet, before_hop};
+use std::borrow::Cow;
 
 /// What the pipeline asks for.
 pub(crate) fn opcode(packet_in: &PacketIn) -> Result<Opcode, DropReason> {
@@ -40,5 +41,12 @@ impl<'a> Punt<'a> {
     /// What userdata says after its header.
     pub(crate) const fn payload(&self) -> &'a [u8] {
         self.payload
+    }
+
+    /// The frame as it came to the router, which is what its sender is told of (RFC 1812, section 4.3.2.3). A packet that has a port
+    /// to leave by was routed, which took one off its time to live.
+    pub(crate) fn as_it_came(&self) -> Cow<'a, [u8]> {
+        let was_routed = self.metadata.outport().is_some();
+        if was_routed { before_hop(&self.packet).into() } else { self.packet.frame().into() }
     }
 }

@@ -4,7 +4,7 @@
 use super::Answer;
 use crate::DropReason;
 use crate::punt::Punt;
-use kiln_packet::{Fragments, IcmpError, Packet, Unfragmentable, before_hop};
+use kiln_packet::{Fragments, IcmpError, Packet, Unfragmentable};
 
 /// Bytes of the action's payload before its nested actions: the MTU, and zeros that align what follows.
 pub(crate) const ARGUMENTS_LEN: usize = 8;
@@ -23,8 +23,7 @@ pub(crate) fn cut<'a>(punt: &Punt<'a>) -> Answer<Cut<'a>> {
     match Fragments::of(&punt.packet, mtu) {
         Ok(fragments) => Ok(Cut::Fragments(fragments)),
         Err(Unfragmentable::DontFragment) => {
-            let came = before_hop(&punt.packet);
-            Ok(Cut::Refused(IcmpError::too_big(&Packet::parse(&came), mtu)?.to_vec()))
+            Ok(Cut::Refused(IcmpError::too_big(&Packet::parse(&punt.as_it_came()), mtu)?.to_vec()))
         }
         Err(why) => Err(why.into()),
     }

@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::nested::FragMtu;
 use crate::punt::Punt;
-use kiln_packet::{IcmpError, Packet, before_hop, icmp4, icmp6, ip_proto};
+use kiln_packet::{IcmpError, Packet, icmp4, icmp6, ip_proto};
 
 /// Which code an error has unless nested actions say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,14 +14,9 @@ pub(crate) enum Code {
     Host,
 }
 
-/// What `icmp4_error` and `icmp6_error` say. A packet that has a port to leave by was routed before it was found to be too large: it is
-/// quoted as it came, before this router took one off its time to live (RFC 1812, section 4.3.2.3).
+/// What `icmp4_error` and `icmp6_error` say: they are about packets that were found to be too large, before they were routed or after.
 pub(crate) fn about_routed(punt: &Punt<'_>, mtu: FragMtu) -> Answer<Vec<u8>> {
-    if punt.metadata.outport().is_none() {
-        return Ok(about(&punt.packet, mtu, Code::Host)?.to_vec());
-    }
-    let came = before_hop(&punt.packet);
-    Ok(about(&Packet::parse(&came), mtu, Code::Host)?.to_vec())
+    Ok(about(&Packet::parse(&punt.as_it_came()), mtu, Code::Host)?.to_vec())
 }
 
 /// The error about the packet, still on the packet's own way. An MTU among the nested actions makes it "fragmentation

@@ -8,7 +8,7 @@ use kiln_abi::registers::{flags, reg};
 use kiln_abi::stages::{Pipeline, Stage};
 use kiln_abi::tables;
 use kiln_openflow::{Action, Actions, Field};
-use kiln_packet::{IcmpError, IpPair, Packet, before_hop, icmp4, icmp6};
+use kiln_packet::{IcmpError, IpPair, Packet, icmp4, icmp6};
 use std::net::IpAddr;
 
 /// The last register of those that flows use as they like; those behind hold what a datapath's packets are known by.
@@ -30,10 +30,10 @@ pub(crate) fn speaker(punt: &Punt<'_>, neighbors: &impl Neighbors) -> Option<IpA
     neighbors.speaker(router, inport, key.nw_src.into())
 }
 
-/// The error about the packet, from `speaker`, on its way to the sender. It quotes the packet as it came, before this router
-/// took one off its time to live (RFC 1812, section 4.3.2.3), as the error about a packet without a route does.
+/// The error about the packet, from `speaker`, on its way to the sender. It quotes the packet as it came, as the error about
+/// a packet without a route does.
 pub(crate) fn about(punt: &Punt<'_>, speaker: IpAddr) -> Answer<Vec<u8>> {
-    let came = before_hop(&punt.packet);
+    let came = punt.as_it_came();
     let (kind, code) = if punt.packet.key.is_ipv6() {
         (icmp6::UNREACHABLE, icmp6::ADDRESS)
     } else {
