@@ -158,6 +158,10 @@ fn a_gateway_router_refuses_what_no_translation_took_away() {
     assert!(about_own(&world, "lr_in_ip_routing").is_empty());
     let world = network(r#"["chassis","hv1"]"#, r#"["l3_defaults","rfc"]"#);
     let input = about_own(&world, "lr_in_ip_input");
+    let (arrived, input): (Vec<_>, Vec<_>) =
+        input.into_iter().partition(|flow| flow.contains("ip.ttl == {0, 1}"));
+    // Those have arrived, and do not expire.
+    assert_eq!(arrived, ["33 ip4.dst == {10.0.0.1, 10.1.0.1} && ip.ttl == {0, 1} -> next;"]);
     assert!(
         input.iter().all(|flow| flow.contains("icmp4.type = 0")),
         "only echo requests end there: {input:#?}"
@@ -175,4 +179,18 @@ fn a_gateway_router_refuses_what_no_translation_took_away() {
     assert!(of("drop;").starts_with("10460 "));
     let kept = about_own(&network("", r#"["l3_defaults","rfc"]"#), "lr_in_ip_routing");
     assert!(kept.is_empty(), "a router on all chassis refuses at once: {kept:#?}");
+}
+
+/// RFC 4291, sections 2.5.2, 2.5.3 and 2.7.
+#[test]
+fn a_router_that_tells_sends_nothing_on_from_addresses_that_are_nobodys() {
+    let dropped = |world: &World| -> Vec<String> {
+        let is_dropped = |flow: &String| flow.ends_with(" -> drop;") && flow.contains("ip6.src == ");
+        world.flows("lr_in_ip_input").into_iter().filter(is_dropped).collect()
+    };
+    assert_eq!(
+        dropped(&network("", r#"["l3_defaults","rfc"]"#)),
+        ["81 ip6.src == :: -> drop;", "100 ip6.src == ::1 || ip6.src == ff00::/8 || ip6.dst == ::1 -> drop;"]
+    );
+    assert_eq!(dropped(&network("", "")), Vec::<String>::new(), "stock sends them on");
 }

@@ -27,6 +27,9 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
         }
     }
     silent(ctx, row, (stage, above + 60), ["", ""], &mut flows);
+    if place == Some(Refusal::Untranslated) {
+        arrived(row, &mut flows);
+    }
     time_exceeded(row, &protection, &mut flows);
     if unreachable::is_told(ctx, &row.router) {
         silent_to_all(ctx, row, &mut flows);
@@ -161,6 +164,16 @@ fn silent_to_all(ctx: &Ctx<'_>, row: &RouterPort, flows: &mut Flows<'_>) {
         let matches = format!("ip4.dst == {} && ip.ttl == {{0, 1}}", set(to_all.into_iter()));
         flows.drop(ctx, STAGE, 32, matches);
     }
+}
+
+/// RFC 1812, section 5.3.1: packets that have arrived do not expire. They are refused later, where time exceeded is said before.
+fn arrived(row: &RouterPort, flows: &mut Flows<'_>) {
+    if !row.ipv4.is_empty() {
+        let own = set(row.ipv4.iter().map(|net| net.addr()));
+        flows.add(STAGE, 33, format_args!("ip4.dst == {own} && ip.ttl == {{0, 1}}"), "next;");
+    }
+    let own = set(row.ipv6.iter().map(|net| net.addr()));
+    flows.add(STAGE, 33, format_args!("ip6.dst == {own} && ip.ttl == {{0, 1}}"), "next;");
 }
 
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.

@@ -1,6 +1,6 @@
 //! Stage `lr_in_ip_input`: what is never routed, and what is meant for the router itself.
 
-use super::{port_flows, router_flows};
+use super::{port_flows, router_flows, unreachable};
 use crate::copp::{Protection, Protocol};
 use crate::flow::{Flow, Flows};
 use crate::tables::{Ctx, RouterPort};
@@ -27,6 +27,12 @@ pub(crate) fn common(ctx: &Ctx<'_>, router: &Uuid, out: &mut Vec<Flow>) {
     flows.drop(ctx, STAGE, 50, "eth.bcast");
     flows.drop(ctx, STAGE, 32, "ip.ttl == {0, 1} && !ip.later_frag && (ip4.mcast || ip6.mcast)");
     flows.drop(ctx, STAGE, 29, "ip.ttl == {0, 1}");
+    if unreachable::is_told(ctx, router) {
+        // RFC 4291, sections 2.5.2, 2.5.3 and 2.7: the same of IPv6, of which stock lets all pass. Neighbour Discovery has the
+        // unspecified address.
+        flows.drop(ctx, STAGE, 100, "ip6.src == ::1 || ip6.src == ff00::/8 || ip6.dst == ::1");
+        flows.drop(ctx, STAGE, 81, "ip6.src == ::");
+    }
     flows.fallback(STAGE, "next;");
 }
 
