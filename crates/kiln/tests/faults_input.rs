@@ -40,6 +40,22 @@ fn router_port(bad: Value, says: [&'static str; 4], mend: Value, heals: &'static
     Case { bad: change(bad), says, mend: change(mend), heals }
 }
 
+/// Of all rows of a table.
+fn options(
+    table: &str,
+    bad: [(&str, &str); 1],
+    says: [&'static str; 4],
+    mend: &[(&str, &str)],
+    heals: &'static str,
+) -> Case {
+    let [(key, _)] = bad;
+    let change = |options: Value| {
+        let mutations = json!([["options", "delete", ["set", [key]]], ["options", "insert", options]]);
+        json!({ "op": "mutate", "table": table, "where": [], "mutations": mutations })
+    };
+    Case { bad: change(map(bad)), says, mend: change(map(mend.iter().copied())), heals }
+}
+
 fn route(bad: Value, says: [&'static str; 4], mend: Value, heals: &'static str) -> Case {
     let change =
         |row| json!({ "op": "update", "table": "Logical_Router_Static_Route", "where": [], "row": row });
@@ -107,6 +123,26 @@ fn cases() -> Vec<Case> {
             ["Logical_Router_Port", "down-s2", "peer", ""],
             json!({ "peer": empty, "mac": "0e:00:00:00:0c:0e" }),
             "0e:00:00:00:0c:0e",
+        ),
+        router_port(
+            json!({ "options": map([("gateway_mtu", "1400"), ("fragment", "1")]) }),
+            ["Logical_Router_Port", "down-s2", "options", "fragment `1`"],
+            json!({ "options": map([("gateway_mtu", "1401")]) }),
+            "check_pkt_larger(1415)",
+        ),
+        options(
+            "Logical_Router",
+            [("icmp_unreachable", "yes")],
+            ["Logical_Router ", "", "options", "icmp_unreachable `yes`"],
+            &[("icmp_unreachable", "true")],
+            "ip6.src == ::1",
+        ),
+        options(
+            "NB_Global",
+            [("mac_binding_removal_limit", "few")],
+            ["NB_Global ", "", "options", "mac_binding_removal_limit `few`"],
+            &[("mac_binding_removal_limit", "9"), ("l3_defaults", "rfc")],
+            "fragment(1401)",
         ),
         route(
             json!({ "ip_prefix": "172.16.0.0/61" }),
@@ -477,6 +513,23 @@ fn chassis_cases() -> Vec<ChassisCase> {
             says: ["Open_vSwitch", "external_ids", "ovn-encap-type", "pigeon"],
             mend: |all| set_id(all, "ovn-encap-type", "geneve,vxlan"),
             heals: |all| all.sb.client().column("Encap", "type").contains(&"vxlan".to_owned()),
+        },
+        ChassisCase {
+            bad: |all| set_id(all, "ovn-budget-errors-port", "5/5"),
+            says: ["Open_vSwitch", "external_ids", "ovn-budget-errors-port", "class"],
+            mend: |all| {
+                let wrong = "ovn-budget-errors-port";
+                run(vsctl(&all.folder).args([
+                    "--no-wait",
+                    "remove",
+                    "Open_vSwitch",
+                    ".",
+                    "external_ids",
+                    wrong,
+                ]));
+                set_id(all, "ovn-encap-ip", "127.0.0.8");
+            },
+            heals: |all| all.sb.client().column("Encap", "ip").contains(&"127.0.0.8".to_owned()),
         },
         ChassisCase {
             bad: |all| set_id(all, "ovn-bridge-mappings", "nonsense"),

@@ -9,6 +9,7 @@ use crate::tables::{Ctx, Db};
 use kiln_abi::age::AgeThresholds;
 use kiln_abi::options::{chassis_feature, mac_binding};
 use kiln_incr::Target;
+use kiln_ovsdb::Text;
 use kiln_ovsdb::txn::{Function, Txn};
 use kiln_types::{Instant, Uuid};
 use std::collections::BTreeMap;
@@ -179,6 +180,17 @@ impl Pace {
 }
 
 /// How many rows one transaction may delete.
+/// Reports limits of NB_Global that are none.
+pub(crate) fn check_limits(ctx: &Ctx<'_>, global: &Uuid, options: &BTreeMap<Text, Text>) {
+    for (.., option) in TABLES {
+        if let Some(text) = options.get(option).filter(|text| text.parse::<usize>().is_err()) {
+            ctx.report(format!(
+                "NB_Global {global}, column options: {option} `{text}` is no number; nothing is limited"
+            ));
+        }
+    }
+}
+
 fn removal_limit(db: &Db, option: &str) -> usize {
     let text = db.nb.nb_global.iter().next().and_then(|(_, global)| global.options.get(option));
     let limit = text.and_then(|text| text.parse().ok()).unwrap_or(0);

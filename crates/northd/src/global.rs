@@ -1,6 +1,7 @@
 //! NB_Global and SB_Global: options for the whole deployment, and the numbers by which everybody tells how far they are.
 
 use crate::drops;
+use crate::expiry;
 use crate::l3_defaults;
 use crate::outstanding::NbOp;
 use crate::router::learning;
@@ -184,6 +185,7 @@ pub(crate) fn read_settings(ctx: &Ctx<'_>, global: &Uuid, out: &mut Vec<(Uuid, S
         _ => default,
     };
     let rfc = rfc_defaults(ctx, global, options.get(L3_DEFAULTS));
+    expiry::check_limits(ctx, global, &options);
     out.push((
         ONLY,
         Settings {

@@ -7,6 +7,7 @@ use crate::global;
 use crate::tables::Ctx;
 use kiln_ovsdb::Text;
 use kiln_types::Uuid;
+use std::fmt;
 
 /// Options of rows that `l3_defaults` decides on where the row is silent.
 pub(crate) mod option {
@@ -30,21 +31,29 @@ pub(crate) fn rfc(ctx: &Ctx<'_>) -> bool {
     global::settings(ctx).rfc_defaults
 }
 
-/// Whether an option is on whose row says this about it.
-fn is_on(ctx: &Ctx<'_>, said: Option<&Text>) -> bool {
+/// Whether an option is on whose row says this about it. `row` names the row in what is reported of other values.
+fn is_on(ctx: &Ctx<'_>, option: &str, said: Option<&Text>, row: fmt::Arguments<'_>) -> bool {
     match said.map(|value| &**value) {
         Some("true") => true,
         Some("false") => false,
-        _ => rfc(ctx),
+        Some(other) => {
+            ctx.report(format!(
+                "{row}, column options: {option} `{other}` is neither true nor false; it is skipped"
+            ));
+            rfc(ctx)
+        }
+        None => rfc(ctx),
     }
 }
 
 /// Whether an option of a Logical_Router is on.
 pub(crate) fn router_option(ctx: &Ctx<'_>, router: &Uuid, option: &str) -> bool {
-    ctx.row(&ctx.nb.logical_router, router).is_some_and(|row| is_on(ctx, row.options().get(option)))
+    let Some(row) = ctx.row(&ctx.nb.logical_router, router) else { return false };
+    is_on(ctx, option, row.options().get(option), format_args!("Logical_Router {router} ({})", row.name()))
 }
 
 /// Whether an option of a Logical_Router_Port is on.
 pub(crate) fn port_option(ctx: &Ctx<'_>, port: &Uuid, option: &str) -> bool {
-    ctx.row(&ctx.nb.logical_router_port, port).is_some_and(|row| is_on(ctx, row.options().get(option)))
+    let Some(row) = ctx.row(&ctx.nb.logical_router_port, port) else { return false };
+    is_on(ctx, option, row.options().get(option), format_args!("Logical_Router_Port {port} ({})", row.name()))
 }
