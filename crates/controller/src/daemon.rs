@@ -15,6 +15,8 @@ mod meter_drops;
 mod neighbors;
 mod statistics;
 mod switch;
+#[cfg(test)]
+mod tests;
 
 pub use commands::{COMMANDS, CommandSpec};
 
@@ -459,7 +461,8 @@ impl ControllerDaemon {
 
     fn write(&mut self, now: Instant, wall_ms: i64) {
         let southbound_synced = self.southbound.session().is_synced();
-        if self.complete && southbound_synced && self.compiler.southbound_lacks() && self.sb_txn.may_send(now)
+        // Whether one may be sent comes first: a pause that is over must end, also where nothing is lacking by then.
+        if self.sb_txn.may_send(now) && self.complete && southbound_synced && self.compiler.southbound_lacks()
         {
             let mut txn = self.southbound.session().txn();
             self.compiler.southbound(&mut txn);
@@ -477,7 +480,7 @@ impl ControllerDaemon {
         }
         // What is bound to the southbound database's content waits for it; the bridge does not.
         let lacks = if self.complete { self.compiler.local_lacks() } else { self.compiler.lacks_bridge() };
-        if self.local.session().is_synced() && lacks && self.local_txn.may_send(now) {
+        if self.local_txn.may_send(now) && self.local.session().is_synced() && lacks {
             let mut txn = self.local.session().txn();
             self.compiler.local(wall_ms, !self.complete, &mut txn);
             if !txn.is_empty() {

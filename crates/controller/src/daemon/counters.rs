@@ -40,7 +40,8 @@ fn plain(action: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::{Config, Side};
+    use crate::daemon::Side;
+    use crate::daemon::tests::daemon;
     use kiln_openflow::msg::{Hello, Message, PacketIn, Xid};
     use kiln_openflow::{Match, Version};
     use kiln_types::Instant;
@@ -53,16 +54,6 @@ mod tests {
             assert_eq!(totals.insert(name.to_owned(), total), None, "{name} is counted twice");
         });
         totals
-    }
-
-    fn daemon() -> ControllerDaemon {
-        ControllerDaemon::new(Config {
-            local: "unix:/db".parse().unwrap(),
-            switch_run_dir: "/run".to_owned(),
-            chassis_name: None,
-            hostname: "h".into(),
-            seed: 1,
-        })
     }
 
     fn bytes(message: &Message) -> Vec<u8> {
