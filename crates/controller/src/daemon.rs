@@ -284,7 +284,7 @@ impl ControllerDaemon {
 
     /// When to call [`ControllerDaemon::handle_timeout`] and [`ControllerDaemon::advance`] next, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let waiting = self.local_since.filter(|_| !self.switch_read).map(|since| since + MAX_WAIT_FOR_SWITCH);
+        let can_write = self.southbound.session().is_synced();
         [
             self.southbound.poll_timeout(),
             self.local.poll_timeout(),
@@ -292,19 +292,27 @@ impl ControllerDaemon {
             self.packets.poll_timeout(),
             self.features.poll_timeout(),
             self.installer.poll_timeout(),
-            self.responder.deadline(),
+            if can_write { self.responder.deadline() } else { self.responder.tick_deadline() },
             self.compiler.hold_down_deadline(),
-            self.neighborhood.poll_timeout(),
+            self.neighborhood.poll_timeout(can_write),
             self.meter_drops.poll_timeout(),
-            self.sb_txn.poll_timeout(),
-            self.local_txn.poll_timeout(),
-            self.report_at.map(|(at, _)| at),
-            self.claims.keys().next().copied(),
-            waiting,
+            self.compile_deadline().filter(|_| !self.paused),
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// When compiling, or writing what came of it, next has something to do by itself.
+    fn compile_deadline(&self) -> Option<Instant> {
+        let waiting = self.local_since.filter(|_| !self.switch_read).map(|since| since + MAX_WAIT_FOR_SWITCH);
+        let retries = [&self.sb_txn, &self.local_txn].map(InFlight::poll_timeout);
+        retries
+            .into_iter()
+            .filter(|_| !self.exit.is_running())
+            .chain([self.report_at.map(|(at, _)| at), self.claims.keys().next().copied(), waiting])
+            .flatten()
+            .min()
     }
 
     // work

@@ -717,11 +717,13 @@ impl Responder {
     pub fn deadline(&self) -> Option<Instant> {
         let learned = [self.bindings.deadline(), self.queries.deadline(), self.fdb.deadline()];
         let write = learned.into_iter().flatten().min().map(|due| due.max(self.next_write));
-        let answered = self.answered.deadline();
-        [write, answered, self.early.deadline(), self.unresolved.deadline(), self.announce_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [write, self.tick_deadline()].into_iter().flatten().min()
+    }
+
+    /// When [`Responder::tick`] next has something to do: while no transaction can be made, that alone is worth waking for.
+    pub fn tick_deadline(&self) -> Option<Instant> {
+        let waits = [self.answered.deadline(), self.early.deadline(), self.unresolved.deadline()];
+        waits.into_iter().chain([self.announce_deadline()]).flatten().min()
     }
 
     /// What was done and what was dropped.

@@ -48,10 +48,11 @@ impl Neighborhood {
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    /// When there is something to do next. While the database cannot be written to, what waits for it is nothing to wake for.
+    pub(super) fn poll_timeout(&self, can_write: bool) -> Option<Instant> {
         [
             self.renewal.deadline(),
-            self.writes.deadline(),
+            self.writes.deadline().filter(|_| can_write),
             self.statistics.poll_timeout(),
             self.collect_at.first().map(|(at, _)| *at),
         ]
@@ -284,4 +285,26 @@ fn station_is_behind(db: &Db, key: i64, mac: EthAddr, time_ms: i64) -> bool {
     let row = db.station_rows.peek(&(key, mac)).first().and_then(|row| db.sb.fdb.peek(row));
     let Some((threshold_s, row)) = threshold.zip(row) else { return false };
     time_ms - row.timestamp >= i64::from(threshold_s) * 1000 / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::tests::{daemon, turn};
+
+    #[test]
+    fn rows_that_wait_for_a_database_that_is_away_wake_nobody() {
+        let (mut daemon, now) = (daemon(), Instant::from_secs(1));
+        let next_hop = NextHop {
+            datapath: DatapathKey(1),
+            port: PortKey(2),
+            ip: "10.0.0.7".parse().expect("an address"),
+        };
+        daemon.neighborhood.writes.offer(Subject::Collect(next_hop), Value::Time(0));
+        assert!(turn(&mut daemon, now).is_none_or(|due| due > now));
+        assert!(
+            daemon.neighborhood.writes.deadline().is_some_and(|due| due <= now),
+            "and are written once they can be"
+        );
+    }
 }
