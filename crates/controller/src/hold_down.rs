@@ -134,19 +134,25 @@ pub(crate) fn flow(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<DesiredFlow>
 
 /// The networks of a port: column `mac` has the Ethernet address, then the networks; the link-local address that follows goes
 /// without saying.
-fn networks(db: &Db, datapath: &Uuid, port: PortKey) -> Option<Vec<IpNet>> {
-    let row = db.port_keyed.peek(&(*datapath, port.0)).first()?;
+fn networks(db: &Db, row: &Uuid) -> Option<Vec<IpNet>> {
     let mut words = db.sb.port_binding.peek(row)?.mac.iter().flat_map(|text| text.split_ascii_whitespace());
     let mac: EthAddr = words.next()?.parse().ok()?;
     let link_local = Ipv6Net::new(eui64_link_local(mac), 64).ok().map(IpNet::V6);
     Some(words.filter_map(|text| text.parse().ok()).chain(link_local).collect())
 }
 
+/// Whether an address is one of a router's own, of whichever port.
+fn is_own(db: &Db, datapath: &Uuid, ip: IpAddr) -> bool {
+    let ports = db.patches_of.peek(datapath).iter();
+    ports.filter_map(|row| networks(db, row)).flatten().any(|net| net.addr() == ip)
+}
+
 /// Whether an address means all hosts of a network of the port, or is the network's own: of a link of two hosts, or of one,
 /// each address is a host's (RFC 3021).
 pub(crate) fn is_broadcast(db: &Db, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
-    let datapath = db.datapath_keyed.peek(&router.0).first();
-    let nets = datapath.and_then(|datapath| networks(db, datapath, port)).unwrap_or_default();
+    let row = db.datapath_keyed.peek(&router.0).first();
+    let row = row.and_then(|datapath| db.port_keyed.peek(&(*datapath, port.0)).first());
+    let nets = row.and_then(|row| networks(db, row)).unwrap_or_default();
     nets.iter().any(|net| match net {
         IpNet::V4(net) => net.prefix_len() < 31 && (ip == net.broadcast() || ip == net.network()),
         IpNet::V6(_) => false,
@@ -154,14 +160,78 @@ pub(crate) fn is_broadcast(db: &Db, router: DatapathKey, port: PortKey, ip: Ipv4
 }
 
 /// With which of its addresses a port speaks to `sender`, if its router tells senders of packets that cannot be delivered: the
-/// one whose network the sender is in, or the first of the family, a link-local one last.
+/// one whose network the sender is in, or the first of the family, a link-local one last. A router that cannot deliver what it
+/// says itself does not tell itself so: it would ask the network for its own address.
 pub(crate) fn speaker(db: &Db, router: DatapathKey, port: PortKey, sender: IpAddr) -> Option<IpAddr> {
     let datapath = db.datapath_keyed.peek(&router.0).first()?;
     let ids = &db.sb.datapath_binding.peek(datapath)?.external_ids;
     ids.get(ICMP_UNREACHABLE).filter(|text| &***text == "true")?;
-    let mut nets = networks(db, datapath, port)?;
+    if is_own(db, datapath, sender) {
+        return None;
+    }
+    let mut nets = networks(db, db.port_keyed.peek(&(*datapath, port.0)).first()?)?;
     nets.retain(|net| net.addr().is_ipv4() == sender.is_ipv4());
     let global = |net: &&IpNet| !matches!(net.addr(), IpAddr::V6(ip) if ip.is_unicast_link_local());
     let near = nets.iter().find(|net| net.contains(&sender));
     near.or_else(|| nets.iter().find(global)).or(nets.first()).map(IpNet::addr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Compiler;
+    use kiln_ovsdb::RowDecoder;
+    use kiln_ovsdb::json::TextCache;
+    use serde_json::{Value, json};
+
+    const ROUTER: DatapathKey = DatapathKey(4);
+    const INNER: PortKey = PortKey(1);
+
+    /// A router that tells senders, with two ports.
+    fn router() -> Compiler {
+        let mut compiler = Compiler::new();
+        let mut put = |table: &str, n: u8, row: Value| {
+            let uuid: Uuid = format!("00000000-0000-4000-8000-0000000000{n:02}").parse().expect("a uuid");
+            let text = row.to_string();
+            let mut cache = TextCache::default();
+            let mut decoder = RowDecoder::of(table, uuid, &text, &mut cache);
+            compiler.southbound_replica().put(table, uuid, &mut decoder).expect("a row");
+            json!(["uuid", uuid.to_string()])
+        };
+        let told = json!(["map", [["icmp_unreachable", "true"]]]);
+        let datapath = put("Datapath_Binding", 1, json!({ "tunnel_key": ROUTER.0, "external_ids": told }));
+        let ports = [
+            ("r0-in", "00:00:00:00:ff:01 10.0.0.1/24 fd00::1/64"),
+            ("r0-out", "00:00:00:00:ff:02 10.0.1.1/24"),
+        ];
+        for (key, (name, mac)) in (1..).zip(ports) {
+            let row = json!({
+                "logical_port": name, "type": "patch", "tunnel_key": key, "mac": mac, "datapath": datapath,
+            });
+            put("Port_Binding", 1 + key, row);
+        }
+        compiler.settle();
+        compiler
+    }
+
+    #[test]
+    fn a_sender_is_told_by_the_address_that_it_reaches_unless_it_is_the_router() {
+        let compiler = router();
+        let cases = [
+            ("10.0.0.9", Some("10.0.0.1")),
+            // from behind another router
+            ("192.0.2.9", Some("10.0.0.1")),
+            ("fd00::9", Some("fd00::1")),
+            ("fe80::9", Some("fe80::200:ff:fe00:ff01")),
+            // itself, by the port that speaks and by others
+            ("10.0.0.1", None),
+            ("10.0.1.1", None),
+            ("fd00::1", None),
+            ("fe80::200:ff:fe00:ff02", None),
+        ];
+        for (sender, speaks) in cases {
+            let said = speaker(compiler.db(), ROUTER, INNER, sender.parse().expect("an address"));
+            assert_eq!(said.map(|ip| ip.to_string()).as_deref(), speaks, "{sender}");
+        }
+    }
 }
