@@ -10,7 +10,7 @@ use kiln_abi::opcodes::Opcode;
 use kiln_abi::options::datapath::ICMP_UNREACHABLE;
 use kiln_abi::punts::PuntClass;
 use kiln_abi::registers::{router, scratch};
-use kiln_abi::stages::{Pipeline, Stage};
+use kiln_abi::stages::{Datapath, Pipeline, Stage};
 use kiln_abi::tables;
 use kiln_openflow::action::Controller;
 use kiln_openflow::msg::{Meter, MeterBand};
@@ -25,6 +25,8 @@ const PRIORITY: u16 = 1000;
 /// How many packets a second come up to be told of, of all failed next hops behind one port; as many as a chassis tells of
 /// in all would let one port have everything.
 const TOLD_PPS: u32 = 200;
+/// Where names of the meters begin that see to it.
+const METER_PREFIX: &str = "__held_down: ";
 /// Most next hops that are held down; beyond them the one that has least time left goes.
 pub(crate) const MAX_HELD_DOWN: usize = 2000;
 
@@ -78,23 +80,34 @@ fn is_told(ctx: &Ctx<'_>, datapath: &Uuid) -> bool {
         .is_some_and(|row| row.external_ids().get(ICMP_UNREACHABLE).is_some_and(|text| &**text == "true"))
 }
 
-/// The meter of a port whose senders are told.
-fn meter_name(next_hop: &NextHop) -> Box<str> {
-    format!("__held_down: {} {}", next_hop.datapath.0, next_hop.port.0).into()
+fn meter_name(datapath: DatapathKey, port: PortKey) -> Box<str> {
+    format!("{METER_PREFIX}{} {}", datapath.0, port.0).into()
 }
 
-/// A datapath that matters here and whose senders are told.
+/// The router port that a meter is of, if it is one of these.
+pub(crate) fn port_of_meter(name: &str) -> Option<(DatapathKey, PortKey)> {
+    let (datapath, port) = name.strip_prefix(METER_PREFIX)?.split_once(' ')?;
+    Some((DatapathKey(datapath.parse().ok()?), PortKey(port.parse().ok()?)))
+}
+
+/// A datapath that matters here.
 fn local<'c>(ctx: &'c Ctx<'_>, next_hop: &NextHop) -> Option<&'c Uuid> {
     let row = ctx.all(&ctx.datapath_keyed, &next_hop.datapath.0).first()?;
     ctx.has(&ctx.local_datapaths, row).then_some(row)
 }
 
-/// The meters that the flows need.
-pub(crate) fn meters(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<Named<MeterSpec>>) {
-    if local(ctx, next_hop).is_some_and(|datapath| is_told(ctx, datapath)) {
+/// The meter of a router's port, for the flows of all next hops behind it. It stands as long as the port does: a hold-down is over
+/// before the switch could be asked what was dropped.
+pub(crate) fn meter(ctx: &Ctx<'_>, row: &Uuid, out: &mut Vec<Named<MeterSpec>>) {
+    let Some(port) = ctx.value(&ctx.ports, row).filter(|port| port.datapath_kind == Datapath::Router) else {
+        return;
+    };
+    let has_meters = ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters);
+    if has_meters && is_told(ctx, &port.datapath) {
         let band = MeterBand { typ: MeterBand::DROP, rate: TOLD_PPS, burst: TOLD_PPS, prec_level: 0 };
         let spec = MeterSpec { flags: Meter::PKTPS | Meter::STATS | Meter::BURST, bands: vec![band] };
-        out.push(Named { name: meter_name(next_hop), spec, number: None });
+        let name = meter_name(DatapathKey(port.datapath_key), PortKey(port.key));
+        out.push(Named { name, spec, number: None });
     }
 }
 
@@ -118,7 +131,7 @@ pub(crate) fn flow(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<DesiredFlow>
     };
     unresolved.masked(Field::reg(9), family, v4);
     // Without a meter a flood would come up; then nobody is told.
-    let meter = ctx.value(&ctx.meter_ids, &meter_name(next_hop)).copied();
+    let meter = ctx.value(&ctx.meter_ids, &meter_name(next_hop.datapath, next_hop.port)).copied();
     let tell = |meter: u32| {
         let class = PuntClass::of(Opcode::HELD_DOWN).map(|class| Action::resubmit(class.table()));
         let userdata = [Opcode::HELD_DOWN.0.to_be_bytes(), [0; 4]].concat();
@@ -126,8 +139,7 @@ pub(crate) fn flow(ctx: &Ctx<'_>, next_hop: &NextHop, out: &mut Vec<DesiredFlow>
             Controller { userdata: userdata.into(), meter_id: Some(meter), ..Controller::default() };
         class.into_iter().chain([Action::Controller(Box::new(controller))])
     };
-    let has_meters = ctx.value(&ctx.facts, &()).is_some_and(|facts| facts.meters);
-    let actions = meter.filter(|_| has_meters).into_iter().flat_map(tell);
+    let actions = meter.into_iter().flat_map(tell);
     let table = tables::of_stage(Pipeline::Ingress, Stage::LR_IN_ARP_REQUEST.number);
     Flows { cookie: 0, out }.add(table, PRIORITY, &unresolved, actions.collect());
 }
@@ -177,18 +189,18 @@ pub(crate) fn speaker(db: &Db, router: DatapathKey, port: PortKey, sender: IpAdd
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::Compiler;
     use kiln_ovsdb::RowDecoder;
     use kiln_ovsdb::json::TextCache;
     use serde_json::{Value, json};
 
-    const ROUTER: DatapathKey = DatapathKey(4);
-    const INNER: PortKey = PortKey(1);
+    pub(crate) const ROUTER: DatapathKey = DatapathKey(4);
+    pub(crate) const INNER: PortKey = PortKey(1);
 
-    /// A router that tells senders, with two ports.
-    fn router() -> Compiler {
+    /// A router that tells senders, with the ports `r0-in` and `r0-out`.
+    pub(crate) fn router() -> Compiler {
         let mut compiler = Compiler::new();
         let mut put = |table: &str, n: u8, row: Value| {
             let uuid: Uuid = format!("00000000-0000-4000-8000-0000000000{n:02}").parse().expect("a uuid");

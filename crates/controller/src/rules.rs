@@ -220,7 +220,7 @@ fn logical_flows(e: &mut Engine<Db>) {
         |db| &mut db.desired.meters,
         physical::punt_meters::of_tunnels,
     );
-    e.rule("hold_down/meters", |db| &db.held_down, |db| &mut db.desired.meters, hold_down::meters);
+    e.rule("hold_down/meter", |db| &db.ports, |db| &mut db.desired.meters, hold_down::meter);
     e.allocator("meter", |db| &mut db.meter_ids, |db| db.desired.meters.grant(&mut db.meter_ids));
     e.rule(
         "logical_flow/conjunctions",

@@ -5,6 +5,7 @@ mod network;
 use kiln_abi::opcodes::Opcode;
 use kiln_abi::punts::PuntClass;
 use kiln_controller::Compiler;
+use kiln_controller::daemon::{Config, ControllerDaemon};
 use kiln_openflow::{Action, Field, Instruction};
 use kiln_responder::{Failure, NextHop};
 use kiln_types::{DatapathKey, Instant, PortKey};
@@ -17,8 +18,8 @@ const ROUTER: DatapathKey = DatapathKey(4);
 /// `r0-sw0`, with 10.0.0.1/24 and fd00::1/64.
 const PORT: PortKey = PortKey(1);
 
-/// The recorded network; its router tells senders of packets that cannot be delivered, or does not.
-fn network(told: bool) -> Compiler {
+/// The databases of the recorded network; its router tells senders of packets that cannot be delivered, or does not.
+fn databases(told: bool) -> Value {
     let mut recording: Value = serde_json::from_str(include_str!("stock/one.json")).expect("a recording");
     let databases = &mut recording["databases"];
     for row in databases["OVN_Southbound"]["Datapath_Binding"].as_object_mut().expect("rows").values_mut() {
@@ -26,7 +27,11 @@ fn network(told: bool) -> Compiler {
             row["external_ids"][1].as_array_mut().expect("pairs").push(json!(["icmp_unreachable", "true"]));
         }
     }
-    network::compiled(databases)
+    databases.take()
+}
+
+fn network(told: bool) -> Compiler {
+    network::compiled(&databases(told))
 }
 
 fn hop(ip: &str) -> NextHop {
@@ -121,9 +126,37 @@ fn a_few_come_up_where_senders_are_told() {
     let meter = compiler.desired().meters.iter().find(|(id, ..)| *id == ids[0]);
     let (_, _, spec) = meter.expect("the meter is wanted as well");
     assert_eq!(spec.bands.iter().map(|band| band.rate).collect::<Vec<_>>(), [200]);
+    let name = |compiler: &Compiler| {
+        let named = compiler.desired().meters.iter().find(|(id, ..)| *id == ids[0]);
+        named.map(|(_, name, _)| name.to_owned())
+    };
+    assert_eq!(name(&compiler).as_deref(), Some("__held_down: 4 1"));
     compiler.end_hold_downs(Instant::from_secs(5));
     compiler.settle();
-    assert!(compiler.desired().meters.iter().all(|(id, ..)| id != ids[0]), "and goes with the hold-downs");
+    assert_eq!(name(&compiler).as_deref(), Some("__held_down: 4 1"), "it can still be asked what it dropped");
+}
+
+#[test]
+fn the_meters_of_held_down_next_hops_are_no_ones_but_kilns() {
+    for told in [false, true] {
+        let mut daemon = ControllerDaemon::new(Config {
+            local: "unix:/db".parse().expect("a remote"),
+            switch_run_dir: "/run".to_owned(),
+            chassis_name: None,
+            hostname: "h".into(),
+            seed: 1,
+        });
+        network::compile(daemon.compiler_mut(), &databases(told));
+        let meters = daemon.compiler().desired().meters.iter();
+        let held_down = meters.filter(|(_, name, _)| name.starts_with("__held_down: ")).count();
+        assert_eq!(
+            held_down,
+            if told { 4 } else { 0 },
+            "one for each port of the router, where senders are told"
+        );
+        let listed = daemon.command(Instant::ZERO, "meter-table-list", &[]).expect("it is served");
+        assert!(!listed.contains("__"), "{listed}");
+    }
 }
 
 /// A switch without meters could not keep a flood from coming up: nobody is told.

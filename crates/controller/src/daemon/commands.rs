@@ -1,7 +1,6 @@
 //! What `ovn-appctl -t ovn-controller` asks (ovn-controller(8), Runtime Management Commands).
 
-use super::{ControllerDaemon, dump, inject};
-use crate::physical::punt_meters;
+use super::{ControllerDaemon, dump, inject, meter_drops};
 use kiln_types::Instant;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -76,7 +75,7 @@ impl ControllerDaemon {
             "meter-table-list" => {
                 let meters = self.compiler.desired().meters.iter();
                 // Those ahead of the controller are Kiln's own.
-                for (id, name, _) in meters.filter(|(_, name, _)| !punt_meters::is_name(name)) {
+                for (id, name, _) in meters.filter(|(_, name, _)| meter_drops::class(name).is_none()) {
                     let _ = writeln!(out, "{name}: {id}");
                 }
             }

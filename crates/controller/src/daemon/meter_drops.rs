@@ -1,8 +1,10 @@
-//! What the meters of ports have dropped before it came up: asked of the switch now and then, told by class and port.
+//! What the meters of ports, and those of held down next hops, have dropped before it came up: asked of the switch now and then, told by class and port.
 
-use super::ControllerDaemon;
+use super::{ControllerDaemon, budgets};
+use crate::hold_down;
 use crate::physical::punt_meters;
 use crate::tables::Db;
+use kiln_abi::opcodes::Opcode;
 use kiln_abi::punts::PuntClass;
 use kiln_openflow::Xid;
 use kiln_openflow::msg::{Message, Meter, MeterStats, MultipartReply, MultipartRequest};
@@ -16,6 +18,20 @@ use std::time::Duration;
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 /// And a little more rarely for each meter that it told of, so that an answer never has more than a thousand a second.
 const TIME_PER_METER: Duration = Duration::from_millis(1);
+
+/// The class of what passes a meter, if it is one of Kiln's own ahead of the controller.
+pub(super) fn class(name: &str) -> Option<PuntClass> {
+    let held_down = || hold_down::port_of_meter(name).and_then(|_| PuntClass::of(Opcode::HELD_DOWN));
+    punt_meters::class(name).or_else(held_down)
+}
+
+/// The ports that a meter is of, in words: those that packets come in by, or the router port that they would have gone out by.
+fn ports(db: &Db, name: &str) -> String {
+    match hold_down::port_of_meter(name) {
+        Some((datapath, port)) => budgets::name(db, datapath, port),
+        None => punt_meters::ports(db, name),
+    }
+}
 
 /// What a meter has dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +103,7 @@ impl MeterDrops {
             .collect();
         let mut before = std::mem::take(&mut self.by_meter);
         for (id, name) in meters {
-            let Some(class) = punt_meters::class(name) else { continue };
+            let Some(class) = class(name) else { continue };
             let (old, now) = (before.remove(name), told.get(&id).copied().unwrap_or(0));
             // A meter that is made or changed begins at nothing.
             let known = old.filter(|old| old.id == id && old.told <= now).map_or(0, |old| old.told);
@@ -110,8 +126,8 @@ impl MeterDrops {
     fn show(&self, db: &Db, out: &mut String) {
         let mut lines: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
         for (name, drops) in &self.by_meter {
-            if let Some(class) = punt_meters::class(name) {
-                let line = lines.entry(punt_meters::ports(db, name)).or_default();
+            if let Some(class) = class(name) {
+                let line = lines.entry(ports(db, name)).or_default();
                 *line.entry(class.name()).or_default() += drops.total;
             }
         }
@@ -183,5 +199,14 @@ mod tests {
             (drops.by_class[PuntClass::Error as usize], drops.by_class[PuntClass::Rest as usize]),
             (220, 57)
         );
+    }
+    #[test]
+    fn drops_for_held_down_next_hops_are_errors_of_the_port_that_packets_would_have_left_by() {
+        let mut drops = MeterDrops::default();
+        drops.count(&told(&[(7, 40)]), [(7, "__held_down: 4 1")].into_iter());
+        assert_eq!(drops.by_class[PuntClass::Error as usize], 40);
+        let mut out = String::new();
+        drops.show(hold_down::tests::router().db(), &mut out);
+        assert_eq!(out, "meters of ports:\n  r0-in: error=40\n");
     }
 }

@@ -28,11 +28,6 @@ const FIRST_NUMBER: u32 = 32_769;
 /// Where names of these meters begin.
 const PREFIX: &str = "__punt: ";
 
-/// Whether a meter is one of these.
-pub(crate) fn is_name(name: &str) -> bool {
-    name.starts_with(PREFIX)
-}
-
 /// The class whose packets pass a meter; `None` if it is none of these.
 pub(crate) fn class(name: &str) -> Option<PuntClass> {
     let class = name.strip_prefix(PREFIX)?.split(' ').next()?;

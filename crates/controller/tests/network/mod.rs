@@ -24,6 +24,12 @@ pub(crate) fn feed(replica: &mut dyn Replica, tables: &Value) {
 /// A compiler that has seen both databases whole.
 pub(crate) fn compiled(databases: &Value) -> Compiler {
     let mut compiler = Compiler::new();
+    compile(&mut compiler, databases);
+    compiler
+}
+
+/// Shows both databases whole to a compiler that has seen nothing.
+pub(crate) fn compile(compiler: &mut Compiler, databases: &Value) {
     feed(compiler.southbound_replica(), &databases["OVN_Southbound"]);
     feed(compiler.local_replica(), &databases["Open_vSwitch"]);
     compiler.set_facts(Facts {
@@ -38,5 +44,4 @@ pub(crate) fn compiled(databases: &Value) -> Compiler {
     compiler.settle();
     compiler.complete();
     compiler.settle();
-    compiler
 }
