@@ -54,6 +54,8 @@ const TWICE: &str = "The same move, which stock makes twice.";
 const ANNOUNCED: &str = "What is learned of ports that are announced has rows with uuids of each one's own, and cookies that \
      follow from them; Kiln announces IPv6 addresses too (RFC 4861 7.2.6).";
 
+const ADVERTISED: &str = "A neighbour is heard of by advertisements of it, whichever of its addresses they come from (RFC 4861 7.2.5).";
+
 const SOLICITED: &str = "The next hop of a policy is asked for at its own group; with stock at one that follows from the packet's destination.";
 
 const CHAINED: &str = "A policy with several next hops is in its own chain, as any other; with stock it is in all of its router's.";
@@ -158,6 +160,7 @@ pub const ACCEPTED: &[Accepted] = &[
     of(Part::OpenFlow, Side::Kiln, &["table=66 ", "set_field:0x40/0x40->reg10"], ANNOUNCED),
     of(Part::OpenFlow, Side::Kiln, &["table=67 ", "set_field:0x40/0x40->reg10"], ANNOUNCED),
     of(Part::OpenFlow, Side::Kiln, &["table=79 ", "actions=drop"], ANNOUNCED),
+    of(Part::OpenFlow, Side::Kiln, &["table=79 ", "nd_target="], ADVERTISED),
     of(Part::Row, Side::Kiln, &["MAC_Binding "], ANNOUNCED),
     of(
         Part::LogicalFlow,

@@ -143,7 +143,7 @@ impl Statistics {
     }
 }
 
-/// What flows have counted in all, a neighbour having one for its ARP and one for its other packets. A flow that never met a
+/// What flows have counted in all, a neighbour having one for its ARP or its advertisements and one for its other packets. A flow that never met a
 /// packet has been idle since it was made, and says nothing.
 fn counted(flows: &[FlowStats]) -> BTreeMap<Seen, Counted> {
     let mut all: BTreeMap<Seen, Counted> = BTreeMap::new();
@@ -176,8 +176,9 @@ fn seen(flow: &FlowStats) -> Option<Seen> {
             Some(Seen::Used(hop(reg::OUTPORT, ip)?))
         }
         tables::MAC_CACHE_USE => {
-            let v6 = || fields.get(Field::IPV6_SRC).map(|v| IpAddr::from(v.value.to_be_bytes()));
-            let ip = v4(Field::IPV4_SRC).or_else(|| v4(Field::ARP_SPA)).or_else(v6)?;
+            let v6 = |field| fields.get(field).map(|v| IpAddr::from(v.value.to_be_bytes()));
+            let v4 = v4(Field::IPV4_SRC).or_else(|| v4(Field::ARP_SPA));
+            let ip = v4.or_else(|| v6(Field::IPV6_SRC)).or_else(|| v6(Field::ND_TARGET))?;
             Some(Seen::Heard(hop(reg::INPORT, ip)?))
         }
         tables::LOOKUP_FDB => {
@@ -185,5 +186,49 @@ fn seen(flow: &FlowStats) -> Option<Seen> {
             Some(Seen::Station(datapath.into(), mac))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::physical::write::inport;
+    use kiln_openflow::msg::Counters;
+    use kiln_openflow::{Instructions, MatchBuilder};
+
+    /// What a flow of table 79 for packets that a neighbour sends has counted.
+    fn flow(packets: u64, idle_s: u32, matched: impl FnOnce(&mut MatchBuilder)) -> FlowStats {
+        let mut flow_match = inport(4, 1);
+        flow_match.exact(Field::ETH_SRC, 0x0200_0000_0001u64);
+        matched(&mut flow_match);
+        FlowStats {
+            table_id: tables::MAC_CACHE_USE,
+            priority: 100,
+            idle_timeout_s: 0,
+            hard_timeout_s: 0,
+            flags: 0,
+            importance: 0,
+            cookie: 1,
+            flow_match: flow_match.build(),
+            counters: Counters { idle: Some((idle_s, 0)), packets: Some(packets), ..Counters::default() },
+            instructions: Instructions::default(),
+        }
+    }
+
+    #[test]
+    fn packets_of_a_neighbor_and_advertisements_of_it_are_counted_together() {
+        let ip: std::net::Ipv6Addr = "fd00::88".parse().expect("an address");
+        let sent = flow(3, 40, |m| {
+            m.exact(Field::ETH_TYPE, 0x86ddu16).exact(Field::IPV6_SRC, ip.to_bits());
+        });
+        let advertised = flow(2, 1, |m| {
+            m.exact(Field::ETH_TYPE, 0x86ddu16).exact(Field::IP_PROTO, 58u8);
+            m.exact(Field::ICMPV6_TYPE, 136u8)
+                .exact(Field::ICMPV6_CODE, 0u8)
+                .exact(Field::ND_TARGET, ip.to_bits());
+        });
+        let heard = Seen::Heard(NextHop { datapath: DatapathKey(4), port: PortKey(1), ip: ip.into() });
+        let all = Counted { packets: 5, ago: Duration::from_secs(1) };
+        assert_eq!(counted(&[sent, advertised]), BTreeMap::from([(heard, all)]));
     }
 }
