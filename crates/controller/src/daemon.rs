@@ -255,6 +255,7 @@ impl ControllerDaemon {
         for side in [Side::Flows, Side::Packets, Side::Features] {
             self.switch(side).handle_timeout(now);
         }
+        self.responder.set_has_switch(self.packets.session.version().is_some());
         self.responder.tick(now);
     }
 
@@ -673,7 +674,6 @@ impl ControllerDaemon {
         for advert in new {
             self.responder.advertise(now, advert);
         }
-        self.responder.set_has_switch(self.packets.session.version().is_some());
     }
 
     /// Next hops that gave no answer are held down, and senders told; those whose time is over are not any more.

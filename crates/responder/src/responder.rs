@@ -166,7 +166,7 @@ pub struct Responder {
     next_write: Instant,
     announcer: Announcer,
     advertiser: Advertiser,
-    /// Whether there is a switch to send through; what is due waits for it.
+    /// Whether there is a switch to send through, as far as was told; what is due waits for it.
     has_switch: bool,
     output: VecDeque<Message>,
     counters: Counters,
@@ -193,7 +193,7 @@ impl Responder {
             next_write: Instant::ZERO,
             announcer: Announcer::new(),
             advertiser: Advertiser::new(),
-            has_switch: false,
+            has_switch: true,
             output: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -643,14 +643,15 @@ impl Responder {
             let port = (hop.datapath, hop.port);
             self.counters.drop(Some(put_opcode(&hop)), Some(port), DropReason::Unsolicited);
         }
-        let Responder { unresolved, counters, budgets, failures, output, .. } = self;
+        let Responder { unresolved, counters, budgets, failures, output, has_switch, .. } = self;
         unresolved.advance(now, |due| match due {
             Due::TooOld(packet) => {
                 note_drop(counters, &packet, DropReason::Unresolved);
                 true
             }
             Due::Ask(payer, Request { opcode, actions, packet }) => {
-                if output.len() >= MAX_OUTPUT || budgets.pay(now, Class::Query, payer).is_err() {
+                let room = *has_switch && output.len() < MAX_OUTPUT;
+                if !room || budgets.pay(now, Class::Query, payer).is_err() {
                     counters.count(Some(*opcode), Event::NotAsked);
                     return false;
                 }

@@ -226,6 +226,29 @@ fn a_next_hop_without_an_answer_fails_and_is_held_down() {
     assert!(drain(&mut responder).iter().any(|m| matches!(m, Message::PacketOut(_))));
 }
 
+/// What would be sent to a switch that is away is no try: nobody was asked.
+#[test]
+fn a_next_hop_does_not_fail_while_the_switch_is_away() {
+    let mut responder = responder();
+    let start = Instant::from_secs(100);
+    responder.packet_in(start, query(v4(1), 1), &unknown);
+    let first = drain(&mut responder);
+    responder.set_has_switch(false);
+    for s in 1..6 {
+        responder.tick(start + ms(1000 * s));
+    }
+    assert!(drain(&mut responder).is_empty());
+    assert_eq!(responder.take_failures(), []);
+    assert_eq!(responder.counters().get(Opcode::ARP, Event::NotAsked), 5);
+    responder.set_has_switch(true);
+    for s in 6..8 {
+        responder.tick(start + ms(1000 * s));
+        assert_eq!(drain(&mut responder), first);
+    }
+    responder.tick(start + ms(8000));
+    assert_eq!(responder.take_failures().len(), 1, "after three that were sent");
+}
+
 #[test]
 fn failures_that_nobody_takes_are_bounded() {
     let mut responder = responder();

@@ -20,7 +20,7 @@ const LATER: Duration = Duration::from_secs(1);
 const MAX_PER_TICK: usize = 256;
 
 impl Responder {
-    /// The connection for packets is there, or is gone: announcements wait for it.
+    /// The connection for packets is there, or is gone: announcements wait for it, and a request is no try without it.
     pub const fn set_has_switch(&mut self, has_switch: bool) {
         self.has_switch = has_switch;
     }
