@@ -119,12 +119,13 @@ fn used(neighbor: &Neighbor, flows: &mut Flows<'_>) {
             let mut packet = from();
             packet.exact(Field::ETH_TYPE, 0x86ddu16).exact(Field::IPV6_SRC, ip.to_bits());
             flows.add(tables::MAC_CACHE_USE, 100, &packet, Vec::new());
-            // It may answer from another of its addresses: whom an advertisement is about is its target (RFC 4861, 7.2.5).
+            // It may answer from another of its addresses: whom an advertisement is about is its target (RFC 4861, 7.2.5). That
+            // address may be a neighbour that was learned, too, so this comes first.
             let mut advert = from();
             advert.exact(Field::ETH_TYPE, 0x86ddu16).exact(Field::IP_PROTO, 58u8);
             advert.exact(Field::ICMPV6_TYPE, 136u8).exact(Field::ICMPV6_CODE, 0u8);
             advert.exact(Field::ND_TARGET, ip.to_bits());
-            flows.add(tables::MAC_CACHE_USE, 100, &advert, Vec::new());
+            flows.add(tables::MAC_CACHE_USE, 110, &advert, Vec::new());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the meters of ports, and those of held down next hops, have dropped before it came up: asked of the switch now and then, told by class and port.
+//! What the meters of ports, and those of next hops that are held down, have dropped before it came up: asked of the switch now
+//! and then, told by class and port.
 
 use super::{ControllerDaemon, budgets};
 use crate::hold_down;
@@ -200,6 +201,7 @@ mod tests {
             (220, 57)
         );
     }
+
     #[test]
     fn drops_for_held_down_next_hops_are_errors_of_the_port_that_packets_would_have_left_by() {
         let mut drops = MeterDrops::default();
