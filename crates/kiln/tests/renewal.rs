@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 
 /// Addresses of `b`, and how many seconds their rows are kept. Linux leaves its link-layer address out of IPv6 answers to who has
 /// asked it alone, as RFC 4861, section 7.2.4, lets it.
-const KEPT: [(&str, u64); 5] =
-    [("10.2.0.4", 4), ("10.2.0.8", 8), ("10.2.0.12", 12), ("fd02::4", 4), ("fd02::12", 12)];
+const KEPT: [(&str, u64); 6] =
+    [("10.2.0.4", 4), ("10.2.0.8", 8), ("10.2.0.12", 12), ("fd02::4", 4), ("fd02::12", 12), (OTHER, 4)];
+/// One for which a program answers, from an address of another network (RFC 4861, 7.2.5, asks for the target alone).
+const OTHER: &str = "fd02::6";
 /// One that nobody sends to.
 const UNUSED: &str = "10.2.0.5";
 /// Several times the longest of these.
@@ -35,7 +37,7 @@ switches:
   outside: { ports: { b: unknown } }
 routers:
   r:
-    options: { mac_binding_age_threshold: '10.2.0.4/32:4;10.2.0.5/32:4;10.2.0.8/32:8;fd02::4/128:4;12' }
+    options: { mac_binding_age_threshold: '10.2.0.4/32:4;10.2.0.5/32:4;10.2.0.8/32:8;fd02::4/128:4;fd02::6/128:4;12' }
     ports:
       r-inside: { switch: inside, networks: [10.1.0.1/24, 'fd01::1/64'] }
       r-outside: { switch: outside, networks: [10.2.0.1/24, 'fd02::1/64'] }
@@ -62,6 +64,28 @@ while True:
     for to in sys.argv[1:]:
         s[socket.AF_INET6 if ':' in to else socket.AF_INET].sendto(b'x', (to, 9))
     time.sleep(0.3)
+";
+
+/// Answers solicitations of an address, from another one.
+const ADVERTISE: &str = "
+import socket, struct, sys
+target, source = (socket.inet_pton(socket.AF_INET6, address) for address in sys.argv[1:])
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86dd))
+s.bind(('eth0', 0))
+mac = s.getsockname()[4]
+while True:
+    asked = s.recv(2000)
+    if asked[20] != 58 or asked[54] != 135 or asked[62:78] != target:
+        continue
+    asker = asked[22:38]
+    def message(checksum):
+        return struct.pack('!BBHI', 136, 0, checksum, 0x60000000) + target + bytes([2, 1]) + mac
+    summed = source + asker + struct.pack('!II', 32, 58) + message(0)
+    total = sum(struct.unpack('!%dH' % (len(summed) // 2), summed))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    header = struct.pack('!IHBB', 0x60000000, 32, 58, 255)
+    s.send(asked[6:12] + mac + bytes([0x86, 0xdd]) + header + source + asker + message(~total & 0xffff))
 ";
 
 /// A program in a host that ends with the value.
@@ -139,7 +163,7 @@ fn who_is_sent_to_is_kept_by_what_it_is_asked() {
     let peers = settings.peers.clone();
     let sandbox = up(&network, settings, &Progress::quiet()).unwrap_or_else(|error| panic!("{error}"));
     let (a, b) = (sandbox.host("a").expect("it is there"), sandbox.host("b").expect("it is there"));
-    for ip in KEPT[1..].iter().map(|(ip, _)| *ip).chain([UNUSED]) {
+    for ip in KEPT[1..].iter().map(|(ip, _)| *ip).filter(|ip| *ip != OTHER).chain([UNUSED]) {
         let len = if ip.contains(':') { 64 } else { 24 };
         ask(b, &["ip", "address", "replace", &format!("{ip}/{len}"), "dev", "eth0", "nodad"]);
     }
@@ -158,6 +182,7 @@ fn who_is_sent_to_is_kept_by_what_it_is_asked() {
     ];
     let _capture = Running::start(b, &capture);
     let _listener = Running::start(b, &["python3", "-c", LISTEN]);
+    let _advertiser = Running::start(b, &["python3", "-c", ADVERTISE, OTHER, "fe80::66"]);
     let start = Instant::now();
     while std::fs::metadata(&file).map_or(0, |file| file.len()) == 0 {
         assert!(start.elapsed() < PATIENCE, "tcpdump does not start");
