@@ -110,13 +110,17 @@ fn port(interface: &Row) -> Option<(u64, String)> {
     Some((interface["ofport"].as_u64()?, interface["name"].as_str()?.to_owned()))
 }
 
-/// The lines `NAME ZONE` of `ct-zone-list`.
+/// The lines `NAME ZONE` of `ct-zone-list`. Routers may ask for the same zone: it has the first of their names, in whatever order
+/// they are listed.
 fn zones(text: &str) -> BTreeMap<u64, String> {
     let zone = |line: &str| {
         let (name, zone) = line.trim().rsplit_once(' ')?;
         Some((zone.parse().ok()?, name.to_owned()))
     };
-    text.lines().filter_map(zone).collect()
+    let mut zones: Vec<(u64, String)> = text.lines().filter_map(zone).collect();
+    zones.sort();
+    zones.dedup_by_key(|(zone, _)| *zone);
+    zones.into_iter().collect()
 }
 
 fn parse(line: &str) -> Option<Flow<'_>> {
