@@ -43,7 +43,7 @@ impl Cube {
     }
 }
 
-/// The most cubes that sets of one field may multiply out to, where they are no prefixes and no set has more. Each becomes a flow.
+/// The most cubes that sets of one field may multiply out to, where they are no prefixes and none has more. Each becomes a flow.
 const MAX_CUBES: usize = 1 << 18;
 
 /// How many masks are held against a cube's in the time that one step of [`Work`] stands for.
@@ -131,12 +131,11 @@ impl CubeSet {
         }
         work.charge(few.len().saturating_mul(many.len()))?;
         let pairs = few.0.iter().flat_map(|a| many.0.iter().filter_map(|b| a.intersect(*b)));
-        let cubes: Vec<Cube> = pairs.take(MAX_CUBES + 1).collect();
-        if cubes.len() > MAX_CUBES {
-            return Err(TooComplex {
-                limit: MAX_CUBES,
-                what: "values of one field when it is multiplied out",
-            });
+        // What is a part of the larger set is no product.
+        let limit = MAX_CUBES.max(many.len());
+        let cubes: Vec<Cube> = pairs.take(limit + 1).collect();
+        if cubes.len() > limit {
+            return Err(TooComplex { limit, what: "values of one field when it is multiplied out" });
         }
         Ok(CubeSet::new(cubes, work))
     }
@@ -386,6 +385,7 @@ mod tests {
         let odd: CubeSet = hosts(1).map(|c| Cube { value: c.value << 64, mask: c.mask << 64 | 1 }).collect();
         assert!(odd.intersect(&a, &mut Work::default()).is_err());
     }
+
     #[test]
     fn products_are_bounded() {
         // Anything but zero in each of some parts of a field.
@@ -397,5 +397,10 @@ mod tests {
         assert_eq!(product(3, &mut parts.clone()).expect("three parts").len(), 32 * 32 * 32);
         let error = product(4, &mut parts.clone()).expect_err("a million");
         assert_eq!(error.limit, MAX_CUBES);
+        // One cube that is no prefix, and more than that of another part of the field.
+        let many = (0..MAX_CUBES as u128 + 1).map(|i| Cube { value: i << 32, mask: 0xffff_ffff << 32 });
+        let odd = CubeSet::of(Cube { value: 1, mask: 1 });
+        let many = many.collect::<CubeSet>();
+        assert_eq!(odd.intersect(&many, &mut Work::default()).expect("no product").len(), MAX_CUBES + 1);
     }
 }
