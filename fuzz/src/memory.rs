@@ -3,10 +3,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes that nearly any input may make the program hold, beside what its length allows.
-pub const BASE: usize = 8 << 20;
+/// Bytes that any input may make the program hold, beside what its length allows.
+const BASE: usize = 8 << 20;
 /// Bytes for each byte of input.
 const PER_BYTE: usize = 2048;
+/// Bytes for each thing that comes out.
+const PER_RESULT: usize = 2048;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -45,13 +47,21 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs `target` on an input, and panics if it held more memory at once than `base` bytes and what an input of that length may
-/// make it hold, or still holds any of it afterwards.
-pub fn bounded(base: usize, data: &[u8], target: impl FnOnce(&[u8])) {
+/// Runs `target` on an input, and panics if it held more memory at once than an input of that length may make it hold, or
+/// still holds any of it afterwards.
+pub fn bounded(data: &[u8], target: impl FnOnce(&[u8])) {
+    bounded_by_result(data, |data| {
+        target(data);
+        0
+    });
+}
+
+/// The same where little input may stand for much: `target` tells how many things came out.
+pub fn bounded_by_result(data: &[u8], target: impl FnOnce(&[u8]) -> usize) {
     let before = HELD.load(Relaxed);
     MOST.store(before, Relaxed);
-    target(data);
+    let came = target(data);
     let most = MOST.load(Relaxed) - before;
-    let limit = base + PER_BYTE * data.len();
+    let limit = BASE + PER_BYTE * data.len() + PER_RESULT * came;
     assert!(most <= limit, "{most} bytes were held for an input of {}, which may take {limit}", data.len());
 }

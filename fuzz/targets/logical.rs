@@ -65,17 +65,17 @@ const WORDS: &[&str] = &[
     "//",
 ];
 
-/// Bytes of the most conjunctions that a match may multiply out to, and of their flows.
-const MULTIPLIED_OUT: usize = kiln_logical::MAX_CONJUNCTIONS << 10;
-
 libfuzzer_sys::fuzz_target!(
     init: start(seeds::logical(), WORDS),
-    |data: &[u8]| memory::bounded(MULTIPLIED_OUT, data, |data| {
-        let Some((&choice, rest)) = data.split_first() else { return };
-        let Ok(text) = std::str::from_utf8(rest) else { return };
+    |data: &[u8]| memory::bounded_by_result(data, |data| {
+        let Some((&choice, rest)) = data.split_first() else { return 0 };
+        let Ok(text) = std::str::from_utf8(rest) else { return 0 };
         match choice % 3 {
             0 => kiln_logical::fuzz::fuzz_match(text),
-            1 => kiln_logical::fuzz::fuzz_actions(text),
+            1 => {
+                kiln_logical::fuzz::fuzz_actions(text);
+                0
+            }
             _ => kiln_lower::fuzz::fuzz(text),
         }
     })

@@ -48,5 +48,5 @@ const WORDS: &[&str] = &[
 
 libfuzzer_sys::fuzz_target!(
     init: start(seeds::openflow(), WORDS),
-    |data: &[u8]| memory::bounded(memory::BASE, data, kiln_openflow::fuzz::fuzz)
+    |data: &[u8]| memory::bounded(data, kiln_openflow::fuzz::fuzz)
 );

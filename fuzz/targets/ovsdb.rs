@@ -75,5 +75,5 @@ const WORDS: &[&str] = &[
 
 libfuzzer_sys::fuzz_target!(
     init: start(seeds::ovsdb(), WORDS),
-    |data: &[u8]| memory::bounded(memory::BASE, data, kiln_ovsdb::fuzz::fuzz)
+    |data: &[u8]| memory::bounded(data, kiln_ovsdb::fuzz::fuzz)
 );

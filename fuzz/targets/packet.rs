@@ -23,7 +23,7 @@ const WORDS: &[&str] = &[
 
 libfuzzer_sys::fuzz_target!(
     init: start(seeds::packet(), WORDS),
-    |data: &[u8]| memory::bounded(memory::BASE, data, |data| {
+    |data: &[u8]| memory::bounded(data, |data| {
         let Some((&choice, rest)) = data.split_first() else { return };
         if choice & 1 == 0 { kiln_packet::fuzz::fuzz_frame(rest) } else { kiln_responder::fuzz::fuzz(rest) }
     })

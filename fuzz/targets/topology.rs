@@ -47,7 +47,7 @@ const WORDS: &[&str] = &[
 
 libfuzzer_sys::fuzz_target!(
     init: start(seeds::topology(), WORDS),
-    |data: &[u8]| memory::bounded(memory::BASE, data, |data| {
+    |data: &[u8]| memory::bounded(data, |data| {
         if let Ok(text) = std::str::from_utf8(data) {
             kiln_topology::fuzz::fuzz(text);
         }

@@ -3,7 +3,8 @@
 use crate::action::{self, Pipeline, Place};
 use crate::env::{OptionDef, OptionKind};
 use crate::expr::{self, Packet};
-use crate::{Environment, Field, normalize};
+use crate::normal::Conjunction;
+use crate::{Environment, Field, MAX_CONJUNCTIONS, normalize};
 
 /// Knows an option of each kind.
 pub struct Options;
@@ -58,9 +59,10 @@ impl Packet for Any {
     }
 }
 
-/// Reads a match, prints it, reads it again, and asks at each step what it says of a few packets.
-pub fn fuzz_match(text: &str) {
-    let Ok(parsed) = expr::parse(text, &Options) else { return };
+/// Reads a match, prints it, reads it again, and asks at each step what it says of a few packets. How many conjunctions and values it
+/// multiplied out to; of one that is refused for that, as many as there may be.
+pub fn fuzz_match(text: &str) -> usize {
+    let Ok(parsed) = expr::parse(text, &Options) else { return 0 };
     let printed = parsed.to_string();
     let again = match expr::parse(&printed, &Options) {
         Ok(again) => again,
@@ -91,6 +93,10 @@ pub fn fuzz_match(text: &str) {
             );
         }
     }
+    let values = |conjunction: &Conjunction<'_>| -> usize {
+        conjunction.terms.iter().map(|term| term.choice.len()).sum()
+    };
+    normal.map_or(MAX_CONJUNCTIONS, |form| form.conjunctions.iter().map(|all| 1 + values(all)).sum())
 }
 
 /// Reads actions, prints them, and reads them again.

@@ -1,10 +1,10 @@
 //! Entry point of the fuzz target: whatever a text says, it is lowered to what the switch can be told, or refused.
 
-use crate::{Context, Meter, Names, Resources, SelectGroup, Tables, lower_actions, lower_match};
+use crate::{Context, LowerError, Meter, Names, Resources, SelectGroup, Tables, lower_actions, lower_match};
 use kiln_abi::stages::{Datapath, Pipeline};
 use kiln_logical::env::OptionDef;
 use kiln_logical::fuzz::Options;
-use kiln_logical::{Environment, action};
+use kiln_logical::{Environment, MAX_CONJUNCTIONS, action};
 use kiln_openflow::{Actions, Field, FieldValue, Version};
 use kiln_types::{DatapathKey, OfPort, Uuid};
 
@@ -50,9 +50,18 @@ impl Resources for Network {
     }
 }
 
-/// Lowers a text as a match and as actions.
-pub fn fuzz(text: &str) {
-    let _ = lower_match(text, &Network, &[FieldValue::exact(Field::METADATA, 10)], 1);
+/// Lowers a text as a match and as actions. How many flows came of the match; of one that is refused after it was multiplied out, as
+/// many as there may be.
+pub fn fuzz(text: &str) -> usize {
+    fuzz_actions(text);
+    match lower_match(text, &Network, &[FieldValue::exact(Field::METADATA, 10)], 1) {
+        Ok(lowered) => lowered.flows.len(),
+        Err(LowerError::Syntax(_)) => 0,
+        Err(_) => MAX_CONJUNCTIONS,
+    }
+}
+
+fn fuzz_actions(text: &str) {
     let context = Context {
         datapath: Datapath::Router,
         datapath_key: DatapathKey(10),
