@@ -179,7 +179,6 @@ impl Pace {
     }
 }
 
-/// How many rows one transaction may delete.
 /// Reports limits of NB_Global that are none.
 pub(crate) fn check_limits(ctx: &Ctx<'_>, global: &Uuid, options: &BTreeMap<Text, Text>) {
     for (.., option) in TABLES {
@@ -191,6 +190,7 @@ pub(crate) fn check_limits(ctx: &Ctx<'_>, global: &Uuid, options: &BTreeMap<Text
     }
 }
 
+/// How many rows one transaction may delete.
 fn removal_limit(db: &Db, option: &str) -> usize {
     let text = db.nb.nb_global.iter().next().and_then(|(_, global)| global.options.get(option));
     let limit = text.and_then(|text| text.parse().ok()).unwrap_or(0);

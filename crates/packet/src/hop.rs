@@ -19,17 +19,14 @@ pub fn before_hop(packet: &Packet<'_>) -> Vec<u8> {
     let header = &mut frame[packet.link_header().len()..];
     // The key of a packet whose headers are not whole has no time to live.
     let at = if packet.key.is_ipv6() { HOP_LIMIT } else { TTL };
-    let Some(came) = header[at].checked_add(1) else { return frame };
-    if packet.key.is_ipv6() {
-        header[at] = came;
-        return frame;
+    let old = [header[at], header[at + 1]];
+    let Some(came) = old[0].checked_add(1) else { return frame };
+    header[at] = came;
+    if packet.key.is_ipv4() {
+        let check = u16::from_be_bytes([header[CHECKSUM], header[CHECKSUM + 1]]);
+        let check = checksum::replace_bytes(check, &old, &[came, old[1]]);
+        header[CHECKSUM..CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
     }
-    let old = [header[TTL], header[TTL + 1]];
-    header[TTL] = came;
-    let new = [header[TTL], header[TTL + 1]];
-    let check = u16::from_be_bytes([header[CHECKSUM], header[CHECKSUM + 1]]);
-    let check = checksum::replace_bytes(check, &old, &new);
-    header[CHECKSUM..CHECKSUM + 2].copy_from_slice(&check.to_be_bytes());
     frame
 }
 
@@ -54,6 +51,7 @@ mod tests {
         let short = &udp(ethertype::IPV4, 9)[..30];
         assert_eq!(before_hop(&Packet::parse(short)), short);
     }
+
     #[test]
     fn headers_that_are_not_whole_are_no_matter() {
         let mut frame = udp(ethertype::IPV6, u8::MAX);

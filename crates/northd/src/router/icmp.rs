@@ -15,25 +15,35 @@ pub(crate) fn of_port(ctx: &Ctx<'_>, port: &Uuid, out: &mut Vec<Flow>) {
     let Some((row, mut flows)) = port_flows(ctx, port, out) else { return };
     let protection = Protection::of_router(ctx, &row.router);
     echo(row, &mut flows);
-    let place = Refusal::of(ctx, row);
+    let (place, is_told) = (Refusal::of(ctx, row), unreachable::is_told(ctx, &row.router));
     let (stage, above) = place.map_or((STAGE, 0), |place| (place.stage(), place.above()));
     if let Some(place) = place {
         refuse(row, place, &protection, &mut flows);
-        if unreachable::is_told(ctx, &row.router) {
+    }
+    for (family, own) in to_itself(row) {
+        if is_told && place.is_some() {
             // RFC 1122, section 3.2.2, and RFC 4443, section 2.4 (b): ICMP is served, and its messages that nobody knows, or that
             // nobody asked for, are discarded without a word. Stock calls the protocol unreachable, and so does a router that
             // tells no more than stock.
-            silent(ctx, row, (stage, above + 75), [" && icmp4", " && icmp6"], &mut flows);
+            flows.drop(ctx, stage, above + 75, format_args!("{own} && icmp{family}"));
+        }
+        flows.drop(ctx, stage, above + 60, &own);
+        if place == Some(Refusal::Untranslated) {
+            // RFC 1812, section 5.3.1: packets that have arrived do not expire. They are refused behind time exceeded.
+            flows.add(STAGE, 33, format_args!("{own} && ip.ttl == {{0, 1}}"), "next;");
         }
     }
-    silent(ctx, row, (stage, above + 60), ["", ""], &mut flows);
-    if place == Some(Refusal::Untranslated) {
-        arrived(row, &mut flows);
-    }
     time_exceeded(row, &protection, &mut flows);
-    if unreachable::is_told(ctx, &row.router) {
+    if is_told {
         silent_to_all(ctx, row, &mut flows);
     }
+}
+
+/// Packets for a port's own addresses, by family.
+fn to_itself(row: &RouterPort) -> impl Iterator<Item = (u8, String)> {
+    let v4 = (!row.ipv4.is_empty()).then(|| (4, set(row.ipv4.iter().map(|net| net.addr()))));
+    let v6 = (6, set(row.ipv6.iter().map(|net| net.addr())));
+    v4.into_iter().chain([v6]).map(|(family, own)| (family, format!("ip{family}.dst == {own}")))
 }
 
 /// RFC 792, echo; RFC 4443, section 4.2.
@@ -140,22 +150,6 @@ fn refuse(row: &RouterPort, place: Refusal, protection: &Protection<'_, '_>, flo
     }
 }
 
-/// Packets for a port's own addresses that are dropped without a word: of each family those that also match this.
-fn silent(
-    ctx: &Ctx<'_>,
-    row: &RouterPort,
-    (stage, priority): (Stage, u16),
-    [also4, also6]: [&str; 2],
-    flows: &mut Flows<'_>,
-) {
-    if !row.ipv4.is_empty() {
-        let own = set(row.ipv4.iter().map(|net| net.addr()));
-        flows.drop(ctx, stage, priority, format_args!("ip4.dst == {own}{also4}"));
-    }
-    let own = set(row.ipv6.iter().map(|net| net.addr()));
-    flows.drop(ctx, stage, priority, format_args!("ip6.dst == {own}{also6}"));
-}
-
 /// RFC 1122, section 3.2.2, and RFC 1812, section 4.3.2.7: no errors about packets to all hosts of a network. Stock tells of them, and
 /// so does a router that tells no more than stock.
 fn silent_to_all(ctx: &Ctx<'_>, row: &RouterPort, flows: &mut Flows<'_>) {
@@ -164,16 +158,6 @@ fn silent_to_all(ctx: &Ctx<'_>, row: &RouterPort, flows: &mut Flows<'_>) {
         let matches = format!("ip4.dst == {} && ip.ttl == {{0, 1}}", set(to_all.into_iter()));
         flows.drop(ctx, STAGE, 32, matches);
     }
-}
-
-/// RFC 1812, section 5.3.1: packets that have arrived do not expire. They are refused later, where time exceeded is said before.
-fn arrived(row: &RouterPort, flows: &mut Flows<'_>) {
-    if !row.ipv4.is_empty() {
-        let own = set(row.ipv4.iter().map(|net| net.addr()));
-        flows.add(STAGE, 33, format_args!("ip4.dst == {own} && ip.ttl == {{0, 1}}"), "next;");
-    }
-    let own = set(row.ipv6.iter().map(|net| net.addr()));
-    flows.add(STAGE, 33, format_args!("ip6.dst == {own} && ip.ttl == {{0, 1}}"), "next;");
 }
 
 /// RFC 792, time exceeded; RFC 4443, section 3.3: from the address that faces the sender, where there is one.
