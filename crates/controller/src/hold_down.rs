@@ -153,6 +153,11 @@ fn networks(db: &Db, row: &Uuid) -> Option<Vec<IpNet>> {
     Some(words.filter_map(|text| text.parse().ok()).chain(link_local).collect())
 }
 
+/// Those of a router's port by its key.
+fn networks_of(db: &Db, datapath: &Uuid, port: PortKey) -> Option<Vec<IpNet>> {
+    networks(db, db.port_keyed.peek(&(*datapath, port.0)).first()?)
+}
+
 /// Whether an address is one of a router's own, of whichever port.
 fn is_own(db: &Db, datapath: &Uuid, ip: IpAddr) -> bool {
     let ports = db.patches_of.peek(datapath).iter();
@@ -162,9 +167,8 @@ fn is_own(db: &Db, datapath: &Uuid, ip: IpAddr) -> bool {
 /// Whether an address means all hosts of a network of the port, or is the network's own: of a link of two hosts, or of one,
 /// each address is a host's (RFC 3021).
 pub(crate) fn is_broadcast(db: &Db, router: DatapathKey, port: PortKey, ip: Ipv4Addr) -> bool {
-    let row = db.datapath_keyed.peek(&router.0).first();
-    let row = row.and_then(|datapath| db.port_keyed.peek(&(*datapath, port.0)).first());
-    let nets = row.and_then(|row| networks(db, row)).unwrap_or_default();
+    let datapath = db.datapath_keyed.peek(&router.0).first();
+    let nets = datapath.and_then(|datapath| networks_of(db, datapath, port)).unwrap_or_default();
     nets.iter().any(|net| match net {
         IpNet::V4(net) => net.prefix_len() < 31 && (ip == net.broadcast() || ip == net.network()),
         IpNet::V6(_) => false,
@@ -181,7 +185,7 @@ pub(crate) fn speaker(db: &Db, router: DatapathKey, port: PortKey, sender: IpAdd
     if is_own(db, datapath, sender) {
         return None;
     }
-    let mut nets = networks(db, db.port_keyed.peek(&(*datapath, port.0)).first()?)?;
+    let mut nets = networks_of(db, datapath, port)?;
     nets.retain(|net| net.addr().is_ipv4() == sender.is_ipv4());
     let global = |net: &&IpNet| !matches!(net.addr(), IpAddr::V6(ip) if ip.is_unicast_link_local());
     let near = nets.iter().find(|net| net.contains(&sender));

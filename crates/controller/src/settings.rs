@@ -368,28 +368,31 @@ fn announce_max(keys: &Keys<'_>) -> Option<Duration> {
     seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// Whether a key names a limit, perhaps that of some chassis, if it says that it does.
+/// What the keys of limits begin with.
+const BUDGET: &str = "ovn-budget-";
+
+fn budget_key(class: Class, level: Level) -> String {
+    format!("{BUDGET}{}-{}", class.name(), level.name())
+}
+
+/// Whether a key names a limit, perhaps that of one chassis.
 fn is_budget(key: &str) -> bool {
-    let Some(named) = key.strip_prefix("ovn-budget-") else { return true };
-    let is_of = |class: &Class| {
-        let level = named.strip_prefix(class.name()).and_then(|rest| rest.strip_prefix('-')).unwrap_or("");
-        let is = |name: &str| {
-            level.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-        };
-        Level::ALL.iter().any(|level| is(level.name()))
-    };
-    Class::ALL.iter().any(is_of)
+    let is =
+        |known: &str| key.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    Class::ALL.into_iter().any(|class| Level::ALL.into_iter().any(|level| is(&budget_key(class, level))))
 }
 
 /// What work may cost: `ovn-budget-CLASS-LEVEL` is a limit, `RATE/BURST` in packets a second and packets, or `none`.
 fn budgets(ctx: &Ctx<'_>, keys: &Keys<'_>) -> Limits {
     let mut limits = Limits::default();
-    for key in keys.ids.all().iter().map(|(key, _)| key).filter(|key| !is_budget(key)) {
-        ctx.report(format!("Open_vSwitch external_ids:{key}: expected ovn-budget-CLASS-LEVEL, there is no such class or level"));
+    for (key, _) in keys.ids.all() {
+        if key.starts_with(BUDGET) && !is_budget(key) {
+            ctx.report(format!("Open_vSwitch external_ids:{key}: there is no such class or level"));
+        }
     }
     for class in Class::ALL {
         for level in Level::ALL {
-            let key = format!("ovn-budget-{}-{}", class.name(), level.name());
+            let key = budget_key(class, level);
             let Some(text) = keys.get(&key) else { continue };
             match text.parse() {
                 Ok(limit) => limits.of_mut(class).set(level, limit),

@@ -167,7 +167,7 @@ fn errors(client: &Host, during: Duration) -> Result<u64> {
 }
 
 fn resets(client: &Host, during: Duration) -> Result<u64> {
-    let attempt = || {
+    let work = || {
         let (start, mut attempts, mut came) = (Instant::now(), Vec::new(), 0);
         while start.elapsed() < during {
             while attempts.len() < WINDOW {
@@ -177,7 +177,7 @@ fn resets(client: &Host, during: Duration) -> Result<u64> {
         }
         Ok::<_, std::io::Error>(came)
     };
-    Ok(client.namespace().enter(|| Ok(attempt()))??)
+    Ok(client.namespace().enter(|| Ok(work()))??)
 }
 
 /// A connection that is being opened. One thread waits for all of them: if each had a thread, the switch would spend its time

@@ -143,8 +143,8 @@ impl Statistics {
     }
 }
 
-/// What flows have counted in all, a neighbour having one for its ARP or its advertisements and one for its other packets. A flow that never met a
-/// packet has been idle since it was made, and says nothing.
+/// What flows have counted in all, a neighbour having one for its ARP or its advertisements and one for its other packets. A flow
+/// that never met a packet has been idle since it was made, and says nothing.
 fn counted(flows: &[FlowStats]) -> BTreeMap<Seen, Counted> {
     let mut all: BTreeMap<Seen, Counted> = BTreeMap::new();
     for flow in flows {
