@@ -398,7 +398,7 @@ mod tests {
         let error = product(4, &mut parts.clone()).expect_err("a million");
         assert_eq!(error.limit, MAX_CUBES);
         // One cube that is no prefix, and more than that of another part of the field.
-        let many = (0..MAX_CUBES as u128 + 1).map(|i| Cube { value: i << 32, mask: 0xffff_ffff << 32 });
+        let many = (0..=MAX_CUBES as u128).map(|i| Cube { value: i << 32, mask: 0xffff_ffff << 32 });
         let odd = CubeSet::of(Cube { value: 1, mask: 1 });
         let many = many.collect::<CubeSet>();
         assert_eq!(odd.intersect(&many, &mut Work::default()).expect("no product").len(), MAX_CUBES + 1);
